@@ -1,0 +1,336 @@
+//! The line between a parent daemon and its child, and the place where a new
+//! parent finds the child again.
+//!
+//! ```text
+//! parent                                   child
+//!   socketpair ── stdin of the child ──────► reads Ask, says Said
+//!   SIGKILL'd; the child sees the end of the line and carries on with its work
+//! new parent ── connects to the child's meeting place ─► answers Said::Hello
+//! ```
+//!
+//! A packet is one message in words, so that strace shows what was said. A child
+//! that says nothing for too long is frozen (see [`crate::child`]); a line that
+//! ends is a dead process on its other end, whoever its parent is. Neither end
+//! ever waits for the other: a full line costs the message, never the sender.
+
+use std::fmt::Write as _;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::{
+    AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, UnixCredentials, bind, connect, getsockname,
+    getsockopt, listen, recv, send, socket, socketpair, sockopt,
+};
+
+/// The longest packet, in bytes. The longest message is a nanny's command line,
+/// whose strings are limited to 255 bytes each by lvs.cf (piranha.md 1.3).
+pub const PACKET_MAX: usize = 16 * 1024;
+
+/// How many strangers may wait at a meeting place.
+const BACKLOG: i32 = 4;
+
+/// What a child tells its parent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// The first message on a line: who is there. `arguments` is the command
+    /// line without the program, so that a new parent sees whether it is still
+    /// the wanted one.
+    Hello {
+        /// Process id, in the child's pid namespace.
+        pid: u32,
+        /// The command line behind the program's name.
+        arguments: Vec<String>,
+    },
+    /// Everything it owns is as it should be for the first time.
+    Ready,
+    /// Its loop turned; said every [`crate::child::Rules::beat`].
+    Alive,
+    /// nanny's verdict on its real server, said on every change and after Hello.
+    Verdict {
+        /// Whether the real server is in use.
+        available: bool,
+        /// The weight its destination has now, 0 to 65535.
+        weight: u32,
+    },
+    /// It goes on its own; the text says why. Its end follows.
+    Leaving(String),
+}
+
+/// What a parent asks of its child. Stop is a signal (TERM), as it always was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// End, and leave everything in the kernel as it is: another takes over.
+    Release,
+    /// Compare with the kernel now instead of at the next tick.
+    Check,
+}
+
+/// Why bytes are not a message. The packet is ignored and counted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Not UTF-8.
+    #[error("not text")]
+    NotText,
+    /// An unknown first word; a newer partner says more than we know.
+    #[error("unknown word \"{0}\"")]
+    UnknownWord(String),
+    /// A field is missing or not what it should be.
+    #[error("bad field in \"{0}\"")]
+    BadField(&'static str),
+}
+
+impl Said {
+    /// The packet's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Hello { pid, arguments } => {
+                let mut text = format!("hello {pid}");
+                for argument in arguments {
+                    text.push('\0');
+                    text.push_str(argument);
+                }
+                text.into_bytes()
+            }
+            Self::Ready => b"ready".to_vec(),
+            Self::Alive => b"alive".to_vec(),
+            Self::Verdict { available, weight } => {
+                let mut text = String::from(if *available { "up" } else { "down" });
+                let _ = write!(text, " {weight}");
+                text.into_bytes()
+            }
+            Self::Leaving(why) => format!("leaving {why}").into_bytes(),
+        }
+    }
+
+    /// The message in a packet.
+    pub fn decode(packet: &[u8]) -> Result<Self, DecodeError> {
+        let text = std::str::from_utf8(packet).map_err(|_| DecodeError::NotText)?;
+        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+        match word {
+            "hello" => {
+                let mut parts = rest.split('\0');
+                let pid = parts.next().and_then(|p| p.parse().ok()).ok_or(DecodeError::BadField("hello"))?;
+                Ok(Self::Hello { pid, arguments: parts.map(str::to_owned).collect() })
+            }
+            "ready" => Ok(Self::Ready),
+            "alive" => Ok(Self::Alive),
+            "up" | "down" => {
+                let weight = rest.parse().map_err(|_| DecodeError::BadField("verdict"))?;
+                Ok(Self::Verdict { available: word == "up", weight })
+            }
+            "leaving" => Ok(Self::Leaving(rest.to_owned())),
+            other => Err(DecodeError::UnknownWord(other.chars().take(32).collect())),
+        }
+    }
+}
+
+impl Ask {
+    /// The packet's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Release => b"release".to_vec(),
+            Self::Check => b"check".to_vec(),
+        }
+    }
+
+    /// The message in a packet.
+    pub fn decode(packet: &[u8]) -> Result<Self, DecodeError> {
+        let text = std::str::from_utf8(packet).map_err(|_| DecodeError::NotText)?;
+        match text {
+            "release" => Ok(Self::Release),
+            "check" => Ok(Self::Check),
+            other => Err(DecodeError::UnknownWord(other.chars().take(32).collect())),
+        }
+    }
+}
+
+/// What came from the other end.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Received<T> {
+    /// A message.
+    Message(T),
+    /// A packet that is none; it is worth a count, not a death.
+    Garbage(DecodeError),
+    /// Nothing more for now.
+    Nothing,
+    /// The other end is gone.
+    Ended,
+}
+
+/// One end of a line. Nonblocking, close-on-exec; register its descriptor for
+/// reading in the loop and read until [`Received::Nothing`].
+#[derive(Debug)]
+pub struct Line {
+    fd: OwnedFd,
+}
+
+impl Line {
+    /// A new line: the parent's end, and the end that becomes the child's stdin.
+    ///
+    /// # Errors
+    /// Out of descriptors or memory.
+    pub fn pair() -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+        nonblocking(ours.as_fd())?;
+        Ok((Self { fd: ours }, theirs))
+    }
+
+    /// The line a parent gave us as stdin, if stdin is one. Stdin itself is
+    /// replaced by /dev/null, so that the end of the line is really its end.
+    pub fn from_stdin() -> Option<Self> {
+        let stdin = io::stdin();
+        let fd = stdin.as_fd();
+        let kind = getsockopt(&fd, sockopt::SockType).ok()?;
+        let address = getsockname::<UnixAddr>(fd.as_raw_fd());
+        if kind != SockType::SeqPacket || address.is_err() {
+            return None;
+        }
+        let line = fd.try_clone_to_owned().ok()?;
+        nonblocking(line.as_fd()).ok()?;
+        if let Ok(null) = std::fs::File::open("/dev/null") {
+            // Keeping the descriptor is a lesser evil than having no line.
+            let _ = nix::unistd::dup2_stdin(&null);
+        }
+        Some(Self { fd: line })
+    }
+
+    /// Says something. A full line (the parent is stuck) loses the message:
+    /// every message is either repeated or a state that is said again on Hello.
+    ///
+    /// # Errors
+    /// The other end is gone.
+    pub fn send(&self, packet: &[u8]) -> io::Result<()> {
+        loop {
+            return match send(self.fd.as_raw_fd(), packet, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT) {
+                Ok(_) | Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::EMSGSIZE) => Ok(()),
+                Err(Errno::EINTR) => continue,
+                Err(e) => Err(e.into()),
+            };
+        }
+    }
+
+    /// The next packet as the parent sees it.
+    pub fn receive_said(&self) -> Received<Said> {
+        let mut buffer = vec![0; PACKET_MAX];
+        self.receive(&mut buffer, Said::decode)
+    }
+
+    /// The next packet as the child sees it.
+    pub fn receive_ask(&self) -> Received<Ask> {
+        self.receive(&mut [0; 64], Ask::decode)
+    }
+
+    fn receive<T>(&self, buffer: &mut [u8], decode: fn(&[u8]) -> Result<T, DecodeError>) -> Received<T> {
+        loop {
+            return match recv(self.fd.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) => Received::Ended,
+                Ok(n) => match decode(buffer.get(..n).unwrap_or_default()) {
+                    Ok(message) => Received::Message(message),
+                    Err(e) => Received::Garbage(e),
+                },
+                Err(Errno::EAGAIN) => Received::Nothing,
+                Err(Errno::EINTR) => continue,
+                Err(_) => Received::Ended,
+            };
+        }
+    }
+
+    /// The process on the other end, as the kernel knows it.
+    ///
+    /// # Errors
+    /// Never on a connected line.
+    pub fn peer(&self) -> io::Result<UnixCredentials> {
+        Ok(getsockopt(&self.fd, sockopt::PeerCredentials)?)
+    }
+}
+
+impl AsFd for Line {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Where a child can be found by a parent that did not start it: a socket below
+/// /run/piranha-ng, named after what the child does. A dead child's socket stays
+/// as a file that refuses, and the next one for the same job replaces it in one
+/// step, so the name is never absent while a child is there.
+#[derive(Debug)]
+pub struct MeetingPlace {
+    // std's listener accepts on a socket of any type, and hands out owned descriptors
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl MeetingPlace {
+    /// Opens the place at `path` (its folder must exist and be root's alone).
+    ///
+    /// # Errors
+    /// `AddrInUse` when a living process answers there; otherwise the system's.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        if join(path).is_ok() {
+            return Err(io::Error::from(io::ErrorKind::AddrInUse));
+        }
+        let fd = seqpacket()?;
+        let new = path.with_extension(format!("{}", std::process::id()));
+        let _ = std::fs::remove_file(&new);
+        bind(fd.as_raw_fd(), &UnixAddr::new(&new)?)?;
+        listen(&fd, Backlog::new(BACKLOG)?)?;
+        std::fs::rename(&new, path)?;
+        Ok(Self { listener: UnixListener::from(fd), path: path.to_owned() })
+    }
+
+    /// The next parent that came, or `None`. Who is not our own user is shown
+    /// the door.
+    pub fn accept(&self) -> Option<Line> {
+        loop {
+            let (stream, _) = self.listener.accept().ok()?;
+            let line = Line { fd: OwnedFd::from(stream) };
+            if is_ours(&line) && nonblocking(line.as_fd()).is_ok() {
+                return Some(line);
+            }
+        }
+    }
+
+    /// Takes the name away again; done at an orderly end.
+    pub fn close(self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl AsFd for MeetingPlace {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
+/// Joins a child at its meeting place. `NotFound` or `ConnectionRefused` means
+/// there is none; `PermissionDenied` that a stranger answers.
+///
+/// # Errors
+/// As above.
+pub fn join(path: &Path) -> io::Result<Line> {
+    let fd = seqpacket()?;
+    connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+    let line = Line { fd };
+    if is_ours(&line) { Ok(line) } else { Err(io::Error::from(io::ErrorKind::PermissionDenied)) }
+}
+
+fn is_ours(line: &Line) -> bool {
+    line.peer().is_ok_and(|peer| peer.uid() == nix::unistd::geteuid().as_raw())
+}
+
+fn seqpacket() -> io::Result<OwnedFd> {
+    Ok(socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?)
+}
+
+fn nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+    fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn any_said() -> impl Strategy<Value = Said> {
+    prop_oneof![
+        (any::<u32>(), prop::collection::vec("[^\0]{0,40}", 0..20))
+            .prop_map(|(pid, arguments)| Said::Hello { pid, arguments }),
+        Just(Said::Ready),
+        Just(Said::Alive),
+        (any::<bool>(), any::<u32>()).prop_map(|(available, weight)| Said::Verdict { available, weight }),
+        ".{0,80}".prop_map(Said::Leaving),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_was_said_is_what_is_heard(said in any_said()) {
+        prop_assert_eq!(Said::decode(&said.encode()), Ok(said));
+    }
+
+    #[test]
+    fn hostile_packets_are_garbage_and_never_a_panic(packet in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Said::decode(&packet);
+        let _ = Ask::decode(&packet);
+    }
+}
+
+#[test]
+fn asks_round_trip() {
+    for ask in [Ask::Release, Ask::Check] {
+        assert_eq!(Ask::decode(&ask.encode()), Ok(ask));
+    }
+}
+
+#[test]
+fn an_unknown_word_is_named_and_bounded() {
+    let long = "x".repeat(500);
+    assert_eq!(Said::decode(long.as_bytes()), Err(DecodeError::UnknownWord("x".repeat(32))));
+}
+
+#[test]
+fn the_end_of_a_line_is_seen_after_what_was_said_on_it() {
+    let (parent, child) = Line::pair().unwrap();
+    let child = Line { fd: child };
+    child.send(&Said::Ready.encode()).unwrap();
+    drop(child);
+    assert_eq!(parent.receive_said(), Received::Message(Said::Ready));
+    assert_eq!(parent.receive_said(), Received::Ended);
+    assert!(parent.send(&Ask::Check.encode()).is_err());
+}
+
+#[test]
+fn a_parent_that_does_not_listen_never_stops_the_child() {
+    let (_parent, child) = Line::pair().unwrap();
+    let child = Line { fd: child };
+    nonblocking(child.as_fd()).unwrap();
+    for _ in 0..10_000 {
+        child.send(&Said::Alive.encode()).unwrap();
+    }
+}
+
+#[test]
+fn a_new_parent_finds_the_child_and_a_second_child_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tcp-10.0.0.1");
+    let place = MeetingPlace::open(&path).unwrap();
+    let parent = join(&path).unwrap();
+    let child = place.accept().unwrap();
+    assert_eq!(parent.peer().unwrap().pid(), nix::unistd::getpid().as_raw());
+    child.send(&Said::Hello { pid: 7, arguments: vec!["-c".into(), String::new()] }.encode()).unwrap();
+    assert_eq!(
+        parent.receive_said(),
+        Received::Message(Said::Hello { pid: 7, arguments: vec!["-c".into(), String::new()] })
+    );
+    assert_eq!(MeetingPlace::open(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+}
+
+#[test]
+fn a_dead_childs_place_is_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("place");
+    drop(MeetingPlace::open(&path).unwrap()); // the file stays, nobody listens
+    assert_eq!(join(&path).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    let place = MeetingPlace::open(&path).unwrap();
+    join(&path).unwrap();
+    place.close();
+    assert_eq!(join(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+}

@@ -1,0 +1,27 @@
+//! What at least two of the three daemons share today, and nothing else.
+//!
+//! | module | what it is | used by |
+//! | --- | --- | --- |
+//! | [`channel`] | the line between a parent daemon and its child, and the place where a new parent finds it again | pulse, lvsd, nanny |
+//! | [`child`] | the life of one supervised child, as a pure machine | pulse (lvsd and its own worker), lvsd (nannies) |
+//! | [`config`] | the configuration: lvs.cf and TOML in, one complete model or all the errors out | pulse, lvsd |
+//! | [`daemon`] | going to the background, pid files, exit codes, the place of the siblings | pulse, lvsd, nanny |
+//! | [`ipvs`] | virtual services and destinations of the kernel, by generic netlink | lvsd, nanny, pulse (sync daemon) |
+//! | [`log`] | levels, the sinks a line goes to; no wording | pulse, lvsd, nanny |
+//! | [`netlink`] | one request and its replies; generic netlink and the few rtnetlink verbs | under `ipvs`; pulse |
+//!
+//! A module comes in only if two daemons use it today, it has a noun for a name,
+//! it does not log, exit, or know which daemon calls it, and its errors are its
+//! own. It leaves with its second user. Not here: the heartbeat and ARP (pulse),
+//! probes (nanny), plans (lvsd), any daemon's messages.
+#![forbid(unsafe_code)]
+
+pub mod channel;
+pub mod child;
+#[cfg(feature = "config")]
+#[allow(missing_docs)] // until the keyword table lands
+pub mod config;
+pub mod daemon;
+pub mod ipvs;
+pub mod log;
+pub mod netlink;

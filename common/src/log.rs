@@ -1,0 +1,245 @@
+//! Where a daemon's lines go: syslog, stdout, or both. No wording lives here;
+//! each daemon's lines are one enum in its own `messages.rs`.
+//!
+//! The transport never blocks and never gives up: a line for a syslogd that is
+//! away or stuck waits in a short queue and goes out with a later one, and when
+//! the queue is full the oldest line is dropped and counted. The line carries no
+//! time stamp: syslogd stamps what it receives on /dev/log by its own clock and
+//! in its own zone (RFC 3164 4.3.2 says what a receiver does without one).
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt::{self, Display};
+use std::io::{self, Write as _};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use syslog::{Facility, LogFormat, Severity};
+
+/// How much a line matters. The original logged everything at `info`
+/// (piranha.md 6); ours have severities, the texts stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something is given up, or the daemon exits.
+    Error,
+    /// It goes on, but somebody should look.
+    Warning,
+    /// A change of role or of health.
+    Notice,
+    /// Start, stop, reload, and what follows from them.
+    Info,
+    /// Each probe, each heartbeat; only with `--verbose`.
+    Debug,
+}
+
+/// One line a daemon can say. Implemented by each daemon's `messages.rs`.
+pub trait Message: Display {
+    /// The severity it is logged with.
+    fn level(&self) -> Level;
+}
+
+/// The longest line that is sent, in bytes; what is longer is cut at a
+/// character. rsyslogd's own default limit is 8 KiB.
+pub const LINE_MAX: usize = 1024;
+
+/// How many lines wait for a syslogd that is away. A burst of one restart fits;
+/// ten thousand nannies with a queue each must not hold the machine's memory.
+const QUEUE_MAX: usize = 32;
+
+/// A facility by its name in syslog.conf: `daemon`, `local0` to `local7`, ...
+///
+/// # Errors
+/// The name is none of syslog.conf(5)'s.
+pub fn facility(name: &str) -> Result<Facility, String> {
+    Facility::from_str(name).map_err(|()| format!("unknown syslog facility \"{name}\""))
+}
+
+/// Writes `IDENT[PID]: TEXT` behind the priority, without a time stamp.
+#[derive(Clone)]
+struct Line {
+    facility: Facility,
+    ident: &'static str,
+    pid: u32,
+}
+
+impl<T: Display> LogFormat<T> for Line {
+    fn format<W: io::Write>(&self, w: &mut W, severity: Severity, text: T) -> syslog::Result<()> {
+        let priority = self.facility as u8 | severity as u8;
+        let head = format!("<{priority}>{}[{}]: ", self.ident, self.pid);
+        let mut line = OneLine(head);
+        // Writing into a String cannot fail.
+        let _ = fmt::write(&mut line, format_args!("{text}"));
+        w.write_all(line.0.as_bytes()).map_err(syslog::Error::Io)
+    }
+}
+
+/// Collects text as one bounded line: control characters (a server's answer may
+/// hold any) become blanks, so that no reply can forge a line of ours.
+struct OneLine(String);
+
+impl fmt::Write for OneLine {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        for c in s.chars() {
+            if self.0.len() + c.len_utf8() > LINE_MAX {
+                break;
+            }
+            self.0.push(if c.is_control() { ' ' } else { c });
+        }
+        Ok(())
+    }
+}
+
+/// A syslog socket that reconnects and never blocks.
+struct Sender {
+    path: PathBuf,
+    socket: Option<UnixDatagram>,
+    waiting: VecDeque<Vec<u8>>,
+    dropped: u64,
+}
+
+impl Sender {
+    fn new(path: PathBuf) -> Self {
+        Self { path, socket: None, waiting: VecDeque::new(), dropped: 0 }
+    }
+
+    fn connect(&self) -> io::Result<UnixDatagram> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        socket.connect(&self.path)?;
+        Ok(socket)
+    }
+
+    /// One attempt, over the open socket or a new one.
+    fn send(&mut self, line: &[u8]) -> io::Result<()> {
+        if let Some(socket) = &self.socket {
+            match socket.send(line) {
+                Ok(_) => return Ok(()),
+                // A full queue: the daemon is stuck, the socket is right.
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(e),
+                // Anything else: syslogd has been restarted.
+                Err(_) => self.socket = None,
+            }
+        }
+        let socket = self.connect()?;
+        socket.send(line)?;
+        self.socket = Some(socket);
+        Ok(())
+    }
+
+    /// Sends what waits, oldest first; stops at the first that does not go.
+    fn flush(&mut self) {
+        while let Some(line) = self.waiting.pop_front() {
+            if self.send(&line).is_err() {
+                self.waiting.push_front(line);
+                return;
+            }
+        }
+        if self.waiting.capacity() > 0 {
+            self.waiting = VecDeque::new();
+        }
+    }
+
+    fn queue(&mut self, line: Vec<u8>) {
+        if self.waiting.len() >= QUEUE_MAX {
+            self.waiting.pop_front();
+            self.dropped += 1;
+        }
+        self.waiting.push_back(line);
+    }
+}
+
+/// The backend `syslog::Logger` wants; a datagram per `write_all`.
+impl io::Write for Sender {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.flush();
+        if !self.waiting.is_empty() || self.send(line).is_err() {
+            self.queue(line.to_vec());
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Self::flush(self);
+        Ok(())
+    }
+}
+
+/// Where lines go and how much is said.
+pub struct Log {
+    syslog: Option<RefCell<syslog::Logger<Sender, Line>>>,
+    stdout: Option<&'static str>,
+    verbose: bool,
+}
+
+impl Log {
+    /// A log that says nothing anywhere; sinks are added to it.
+    /// With `verbose` the lines of [`Level::Debug`] are said too.
+    pub fn new(verbose: bool) -> Self {
+        Self { syslog: None, stdout: None, verbose }
+    }
+
+    /// Adds syslog: `IDENT[PID]: TEXT`, through /dev/log.
+    #[must_use]
+    pub fn with_syslog(self, ident: &'static str, facility: Facility) -> Self {
+        self.with_syslog_at(ident, facility, PathBuf::from("/dev/log"))
+    }
+
+    /// The same through another socket (tests).
+    #[must_use]
+    pub fn with_syslog_at(mut self, ident: &'static str, facility: Facility, path: PathBuf) -> Self {
+        let line = Line { facility, ident, pid: std::process::id() };
+        self.syslog = Some(RefCell::new(syslog::Logger::new(Sender::new(path), line)));
+        self
+    }
+
+    /// Adds stdout, as `NAME: TEXT`; the original's foreground mode.
+    #[must_use]
+    pub fn with_stdout(mut self, name: &'static str) -> Self {
+        self.stdout = Some(name);
+        self
+    }
+
+    /// Whether lines of [`Level::Debug`] are said.
+    pub fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
+    /// Says one line. Never blocks on syslog, never fails.
+    pub fn say(&self, message: &dyn Message) {
+        let level = message.level();
+        if level == Level::Debug && !self.verbose {
+            return;
+        }
+        if let Some(logger) = &self.syslog {
+            let logger = &mut *logger.borrow_mut();
+            // The backend keeps what it cannot send, so there is no error to act on.
+            let _ = match level {
+                Level::Error => logger.err(message),
+                Level::Warning => logger.warning(message),
+                Level::Notice => logger.notice(message),
+                Level::Info => logger.info(message),
+                Level::Debug => logger.debug(message),
+            };
+        }
+        if let Some(name) = self.stdout {
+            // A closed stdout is the reader's affair.
+            let _ = writeln!(io::stdout(), "{name}: {message}");
+        }
+    }
+
+    /// Sends lines that waited for syslogd. Called where the loop wakes anyway.
+    pub fn flush(&self) {
+        if let Some(logger) = &self.syslog {
+            Sender::flush(&mut logger.borrow_mut().backend);
+        }
+    }
+
+    /// How many lines were lost because syslogd was away for too many of them.
+    pub fn dropped(&self) -> u64 {
+        self.syslog.as_ref().map_or(0, |logger| logger.borrow().backend.dropped)
+    }
+}
+
+#[cfg(test)]
+mod tests;

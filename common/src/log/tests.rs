@@ -1,0 +1,106 @@
+use super::*;
+
+struct Said(&'static str, Level);
+
+impl Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Message for Said {
+    fn level(&self) -> Level {
+        self.1
+    }
+}
+
+fn receiver(path: &std::path::Path) -> UnixDatagram {
+    let socket = UnixDatagram::bind(path).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    socket
+}
+
+fn received(socket: &UnixDatagram) -> Vec<String> {
+    let mut buffer = [0; 2048];
+    let mut lines = Vec::new();
+    while let Ok(n) = socket.recv(&mut buffer) {
+        lines.push(String::from_utf8(buffer[..n].to_vec()).unwrap());
+    }
+    lines
+}
+
+fn log_at(path: &std::path::Path) -> Log {
+    Log::new(false).with_syslog_at("nanny", Facility::LOG_DAEMON, path.to_owned())
+}
+
+#[test]
+fn a_line_is_priority_ident_pid_and_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let socket = receiver(&path);
+    log_at(&path).say(&Said("[ active ] making 10.0.0.1:80 available", Level::Notice));
+    let pid = std::process::id();
+    // daemon is facility 3, notice is severity 5 (RFC 3164 4.1.1)
+    assert_eq!(received(&socket), [format!("<29>nanny[{pid}]: [ active ] making 10.0.0.1:80 available")]);
+}
+
+#[test]
+fn lines_said_while_syslogd_is_away_arrive_when_it_is_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let log = log_at(&path);
+    log.say(&Said("before", Level::Info));
+    let first = receiver(&path);
+    log.say(&Said("one", Level::Info));
+    assert_eq!(received(&first).len(), 2);
+    drop(first);
+    std::fs::remove_file(&path).unwrap();
+    log.say(&Said("away", Level::Info));
+    let second = receiver(&path);
+    log.flush();
+    let lines = received(&second);
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].ends_with(": away"));
+}
+
+#[test]
+fn a_stuck_syslogd_costs_the_oldest_lines_and_no_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let _stuck = receiver(&path);
+    let log = log_at(&path);
+    for _ in 0..5_000 {
+        log.say(&Said("x", Level::Info));
+    }
+    assert!(log.dropped() > 0, "a reader that never reads must not take every line");
+}
+
+#[test]
+fn a_servers_answer_cannot_forge_a_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let socket = receiver(&path);
+    log_at(&path).say(&Said("got \n<13>pulse[1]: forged\0 %s", Level::Info));
+    let lines = received(&socket);
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].ends_with("got  <13>pulse[1]: forged  %s"), "{lines:?}");
+}
+
+#[test]
+fn a_long_line_is_cut_at_a_character() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let socket = receiver(&path);
+    let text: &'static str = Box::leak("\u{e4}".repeat(4_000).into_boxed_str());
+    log_at(&path).say(&Said(text, Level::Info));
+    assert!(received(&socket)[0].len() <= LINE_MAX);
+}
+
+#[test]
+fn debug_lines_need_verbose() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let socket = receiver(&path);
+    log_at(&path).say(&Said("probe", Level::Debug));
+    assert_eq!(received(&socket), Vec::<String>::new());
+}

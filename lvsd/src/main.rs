@@ -1,0 +1,5 @@
+//! The `lvsd` program; everything is in the library beside it.
+
+fn main() -> std::process::ExitCode {
+    lvsd::main()
+}

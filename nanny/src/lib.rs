@@ -1,0 +1,6 @@
+//! skeleton
+
+/// placeholder
+pub fn main() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}

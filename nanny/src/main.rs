@@ -1,0 +1,5 @@
+//! The `nanny` program; everything is in the library beside it.
+
+fn main() -> std::process::ExitCode {
+    nanny::main()
+}
