@@ -1,6 +1,11 @@
-//! skeleton
+//! nanny watches one real server of one virtual service and owns its destination
+//! in the kernel.
 
-/// placeholder
+#![forbid(unsafe_code)]
+
+pub mod args;
+
+/// The program.
 pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::SUCCESS
 }
