@@ -4,6 +4,9 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod destination;
+pub mod health;
+pub mod schedule;
 
 /// The program.
 pub fn main() -> std::process::ExitCode {
