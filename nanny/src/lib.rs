@@ -6,6 +6,7 @@
 pub mod args;
 pub mod destination;
 pub mod health;
+pub mod probe;
 pub mod schedule;
 
 /// The program.
