@@ -24,6 +24,11 @@ use crate::netlink::socket::{self, Socket};
 /// when the send returns; a second is what a heartbeat's keeper can spare.
 pub const DEADLINE: Duration = Duration::from_secs(1);
 
+/// How long the answer to a stop of a synchronisation daemon is waited for. A
+/// daemon whose thread had not run yet ends with EINTR, and netlink sends no
+/// acknowledgement for that number (netlink_rcv_skb): a look at the daemons tells.
+const PATIENCE_WITH_A_STOP: Duration = Duration::from_millis(250);
+
 /// The kernel's table.
 #[derive(Debug)]
 pub struct Client {
@@ -223,8 +228,17 @@ impl Ipvs for Client {
     }
 
     fn stop_sync_daemon(&mut self, role: SyncRole) -> Result<(), Error> {
-        self.order(Operation::StopSyncDaemon, message::stop_sync_daemon(role))
-            .map_err(|failure| failure.into_error(Operation::StopSyncDaemon))
+        let operation = Operation::StopSyncDaemon;
+        let until = Instant::now() + PATIENCE_WITH_A_STOP;
+        let outcome = self
+            .ask(operation, message::stop_sync_daemon(role), until, |_| Ok(None::<()>))
+            .map_err(|failure| failure.into_error(operation));
+        if let Err(Error::Timeout(_)) = outcome
+            && self.sync_daemons()?.iter().all(|running| running.role != role)
+        {
+            return Ok(());
+        }
+        outcome.map(drop)
     }
 }
 
