@@ -325,3 +325,6 @@ fn explain(operation: &'static str, error: socket::Error) -> Error {
         socket::Error::Io(e) => Error::Socket(e),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -328,3 +328,6 @@ impl Ipvs for Fake {
         if daemons.len() == before { Err(Error::NoSuchSyncDaemon) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests;

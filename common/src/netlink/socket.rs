@@ -9,7 +9,7 @@
 //! module to load, its own lock) no user of netlink can cut short; the deadline
 //! bounds the wait for answers.
 
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, connect, getsockname, recv, recvmsg,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, connect, getsockname, recv, recvfrom,
     send, setsockopt, socket,
 };
 
@@ -261,13 +261,10 @@ pub(super) fn receive<'a>(fd: BorrowedFd<'_>, buffer: &'a mut Vec<u8>) -> Result
         buffer.resize(length, 0);
     }
     let (length, ours) = loop {
-        let mut parts = [IoSliceMut::new(buffer)];
-        match recvmsg::<NetlinkAddr>(fd.as_raw_fd(), &mut parts, None, MsgFlags::MSG_DONTWAIT) {
-            Ok(received) if received.flags.contains(MsgFlags::MSG_TRUNC) => {
-                return Err(Malformed("datagram cut").into());
-            }
+        // The descriptor is nonblocking, and nobody else reads from it: the length is still right.
+        match recvfrom::<NetlinkAddr>(fd.as_raw_fd(), buffer) {
             // The kernel's own port is 0; another process has its own.
-            Ok(received) => break (received.bytes, received.address.is_none_or(|sender| sender.pid() == 0)),
+            Ok((length, sender)) => break (length, sender.is_none_or(|sender| sender.pid() == 0)),
             Err(Errno::EAGAIN) => return Ok(None),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
@@ -275,3 +272,6 @@ pub(super) fn receive<'a>(fd: BorrowedFd<'_>, buffer: &'a mut Vec<u8>) -> Result
     };
     Ok(buffer.get(..length).filter(|_| ours))
 }
+
+#[cfg(test)]
+mod tests;
