@@ -276,7 +276,8 @@ pub struct SyncDaemon {
 }
 
 /// The verbs of the table: a kernel ([`client::Client`]) or a table in memory
-/// ([`fake::Fake`]). Every call returns within [`client::DEADLINE`].
+/// ([`fake::Fake`]). Every call returns within [`client::DEADLINE`], but a list of
+/// thousands may take up to [`client::LIST_DEADLINE`] while its parts keep coming.
 ///
 /// A long dump is read in parts, and the kernel does not say when the table
 /// changes in between: an entry may then be missing from it, though none is in it

@@ -38,7 +38,12 @@ const DATAGRAM_MAX: usize = 1024 * 1024;
 /// How often a dump is read again because the table changed meanwhile.
 const DUMP_TRIES: usize = 5;
 
-/// NETLINK_CAP_ACK and NETLINK_EXT_ACK of linux/netlink.h.
+/// The longest wait for the next part of an answer. The kernel makes it while it
+/// is asked for it, so a longer silence is none that ends.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+
+/// NETLINK_CAP_ACK and NETLINK_EXT_ACK of linux/netlink.h. nix has a macro for
+/// the options it does not know; the system call in it is nix's, and safe.
 const CAP_ACK: libc::c_int = 10;
 const EXT_ACK: libc::c_int = 11;
 
@@ -120,7 +125,8 @@ impl Socket {
 
     /// Sends a dump request and collects what `read` makes of each entry; an
     /// entry it answers with `None` is left out. A dump that was interrupted by a
-    /// change, or lost an answer, is read again a few times.
+    /// change, or lost an answer, is read again a few times. As large tables take
+    /// their time, `until` may be far off: silence ends the wait after a second.
     ///
     /// # Errors
     /// All of [`Error`].
@@ -196,7 +202,7 @@ impl Open {
             if datagrams > 1 && Instant::now() >= until {
                 break;
             }
-            wait_readable(self.fd.as_fd(), until)?;
+            wait_readable(self.fd.as_fd(), until.min(Instant::now() + SILENCE_MAX))?;
             for message in messages(receive(self.fd.as_fd(), &mut buffer)?.unwrap_or_default()) {
                 let message = message?;
                 if message.sequence != sequence || message.port != self.port {
@@ -243,8 +249,8 @@ fn wait_readable(fd: BorrowedFd<'_>, until: Instant) -> Result<(), Error> {
     }
 }
 
-/// The next datagram if the kernel sent it; the buffer grows to hold it.
-/// `None`: nothing there after all, or a stranger's.
+/// The next datagram, or `None` if there is none; the buffer grows to hold it.
+/// What another process sent is empty.
 pub(super) fn receive<'a>(fd: BorrowedFd<'_>, buffer: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, Error> {
     let length = loop {
         match recv(fd.as_raw_fd(), &mut [], MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC | MsgFlags::MSG_DONTWAIT) {
@@ -270,7 +276,7 @@ pub(super) fn receive<'a>(fd: BorrowedFd<'_>, buffer: &'a mut Vec<u8>) -> Result
             Err(errno) => return Err(errno.into()),
         }
     };
-    Ok(buffer.get(..length).filter(|_| ours))
+    Ok(Some(buffer.get(..length).filter(|_| ours).unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -115,6 +115,15 @@ fn silence_ends_at_the_deadline_and_takes_the_line_with_it() {
 }
 
 #[test]
+fn a_far_deadline_is_not_an_endless_silence() {
+    let (mut socket, kernel) = line();
+    let start = Instant::now();
+    say(&kernel, &entry(1, b"part"));
+    assert!(matches!(dump(&mut socket, start + Duration::from_secs(3600)), Err(Error::Timeout)));
+    assert!(start.elapsed() >= SILENCE_MAX);
+}
+
+#[test]
 fn an_answer_that_waits_counts_though_the_deadline_is_past() {
     let (mut socket, kernel) = line();
     say(&kernel, &acknowledgement(1, 0));
