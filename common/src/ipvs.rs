@@ -3,10 +3,37 @@
 //! Types here, bytes in [`message`], the socket in [`client`], a table in memory
 //! for tests in [`fake`]. Numbers and meanings are those of linux/ip_vs.h and
 //! net/netfilter/ipvs/ip_vs_ctl.c.
+//!
+//! ```no_run
+//! use common::ipvs::{Agreement, Destination, DestinationKey, ForwardingMethod, Ipvs, Protocol, Service, ServiceKey};
+//! use common::ipvs::client::Client;
+//!
+//! # fn main() -> Result<(), common::ipvs::Error> {
+//! let mut ipvs = Client::open()?;
+//! let key = ServiceKey::Address { protocol: Protocol::Tcp, address: "192.0.2.1".parse().unwrap(), port: 80 };
+//! ipvs.add_service(&Service::new(key, "wlc")).or_exists()?;
+//!
+//! let server = DestinationKey { address: "198.51.100.7".parse().unwrap(), port: 80 };
+//! ipvs.add_destination(&key, &Destination::new(server, ForwardingMethod::DirectRouting, 1)).or_exists()?;
+//! for entry in ipvs.destinations(&key)? {
+//!     println!("{} has {} connections", entry.destination.key, entry.active);
+//! }
+//! ipvs.delete_destination(&key, &server).or_absent()?;
+//! # Ok(())
+//! # }
+//! ```
 
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
+
+pub use crate::netlink::Agreement;
+pub use error::{Error, Operation};
+
+pub mod client;
+mod error;
+pub mod fake;
+pub mod message;
 
 /// Transport protocol of a service (IPPROTO_*).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,6 +89,8 @@ pub enum ForwardingMethod {
     DirectRouting,
     /// Cache bypass.
     Bypass,
+    /// 5 to 7: none that this program knows. Read, never asked for.
+    Other(u8),
 }
 
 /// Encapsulation of tunnelled packets (kernel 5.3 and later; before, always IPIP).
@@ -80,6 +109,15 @@ pub enum Tunnel {
     /// GRE, with IP_VS_TUNNEL_ENCAP_FLAG_*.
     Gre {
         /// IP_VS_TUNNEL_ENCAP_FLAG_*.
+        flags: u16,
+    },
+    /// None that this program knows. Read, never asked for.
+    Other {
+        /// IP_VS_CONN_F_TUNNEL_TYPE_*.
+        kind: u8,
+        /// As the kernel has it.
+        port: u16,
+        /// As the kernel has it.
         flags: u16,
     },
 }
@@ -113,7 +151,8 @@ pub struct Service {
     /// without [`ServiceFlags::PERSISTENT`].
     pub persistence: Duration,
     /// Which part of the client's address counts for persistence, as a prefix
-    /// length: 32 (IPv4) or 128 (IPv6) for all of it.
+    /// length: 32 (IPv4) or 128 (IPv6) for all of it. Read as
+    /// [`Service::NO_PREFIX`] where other hands set a mask that is none.
     pub prefix: u8,
     /// Persistence engine (`sip`), if any; 15 bytes at most.
     pub engine: Option<String>,
@@ -146,7 +185,8 @@ pub struct Destination {
     pub tunnel: Tunnel,
 }
 
-/// Traffic counters (IPVS_STATS_ATTR_*), 64 bit where the kernel has them.
+/// Traffic counters (IPVS_STATS_ATTR_*), 64 bit where the kernel has them. The
+/// kernel adds them up every two seconds, so they are as old as that at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Stats {
     /// Connections scheduled.
@@ -235,58 +275,13 @@ pub struct SyncDaemon {
     pub ttl: u8,
 }
 
-/// Why the kernel's table could not be read or changed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The kernel has no IPVS and could not load it.
-    #[error(
-        "this kernel has no IPVS: load it with \"modprobe ip_vs\" (Debian and RHEL ship it with the kernel; \
-         in a container the host must load it)"
-    )]
-    NoIpvs,
-    /// Not allowed: CAP_NET_ADMIN is needed.
-    #[error("not permitted: IPVS needs root or CAP_NET_ADMIN")]
-    Permission,
-    /// The service is not there (ESRCH).
-    #[error("no such virtual service")]
-    NoSuchService,
-    /// The destination is not there (ENOENT).
-    #[error("no such destination")]
-    NoSuchDestination,
-    /// It is there already (EEXIST).
-    #[error("already exists")]
-    Exists,
-    /// The kernel does not know the scheduler and cannot load it.
-    #[error("the kernel has no scheduler \"{0}\"")]
-    NoScheduler(String),
-    /// Any other refusal, with the kernel's own words where it gave some.
-    #[error("{operation}: {errno}{}{detail}", if detail.is_empty() { "" } else { ": " })]
-    Refused {
-        /// What was asked.
-        operation: &'static str,
-        /// What it answered.
-        errno: nix::errno::Errno,
-        /// Extended acknowledgement text; may be empty.
-        detail: String,
-    },
-    /// No answer in time; the socket was opened anew.
-    #[error("{0}: no answer from the kernel in time")]
-    Timeout(&'static str),
-    /// An answer that cannot be read.
-    #[error("{operation}: unreadable answer from the kernel: {what}")]
-    Unreadable {
-        /// What was asked.
-        operation: &'static str,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// The socket itself failed.
-    #[error("netlink socket: {0}")]
-    Socket(#[from] std::io::Error),
-}
-
 /// The verbs of the table: a kernel ([`client::Client`]) or a table in memory
-/// ([`fake::Fake`]). Every call returns within [`client::DEADLINE`].
+/// ([`fake::Fake`]). Every call returns within [`client::DEADLINE`], but a list of
+/// thousands may take up to [`client::LIST_DEADLINE`] while its parts keep coming.
+///
+/// A long dump is read in parts, and the kernel does not say when the table
+/// changes in between: an entry may then be missing from it, though none is in it
+/// twice. Adding what is there answers [`Error::Exists`], so nothing is lost.
 pub trait Ipvs {
     /// All services.
     fn services(&mut self) -> Result<Vec<ServiceEntry>, Error>;
@@ -300,6 +295,15 @@ pub trait Ipvs {
     fn delete_service(&mut self, key: &ServiceKey) -> Result<(), Error>;
     /// The destinations of a service; [`Error::NoSuchService`] if it is not there.
     fn destinations(&mut self, service: &ServiceKey) -> Result<Vec<DestinationEntry>, Error>;
+    /// One destination, or `None`; [`Error::NoSuchService`] if its service is not
+    /// there. Takes a look at all of the service's, but keeps only the one.
+    fn destination(
+        &mut self,
+        service: &ServiceKey,
+        destination: &DestinationKey,
+    ) -> Result<Option<DestinationEntry>, Error> {
+        Ok(self.destinations(service)?.into_iter().find(|entry| entry.destination.key == *destination))
+    }
     /// Adds a destination; [`Error::Exists`] if it is there.
     fn add_destination(&mut self, service: &ServiceKey, destination: &Destination) -> Result<(), Error>;
     /// Changes a destination in place; [`Error::NoSuchDestination`] if it is not there.
@@ -314,8 +318,57 @@ pub trait Ipvs {
     fn sync_daemons(&mut self) -> Result<Vec<SyncDaemon>, Error>;
     /// Starts one; [`Error::Exists`] if one of that role runs.
     fn start_sync_daemon(&mut self, daemon: &SyncDaemon) -> Result<(), Error>;
-    /// Stops one.
+    /// Stops one; [`Error::NoSuchSyncDaemon`] if none of that role runs.
     fn stop_sync_daemon(&mut self, role: SyncRole) -> Result<(), Error>;
+}
+
+impl Service {
+    /// What [`Service::prefix`] is when the kernel's mask has holes. No service
+    /// that is asked for has it, so such a mask always differs from the plan.
+    pub const NO_PREFIX: u8 = u8::MAX;
+
+    /// A service without flags, persistence or engine.
+    pub fn new(key: ServiceKey, scheduler: &str) -> Self {
+        Self {
+            key,
+            scheduler: scheduler.to_owned(),
+            flags: ServiceFlags::default(),
+            persistence: Duration::ZERO,
+            prefix: key.family().bits(),
+            engine: None,
+        }
+    }
+}
+
+impl Destination {
+    /// A destination without thresholds, tunnelled (if so) as IP in IP.
+    pub fn new(key: DestinationKey, method: ForwardingMethod, weight: u32) -> Self {
+        Self { key, method, weight, upper_threshold: 0, lower_threshold: 0, tunnel: Tunnel::IpIp }
+    }
+}
+
+impl SyncDaemon {
+    /// Whether a daemon that runs is this one. What is left to the kernel here
+    /// (group, port, TTL) may be anything there: the kernel reports the values it
+    /// chose. The length is not compared, as the kernel fits it to the interface.
+    pub fn is_met_by(&self, running: &Self) -> bool {
+        self.role == running.role
+            && self.interface == running.interface
+            && self.id == running.id
+            && (self.group.is_none() || self.group == running.group)
+            && (self.port == 0 || self.port == running.port)
+            && (self.ttl == 0 || self.ttl == running.ttl)
+    }
+}
+
+impl Family {
+    /// Bits of its addresses: 32 or 128.
+    pub fn bits(self) -> u8 {
+        match self {
+            Self::V4 => 32,
+            Self::V6 => 128,
+        }
+    }
 }
 
 impl ForwardingMethod {
@@ -326,7 +379,7 @@ impl ForwardingMethod {
     pub fn destination_port(self, virtual_port: u16, server_port: u16) -> u16 {
         match self {
             Self::Masquerade => server_port,
-            Self::DirectRouting | Self::Tunnel | Self::Local | Self::Bypass => virtual_port,
+            Self::DirectRouting | Self::Tunnel | Self::Local | Self::Bypass | Self::Other(_) => virtual_port,
         }
     }
 }
