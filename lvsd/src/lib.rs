@@ -1,6 +1,33 @@
-//! skeleton
+//! lvsd: sets up the virtual services of the configuration in the kernel's IPVS
+//! table and keeps one nanny per real server running.
+//!
+//! pulse starts it and listens to it; it never adds a real server (nanny does)
+//! and never touches an interface (pulse does). What it does not do either: flush
+//! the table, touch a service that is not configured, or take anything away
+//! because a process died.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`wanted`] | pure: what the file asks of lvsd |
+//! | [`nanny_command`] | pure: a nanny's arguments, both ways |
+//! | [`plan`] | pure: what should be, what is → steps |
+//! | [`sorry`] | pure: when the sorry server stands in |
+//! | [`ledger`] | which services an lvsd made, for its successor |
+//! | [`services`] | the virtual services between two looks |
+//! | [`hands`] | the one place that acts |
+//! | [`messages`] | everything it can log |
+#![forbid(unsafe_code)]
 
-/// placeholder
+pub mod hands;
+pub mod ledger;
+pub mod messages;
+pub mod nanny_command;
+pub mod plan;
+pub mod services;
+pub mod sorry;
+pub mod wanted;
+
+/// The program; it does nothing yet.
 pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::SUCCESS
 }
