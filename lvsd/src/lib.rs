@@ -14,6 +14,8 @@
 //! | [`sorry`] | pure: when the sorry server stands in |
 //! | [`ledger`] | which services an lvsd made, for its successor |
 //! | [`services`] | the virtual services between two looks |
+//! | [`nannies`] | the nannies: a machine and a line for each |
+//! | [`parents`] | the lines to those who watch lvsd |
 //! | [`hands`] | the one place that acts |
 //! | [`messages`] | everything it can log |
 #![forbid(unsafe_code)]
@@ -21,7 +23,9 @@
 pub mod hands;
 pub mod ledger;
 pub mod messages;
+pub mod nannies;
 pub mod nanny_command;
+pub mod parents;
 pub mod plan;
 pub mod services;
 pub mod sorry;
