@@ -8,6 +8,8 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
+//! | [`args`] | what was typed |
+//! | [`file`] | the configuration file, or words about why not |
 //! | [`wanted`] | pure: what the file asks of lvsd |
 //! | [`nanny_command`] | pure: a nanny's arguments, both ways |
 //! | [`plan`] | pure: what should be, what is → steps |
@@ -16,10 +18,14 @@
 //! | [`services`] | the virtual services between two looks |
 //! | [`nannies`] | the nannies: a machine and a line for each |
 //! | [`parents`] | the lines to those who watch lvsd |
+//! | `start` | from the command line to the loop |
+//! | [`run`] | the one loop |
 //! | [`hands`] | the one place that acts |
 //! | [`messages`] | everything it can log |
 #![forbid(unsafe_code)]
 
+pub mod args;
+pub mod file;
 pub mod hands;
 pub mod ledger;
 pub mod messages;
@@ -27,11 +33,17 @@ pub mod nannies;
 pub mod nanny_command;
 pub mod parents;
 pub mod plan;
+pub mod run;
 pub mod services;
 pub mod sorry;
+mod start;
 pub mod wanted;
 
-/// The program; it does nothing yet.
+/// The whole program: from the command line to the exit code.
 pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    match args::parse(std::env::args_os()) {
+        args::Asked::Print(text) => start::print(&text),
+        args::Asked::Wrong(text) => start::complain(&text, common::daemon::ExitStatus::Usage),
+        args::Asked::Run(args) => start::start(&args),
+    }
 }
