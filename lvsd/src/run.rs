@@ -45,7 +45,8 @@ const MEETING: Token = Token(1);
 const PARENTS: usize = 2;
 const NANNIES: usize = PARENTS + parents::MAX;
 
-/// How many nannies are started, or services set up, in one turn: about 10 ms.
+/// How many nannies are called, or started, or services set up, in one turn: about
+/// 10 ms.
 const STARTS_PER_TURN: usize = 50;
 
 /// How many services' destinations are looked at in one turn: about 10 ms.
@@ -114,6 +115,8 @@ pub struct Daemon<K> {
     services: Services,
     nannies: Nannies,
     phase: Phase,
+    /// Meeting places still to be knocked at.
+    calls: VecDeque<PathBuf>,
     /// Services still to be set up, in file order.
     set_ups: VecDeque<ServiceKey>,
     /// Nannies still to be started; `true`: look at its place first.
@@ -124,6 +127,8 @@ pub struct Daemon<K> {
     /// When the loop last woke.
     woke: Instant,
     reload: Option<Outcome>,
+    /// What was said of the file as it is.
+    notes: HashSet<String>,
     /// Nannies found at start that the file does not want.
     strays: usize,
     is_ready: bool,
@@ -161,12 +166,14 @@ impl<K: Ipvs> Daemon<K> {
             meeting,
             services,
             phase: Phase::Meeting,
+            calls: VecDeque::new(),
             set_ups: VecDeque::new(),
             starts: VecDeque::new(),
             unread: Vec::new(),
             look_at: now + LOOK_EVERY,
             woke: now,
             reload: None,
+            notes: HashSet::new(),
             strays: 0,
             is_ready: false,
         };
@@ -198,7 +205,20 @@ impl<K: Ipvs> Daemon<K> {
         let mut out = Vec::new();
         self.services.load(wanted, &mut out);
         self.perform_services(out, now);
-        self.meet_guests(now);
+        self.calls = self.settings.places.as_deref().map(hands::places).unwrap_or_default().into();
+        self.begin_work(now);
+    }
+
+    /// Once the guests have said who they are, so that nobody's destination is
+    /// taken for nobody's.
+    fn begin_work(&mut self, now: Instant) {
+        if self.phase == Phase::Meeting && self.calls.is_empty() && !self.nannies.has_guests() {
+            self.phase = Phase::Working;
+            if self.strays > 0 {
+                self.log.say(&Message::StoppingStrays { monitors: self.strays });
+            }
+            self.queue_set_ups(now);
+        }
     }
 
     /// One turn: the wait, what came, what is due, a slice of work.
@@ -258,7 +278,12 @@ impl<K: Ipvs> Daemon<K> {
 
     /// When the loop must wake although nothing came.
     fn deadline(&self, now: Instant) -> Instant {
-        if !self.unread.is_empty() || !self.starts.is_empty() || !self.set_ups.is_empty() || self.services.has_round() {
+        let idle = self.unread.is_empty()
+            && self.calls.is_empty()
+            && self.starts.is_empty()
+            && self.set_ups.is_empty()
+            && !self.services.has_round();
+        if !idle {
             return now;
         }
         let stop = match self.phase {
@@ -298,14 +323,7 @@ impl<K: Ipvs> Daemon<K> {
     /// The next state of the picture above.
     fn step_phase(&mut self, now: Instant) -> Option<End> {
         match self.phase {
-            Phase::Meeting if !self.nannies.has_guests() => {
-                self.phase = Phase::Working;
-                if self.strays > 0 {
-                    self.log.say(&Message::StoppingStrays { monitors: self.strays });
-                }
-                self.look_at = now + LOOK_EVERY;
-                self.queue_set_ups();
-            }
+            Phase::Meeting => self.begin_work(now),
             Phase::Working if self.set_ups.is_empty() && self.starts.is_empty() => self.work_is_done(),
             Phase::Stopping { until } if self.nannies.is_empty() || now >= until => {
                 if !self.nannies.is_empty() {
@@ -316,13 +334,18 @@ impl<K: Ipvs> Daemon<K> {
                 self.perform_services(out, now);
                 return Some(End::Stopped);
             }
-            Phase::Meeting | Phase::Working | Phase::Stopping { .. } => {}
+            Phase::Working | Phase::Stopping { .. } => {}
         }
         None
     }
 
-    fn queue_set_ups(&mut self) {
+    /// Timeouts at once, services in file order, and a look when that may be done.
+    fn queue_set_ups(&mut self, now: Instant) {
+        let mut out = Vec::new();
+        self.services.tend_timeouts(&mut self.kernel, &mut out);
+        self.perform_services(out, now);
         self.set_ups = self.services.wanted().virtuals.iter().map(|wanted| wanted.service.key).collect();
+        self.look_at = now + LOOK_EVERY;
     }
 
     /// Everything was tried once: the start, or a reload, is over.
@@ -364,6 +387,7 @@ impl<K: Ipvs> Daemon<K> {
             }
         }
         self.perform_services(out, now);
+        self.meet_guests(STARTS_PER_TURN, now);
         for _ in 0..STARTS_PER_TURN {
             if let Some((id, look_first)) = self.starts.pop_front() {
                 self.start(id, look_first, now);
@@ -394,9 +418,20 @@ impl<K: Ipvs> Daemon<K> {
         }
         self.phase = Phase::Stopping { until: now + self.settings.rules.stop_within + STOP_SLACK };
         self.set_ups.clear();
+        // Whoever was not called yet must end too.
+        self.meet_guests(usize::MAX, now);
         let mut out = Vec::new();
         self.nannies.stop_all(now, &mut out);
         self.perform(out, now);
+    }
+
+    /// What was said of an earlier reading of the file is not said again.
+    pub fn say_notes(&mut self, lines: &[Message]) {
+        let notes: HashSet<String> = lines.iter().map(ToString::to_string).collect();
+        for line in lines.iter().filter(|line| !self.notes.contains(&line.to_string())) {
+            self.log.say(line);
+        }
+        self.notes = notes;
     }
 
     fn reread(&mut self, now: Instant) {
@@ -409,9 +444,7 @@ impl<K: Ipvs> Daemon<K> {
             Ok(read) => read,
             Err(trouble) => return trouble.lines.iter().for_each(|line| self.log.say(line)),
         };
-        for line in &lines {
-            self.log.say(line);
-        }
+        self.say_notes(&lines);
         let mut out = Vec::new();
         self.services.load(wanted, &mut out);
         self.perform_services(out, now);
@@ -421,7 +454,7 @@ impl<K: Ipvs> Daemon<K> {
         self.reload = Some(Outcome { stopped, ..Outcome::default() });
         self.perform(out, now);
         if self.phase == Phase::Working {
-            self.queue_set_ups();
+            self.queue_set_ups(now);
         }
     }
 

@@ -282,7 +282,8 @@ impl Services {
         }
     }
 
-    fn tend_timeouts<K: Ipvs>(&mut self, kernel: &mut Kernel<K>, out: &mut Vec<Action>) {
+    /// The connection timeouts as they should be.
+    pub fn tend_timeouts<K: Ipvs>(&mut self, kernel: &mut Kernel<K>, out: &mut Vec<Action>) {
         let step = kernel.timeouts().map(|have| plan::timeouts(&self.wanted.timeouts, &have));
         let (timeouts, outcome) = match step {
             Ok(None) => return self.timeouts_trouble = false,

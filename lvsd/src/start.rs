@@ -171,29 +171,34 @@ fn serve(args: &Args, launch: Option<daemon::Launch>) -> ExitCode {
     let (wanted, lines) = match file::read(&path, &nanny, &manner) {
         Ok(read) => read,
         Err(trouble) => {
-            trouble.lines.iter().for_each(|line| log.say(line));
+            if !args.nodaemon {
+                trouble.lines.iter().for_each(|line| log.say(line));
+            }
             return complain(&join(trouble.lines.iter().map(on_stderr)), trouble.status);
         }
     };
     let (pid_file, client) = match open_all() {
         Ok(open) => open,
         Err(Refusal { text, status }) => {
-            log.say(&Message::Diagnostic(text.clone()));
+            if !args.nodaemon {
+                log.say(&Message::Diagnostic(text.clone()));
+            }
             return complain(&format!("lvs: {text}"), status);
         }
     };
-    for line in &lines {
-        log.say(line);
-    }
     let (services, meeting, places) = open_state(&log);
     let settings = Settings { file: path, nanny, manner, rules: Rules::default(), places };
     let parent = Line::from_stdin();
     if let Some(launch) = launch
         && let Err(e) = launch.ready()
     {
+        pid_file.remove();
         return complain(&format!("lvs: cannot let go of the terminal: {e}"), ExitStatus::System);
     }
-    let ended = Daemon::new(settings, log, client, services, meeting, parent).and_then(|daemon| daemon.run(wanted));
+    let ended = Daemon::new(settings, log, client, services, meeting, parent).and_then(|mut daemon| {
+        daemon.say_notes(&lines);
+        daemon.run(wanted)
+    });
     pid_file.remove();
     match ended {
         Ok(End::Stopped | End::Released) => ExitStatus::Stopped.into(),

@@ -22,10 +22,11 @@ use crate::nanny_command::{self, Arguments};
 const GATHER: Duration = Duration::from_millis(50);
 
 impl<K: Ipvs> Daemon<K> {
-    /// Whoever is at a meeting place was started by an lvsd before us.
-    pub(super) fn meet_guests(&mut self, now: Instant) {
-        let Some(folder) = &self.settings.places else { return };
-        for path in hands::places(folder) {
+    /// Knocks at up to `count` meeting places. Whoever is there was started by an
+    /// lvsd before us.
+    pub(super) fn meet_guests(&mut self, count: usize, now: Instant) {
+        for _ in 0..count {
+            let Some(path) = self.calls.pop_front() else { return };
             let Some(place) = path.file_name().and_then(|name| name.to_str()) else { continue };
             if let Some((line, pid)) = hands::meet(&path) {
                 let fd = line.as_fd().as_raw_fd();
