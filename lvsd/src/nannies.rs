@@ -26,8 +26,9 @@ use crate::messages::Message;
 use crate::nanny_command::Arguments;
 use crate::sorry::Tally;
 use crate::wanted::{Monitor, Target};
-use nanny::{Guest, Nanny};
+use nanny::Nanny;
 
+mod guests;
 mod nanny;
 
 /// How long a process found at a meeting place may take to say who it is. A
@@ -97,6 +98,8 @@ pub struct Nannies {
     deadlines: BinaryHeap<Reverse<(Instant, Id)>>,
     /// Children of ours whose line ended before they did.
     lineless: BTreeSet<Id>,
+    /// Guests that no wish led to and that have not said who they are.
+    strangers: usize,
     /// Why the last start failed, so that ten thousand failures are one line.
     trouble: Option<String>,
     scratch: Vec<child::Action>,
@@ -113,6 +116,7 @@ impl Nannies {
             by_pid: HashMap::new(),
             deadlines: BinaryHeap::new(),
             lineless: BTreeSet::new(),
+            strangers: 0,
             trouble: None,
             scratch: Vec::new(),
         }
@@ -136,17 +140,6 @@ impl Nannies {
     /// The services in which a nanny keeps something.
     pub fn busy(&self) -> HashSet<ServiceKey> {
         self.by_target.keys().map(|target| target.service).collect()
-    }
-
-    /// Whether guests are awaited.
-    pub fn has_guests(&self) -> bool {
-        self.all.values().any(|nanny| nanny.guest.is_some() && nanny.monitor.is_none())
-    }
-
-    /// How many run that an lvsd before us started.
-    pub fn adopted(&self) -> usize {
-        let adopted = |nanny: &&Nanny| !nanny.is_ours && nanny.monitor.is_some() && nanny.child.pid().is_some();
-        self.all.values().filter(adopted).count()
     }
 
     /// What to run for [`Action::Start`]; `None` if it is no longer wanted.
@@ -225,66 +218,6 @@ impl Nannies {
         for id in all {
             self.stop(id, now, out);
         }
-    }
-
-    /// Somebody answers at a meeting place that no wish led to. The id is the
-    /// token of the line.
-    pub fn guest(&mut self, place: &str, line: Line, pid: u32, now: Instant) -> Id {
-        let id = self.insert(Nanny::new(self.rules, place, now));
-        self.all.entry(id).and_modify(|nanny| {
-            // The machine asks for a process; this one is the answer.
-            nanny.child.handle(Event::Tick, now, &mut Vec::new());
-            nanny.line = Some(line);
-            nanny.guest = Some(Guest { pid, until: now + HELLO_WITHIN });
-        });
-        self.schedule(id);
-        id
-    }
-
-    /// A guest is the nanny that keeps this monitor's destination. Its arguments
-    /// are as it said them; unknown ones pass (it is frozen, and will be found so).
-    pub fn place(
-        &mut self,
-        id: Id,
-        monitor: &Rc<Monitor>,
-        arguments: Option<&Arguments>,
-        now: Instant,
-        out: &mut Vec<Action>,
-    ) {
-        if self.by_target.contains_key(&monitor.target) {
-            // Two for one destination: this one leaves without touching it.
-            self.feed(id, Event::Replace, now, out);
-            return;
-        }
-        self.assign(id, monitor);
-        if arguments.is_some_and(|arguments| *arguments != monitor.arguments) {
-            self.feed(id, Event::Replace, now, out);
-        }
-    }
-
-    /// A guest is not wanted; it takes its destination with it.
-    pub fn dismiss(&mut self, id: Id, target: Option<Target>, now: Instant, out: &mut Vec<Action>) {
-        if let Some(target) = target
-            && !self.by_target.contains_key(&target)
-            && let Some(nanny) = self.all.get_mut(&id)
-        {
-            nanny.target = Some(target);
-            self.by_target.insert(target, id);
-        }
-        self.stop(id, now, out);
-    }
-
-    /// The answer to [`Action::Find`] and [`Action::FindAgain`]: this process
-    /// answers at its meeting place.
-    pub fn found(&mut self, id: Id, line: Line, pid: u32, now: Instant) {
-        let Some(nanny) = self.all.get_mut(&id) else { return };
-        nanny.line = Some(line);
-        self.lineless.remove(&id);
-        if nanny.child.pid().is_none() {
-            nanny.is_ours = false;
-            nanny.guest = Some(Guest { pid, until: now + HELLO_WITHIN });
-        }
-        self.schedule(id);
     }
 
     /// The answer to [`Action::FindAgain`]: nobody answers. A child of ours is
@@ -432,9 +365,10 @@ impl Nannies {
     }
 
     fn stop(&mut self, id: Id, now: Instant, out: &mut Vec<Action>) {
+        let guest = self.take_guest(id);
         let Some(nanny) = self.all.get_mut(&id) else { return };
         nanny.monitor = None;
-        if let Some(guest) = nanny.guest.take() {
+        if let Some(guest) = guest {
             // None is wanted, and there is one: it goes.
             nanny.child.handle(Event::Stop, now, &mut self.scratch);
             self.feed(id, Event::Adopted(guest.pid), now, out);
@@ -463,25 +397,11 @@ impl Nannies {
         }
     }
 
-    /// The Hello of a process that was found, or the end of our patience.
-    fn introduced(&mut self, id: Id, arguments: Option<Arguments>, now: Instant, out: &mut Vec<Action>) {
-        let Some(nanny) = self.all.get_mut(&id) else { return };
-        let Some(guest) = nanny.guest.take() else { return };
-        let monitor = nanny.monitor.clone();
-        self.feed(id, Event::Adopted(guest.pid), now, out);
-        match monitor {
-            None => out.push(Action::Introduced(id, arguments)),
-            Some(monitor) if arguments.is_some_and(|arguments| arguments != monitor.arguments) => {
-                self.feed(id, Event::Replace, now, out);
-            }
-            Some(_) => {}
-        }
-    }
-
     fn line_ended(&mut self, id: Id, now: Instant, out: &mut Vec<Action>) {
+        let guest = self.take_guest(id);
         let Some(nanny) = self.all.get_mut(&id) else { return };
         nanny.line = None;
-        if nanny.guest.take().is_some() {
+        if guest.is_some() {
             // It went before it said who it was.
             if nanny.monitor.is_some() {
                 out.push(Action::Start(id));

@@ -135,8 +135,8 @@ pub struct Daemon<K> {
 }
 
 impl<K: Ipvs> Daemon<K> {
-    /// Everything in place, nothing done yet. `lines` are parents that are known
-    /// already.
+    /// Everything in place, nothing done yet. `parent` is the line of the pulse that
+    /// started us, if one did.
     ///
     /// # Errors
     /// Out of descriptors or memory.
@@ -286,15 +286,13 @@ impl<K: Ipvs> Daemon<K> {
         if !idle {
             return now;
         }
-        let stop = match self.phase {
+        let phase = match self.phase {
+            Phase::Meeting => None,
+            Phase::Working => self.services.graces().map(|(at, _)| at).min(),
             Phase::Stopping { until } => Some(until),
-            Phase::Meeting | Phase::Working => None,
         };
-        [self.parents.deadline(), self.nannies.deadline(), stop]
-            .into_iter()
-            .flatten()
-            .chain(self.services.graces().map(|(at, _)| at))
-            .fold(self.look_at, Instant::min)
+        let deadlines = [self.parents.deadline(), self.nannies.deadline(), phase];
+        deadlines.into_iter().flatten().fold(self.look_at, Instant::min)
     }
 
     fn take_signals(&mut self, now: Instant) {

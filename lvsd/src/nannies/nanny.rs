@@ -17,6 +17,8 @@ use crate::wanted::{Monitor, Target};
 pub(super) struct Guest {
     pub(super) pid: u32,
     pub(super) until: Instant,
+    /// No wish led to it.
+    pub(super) is_stranger: bool,
 }
 
 /// One of them.
