@@ -17,23 +17,32 @@ use std::path::Path;
 
 mod check;
 mod diagnostic;
+mod fingerprint;
 mod include;
 mod kind;
+mod lint;
 mod lvscf;
+mod machine;
 mod outside;
 mod print;
 mod raw;
+mod rules;
 mod services;
 mod source;
 mod table;
 mod toml_file;
 
 pub use diagnostic::{DIAGNOSTICS_MAX, Diagnostic, Severity, json};
+pub use fingerprint::{Fingerprint, fingerprint};
+pub use lint::classful;
+pub use machine::{Machine, Program};
 pub use outside::{Fake, Outside, System};
 pub use table::{Config, Keyword, Place, RealServer, Scope, Since, VirtualService, keywords};
 
 use check::Origin;
+use diagnostic::Report;
 use kind::Reader;
+use lint::Linter;
 use source::Sources;
 
 /// Which kind of service the pair runs (`service`).
@@ -83,6 +92,16 @@ pub struct Loaded {
     sources: Sources,
 }
 
+impl Loaded {
+    /// What will not work on this machine, beside [`Loaded::warnings`].
+    pub fn examine(&self, machine: &Machine) -> Vec<Diagnostic> {
+        let mut report = Report::default();
+        let Self { config, origin, sources, .. } = self;
+        Linter { config, origin, sources, report: &mut report }.on(machine);
+        report.finish()
+    }
+}
+
 /// A configuration that cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
@@ -126,10 +145,11 @@ pub fn load(path: &Path) -> Result<Loaded, Failed> {
 pub fn load_with(path: &Path, syntax: Syntax, outside: &dyn Outside) -> Result<Loaded, Failed> {
     let mut reader = Reader::new(outside);
     let read = include::read(path, syntax, &mut reader).map(|raw| check::read(&raw, &mut reader));
-    let Reader { sources, report, .. } = reader;
+    let Reader { sources, mut report, .. } = reader;
     match read {
         Some((mut config, origin)) if !report.has_errors() => {
             path.clone_into(&mut config.path);
+            Linter { config: &config, origin: &origin, sources: &sources, report: &mut report }.file();
             Ok(Loaded { config, warnings: report.finish(), origin, sources })
         }
         Some(_) | None => Err(Failed { diagnostics: report.finish() }),

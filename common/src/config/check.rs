@@ -23,6 +23,8 @@ pub(super) struct Origin {
     pub(super) span: Span,
     /// Each keyword that was set, with its value's place; the last one counts.
     pub(super) keys: Vec<(&'static str, Span)>,
+    /// One of its values could not be read: what follows from it is not judged.
+    broken: bool,
     pub(super) virtuals: Vec<Origin>,
     pub(super) failovers: Vec<Origin>,
     pub(super) servers: Vec<Origin>,
@@ -165,8 +167,10 @@ fn read_server(raw: &Raw, span: Span, port: u16, reader: &mut Reader<'_>) -> (Re
 
 fn assign<B: Block>(block: &mut B, origin: &mut Origin, statement: &Statement, reader: &mut Reader<'_>) {
     let Statement { key, key_span, value, span } = statement;
+    let errors = reader.report.errors();
     if let Some(known) = block.assign(key, value, *span, reader) {
         origin.keys.push((known, *span));
+        origin.broken |= reader.report.errors() > errors;
         return;
     }
     match stray(B::PLACE, key) {
@@ -264,7 +268,7 @@ fn check_pair(config: &Config, origin: &Origin, reader: &mut Reader<'_>) {
 
 /// What cannot be meant of a virtual that is run.
 fn check_virtual(service: &VirtualService, origin: &Origin, network: ForwardingMethod, reader: &mut Reader<'_>) {
-    if !service.active {
+    if !service.active || origin.broken {
         return;
     }
     let name = &service.name;
@@ -276,7 +280,7 @@ fn check_virtual(service: &VirtualService, origin: &Origin, network: ForwardingM
         let message = format!("virtual \"{name}\" is on port 0: the kernel takes every port only with persistent");
         reader.error("port-zero", origin.of("port"), message, "set port, or persistent");
     }
-    for (server, its) in service.servers.iter().zip(&origin.servers) {
+    for (server, its) in service.servers.iter().zip(&origin.servers).filter(|(_, its)| !its.broken) {
         let (virtual_address, address) = (service.address.as_ref().map(|a| a.address), server.address);
         if server.active && address.is_none() {
             let message = format!("server \"{}\" is active and has no address", server.name);
