@@ -80,23 +80,18 @@ pub(super) fn read(raw: &Raw, reader: &mut Reader<'_>) -> (Config, Origin) {
     (config, origin)
 }
 
-/// The block, or in TOML the blocks, under a keyword.
+/// The blocks under a keyword that begins some.
 fn blocks<'r>(statement: &'r Statement, reader: &mut Reader<'_>) -> Vec<(&'r Raw, Span)> {
-    match &statement.value {
-        Value::Block(raw) => vec![(raw, statement.span)],
-        Value::List(list) if list.iter().all(|(value, _)| matches!(value, Value::Block(_))) => {
-            let block = |(value, span): &'r (Value, Span)| match value {
-                Value::Block(raw) => Some((raw, *span)),
-                Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) | Value::List(_) => None,
-            };
-            list.iter().filter_map(block).collect()
-        }
-        Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) | Value::List(_) => {
-            let message = format!("\"{}\" begins a block", statement.key);
-            reader.error("wrong-type", statement.span, message, "lvs.cf: KEYWORD NAME {; TOML: [[KEYWORD]]");
-            Vec::new()
-        }
+    let blocks = statement.blocks();
+    let typed = match &statement.value {
+        Value::List(list) => list.len(),
+        Value::Block(_) | Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => 1,
+    };
+    if blocks.len() != typed {
+        let message = format!("\"{}\" begins a block", statement.key);
+        reader.error("wrong-type", statement.span, message, "lvs.cf: KEYWORD NAME {; TOML: [[KEYWORD]]");
     }
+    blocks
 }
 
 /// The name of a block, and its other statements.

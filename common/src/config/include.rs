@@ -21,6 +21,14 @@ const FILES_MAX: usize = 1024;
 /// Reads a file and what it includes. `None` if there is nothing to judge: the
 /// report says why.
 pub(super) fn read(path: &Path, syntax: Syntax, reader: &mut Reader<'_>) -> Option<Raw> {
+    let mut raw = read_one(path, syntax, reader)?;
+    let mut open = vec![path.to_owned()];
+    expand(&mut raw, path, &mut open, reader);
+    Some(raw)
+}
+
+/// Reads a file without what it includes.
+pub(super) fn read_one(path: &Path, syntax: Syntax, reader: &mut Reader<'_>) -> Option<Raw> {
     let name = if path == Path::new("-") { "<stdin>".to_owned() } else { path.display().to_string() };
     let bytes = match reader.outside.read(path) {
         Ok(bytes) => bytes,
@@ -35,10 +43,7 @@ pub(super) fn read(path: &Path, syntax: Syntax, reader: &mut Reader<'_>) -> Opti
         reader.report.add(Diagnostic::of_file("empty", Severity::Error, &name, message));
         return None;
     }
-    let mut raw = text(&name, bytes, syntax, reader)?;
-    let mut open = vec![path.to_owned()];
-    expand(&mut raw, path, &mut open, reader);
-    Some(raw)
+    text(&name, bytes, syntax, reader)
 }
 
 /// The system's words without Rust's ` (os error 2)`.

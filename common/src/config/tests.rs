@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 
+mod converting;
 mod golden;
 mod original;
 mod reading;

@@ -58,7 +58,7 @@ fn verdict(path: &Path) -> (String, Vec<Diagnostic>) {
     }
     let name = PathBuf::from(path.file_name().unwrap());
     world.files.insert(name.clone(), std::fs::read(path).unwrap());
-    let (word, mut said) = match load_with(&name, Syntax::of(&name), &world) {
+    let (verdict, mut said) = match load_with(&name, Syntax::of(&name), &world) {
         Ok(loaded) => {
             let mut said = loaded.warnings.clone();
             said.extend(loaded.examine(&machine()));
@@ -67,7 +67,7 @@ fn verdict(path: &Path) -> (String, Vec<Diagnostic>) {
         Err(failed) => ("refused", failed.diagnostics),
     };
     said.truncate(1000);
-    let mut text = format!("{word}\n");
+    let mut text = format!("{verdict}\n");
     for diagnostic in &said {
         let _ = write!(text, "{}", diagnostic.render(false));
     }

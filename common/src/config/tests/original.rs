@@ -40,7 +40,7 @@ fn collection() -> Option<PathBuf> {
     if found.is_none() {
         assert!(!std::env::var("LVS_REQUIRE").is_ok_and(|r| r.contains("lvscf")), "no shared/lvscf beside the project");
         let text = "SKIPPED: not compared with the original's parser: no shared/lvscf beside the project\n";
-        std::io::stderr().write_all(text.as_bytes()).unwrap();
+        io::stderr().write_all(text.as_bytes()).unwrap();
     }
     found
 }
