@@ -12,29 +12,44 @@
 //! cannot be meant is an error with its line. All keywords are rows of [`table`].
 
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
 mod check;
+mod convert;
 mod diagnostic;
+mod fingerprint;
 mod include;
 mod kind;
+mod lint;
 mod lvscf;
+mod machine;
+mod manual;
 mod outside;
 mod print;
 mod raw;
+mod rules;
 mod services;
 mod source;
 mod table;
 mod toml_file;
 
 pub use diagnostic::{DIAGNOSTICS_MAX, Diagnostic, Severity, json};
+pub use fingerprint::{Fingerprint, fingerprint};
+pub use lint::classful;
+pub use machine::{Machine, Program};
+pub use manual::manual;
 pub use outside::{Fake, Outside, System};
 pub use table::{Config, Keyword, Place, RealServer, Scope, Since, VirtualService, keywords};
 
 use check::Origin;
+use diagnostic::Report;
 use kind::Reader;
+use lint::Linter;
 use source::Sources;
+
+use crate::ipvs::Protocol;
 
 /// Which kind of service the pair runs (`service`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +98,16 @@ pub struct Loaded {
     sources: Sources,
 }
 
+impl Loaded {
+    /// What will not work on this machine, beside [`Loaded::warnings`].
+    pub fn examine(&self, machine: &Machine) -> Vec<Diagnostic> {
+        let mut report = Report::default();
+        let Self { config, origin, sources, .. } = self;
+        Linter { config, origin, sources, report: &mut report }.on(machine);
+        report.finish()
+    }
+}
+
 /// A configuration that cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
@@ -126,13 +151,54 @@ pub fn load(path: &Path) -> Result<Loaded, Failed> {
 pub fn load_with(path: &Path, syntax: Syntax, outside: &dyn Outside) -> Result<Loaded, Failed> {
     let mut reader = Reader::new(outside);
     let read = include::read(path, syntax, &mut reader).map(|raw| check::read(&raw, &mut reader));
-    let Reader { sources, report, .. } = reader;
+    let Reader { sources, mut report, .. } = reader;
     match read {
         Some((mut config, origin)) if !report.has_errors() => {
             path.clone_into(&mut config.path);
+            Linter { config: &config, origin: &origin, sources: &sources, report: &mut report }.file();
             Ok(Loaded { config, warnings: report.finish(), origin, sources })
         }
         Some(_) | None => Err(Failed { diagnostics: report.finish() }),
+    }
+}
+
+/// A file in another syntax: its statements as they were typed, with their
+/// comments, not those of files it includes. It reads as the same model.
+///
+/// # Errors
+/// Everything that is wrong with the file: only a good one is converted.
+pub fn convert(path: &Path, from: Syntax, to: Syntax, outside: &dyn Outside) -> Result<String, Failed> {
+    // the standard input can be read only once
+    let once = Once { outside, path, bytes: outside.read(path).map_err(|e| e.kind()) };
+    load_with(path, from, &once)?;
+    let mut reader = Reader::new(&once);
+    let raw = include::read_one(path, from, &mut reader).unwrap_or_default();
+    let text = reader.sources.first().to_owned();
+    Ok(convert::convert(&text, &raw, to, &mut reader))
+}
+
+/// The world with one file read already.
+struct Once<'a> {
+    outside: &'a dyn Outside,
+    path: &'a Path,
+    bytes: Result<Vec<u8>, io::ErrorKind>,
+}
+
+impl Outside for Once<'_> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if path == self.path { self.bytes.clone().map_err(io::Error::from) } else { self.outside.read(path) }
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        self.outside.list(folder)
+    }
+
+    fn host(&self, name: &str) -> Option<IpAddr> {
+        self.outside.host(name)
+    }
+
+    fn service(&self, name: &str, protocol: Protocol) -> Option<u16> {
+        self.outside.service(name, protocol)
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Origin {
     pub(super) span: Span,
     /// Each keyword that was set, with its value's place; the last one counts.
     pub(super) keys: Vec<(&'static str, Span)>,
+    /// One of its values could not be read: what follows from it is not judged.
+    broken: bool,
     pub(super) virtuals: Vec<Origin>,
     pub(super) failovers: Vec<Origin>,
     pub(super) servers: Vec<Origin>,
@@ -78,23 +80,18 @@ pub(super) fn read(raw: &Raw, reader: &mut Reader<'_>) -> (Config, Origin) {
     (config, origin)
 }
 
-/// The block, or in TOML the blocks, under a keyword.
+/// The blocks under a keyword that begins some.
 fn blocks<'r>(statement: &'r Statement, reader: &mut Reader<'_>) -> Vec<(&'r Raw, Span)> {
-    match &statement.value {
-        Value::Block(raw) => vec![(raw, statement.span)],
-        Value::List(list) if list.iter().all(|(value, _)| matches!(value, Value::Block(_))) => {
-            let block = |(value, span): &'r (Value, Span)| match value {
-                Value::Block(raw) => Some((raw, *span)),
-                Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) | Value::List(_) => None,
-            };
-            list.iter().filter_map(block).collect()
-        }
-        Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) | Value::List(_) => {
-            let message = format!("\"{}\" begins a block", statement.key);
-            reader.error("wrong-type", statement.span, message, "lvs.cf: KEYWORD NAME {; TOML: [[KEYWORD]]");
-            Vec::new()
-        }
+    let blocks = statement.blocks();
+    let typed = match &statement.value {
+        Value::List(list) => list.len(),
+        Value::Block(_) | Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => 1,
+    };
+    if blocks.len() != typed {
+        let message = format!("\"{}\" begins a block", statement.key);
+        reader.error("wrong-type", statement.span, message, "lvs.cf: KEYWORD NAME {; TOML: [[KEYWORD]]");
     }
+    blocks
 }
 
 /// The name of a block, and its other statements.
@@ -165,8 +162,10 @@ fn read_server(raw: &Raw, span: Span, port: u16, reader: &mut Reader<'_>) -> (Re
 
 fn assign<B: Block>(block: &mut B, origin: &mut Origin, statement: &Statement, reader: &mut Reader<'_>) {
     let Statement { key, key_span, value, span } = statement;
+    let errors = reader.report.errors();
     if let Some(known) = block.assign(key, value, *span, reader) {
         origin.keys.push((known, *span));
+        origin.broken |= reader.report.errors() > errors;
         return;
     }
     match stray(B::PLACE, key) {
@@ -264,7 +263,7 @@ fn check_pair(config: &Config, origin: &Origin, reader: &mut Reader<'_>) {
 
 /// What cannot be meant of a virtual that is run.
 fn check_virtual(service: &VirtualService, origin: &Origin, network: ForwardingMethod, reader: &mut Reader<'_>) {
-    if !service.active {
+    if !service.active || origin.broken {
         return;
     }
     let name = &service.name;
@@ -276,7 +275,7 @@ fn check_virtual(service: &VirtualService, origin: &Origin, network: ForwardingM
         let message = format!("virtual \"{name}\" is on port 0: the kernel takes every port only with persistent");
         reader.error("port-zero", origin.of("port"), message, "set port, or persistent");
     }
-    for (server, its) in service.servers.iter().zip(&origin.servers) {
+    for (server, its) in service.servers.iter().zip(&origin.servers).filter(|(_, its)| !its.broken) {
         let (virtual_address, address) = (service.address.as_ref().map(|a| a.address), server.address);
         if server.active && address.is_none() {
             let message = format!("server \"{}\" is active and has no address", server.name);

@@ -107,7 +107,7 @@ impl Diagnostic {
         let column = (self.column as usize).saturating_sub(1);
         let skipped = if column > SHOWN_MAX * 3 / 4 { column - SHOWN_MAX / 4 } else { 0 };
         let shown = self.source.chars().skip(skipped).take(SHOWN_MAX);
-        let shown: String = shown.map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let shown: String = shown.map(|c| if c.is_control() || c == '\u{feff}' { ' ' } else { c }).collect();
         let indent = column - skipped;
         let width = (self.width as usize).clamp(1, SHOWN_MAX.saturating_sub(indent).max(1));
         (shown.trim_end().to_owned(), indent, width)
@@ -165,7 +165,8 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Adds one; when there are too many, errors push out nothing but are counted.
+    /// Adds one; when there are too many it is only counted, but for an error,
+    /// which takes the place of a warning.
     pub(super) fn add(&mut self, diagnostic: Diagnostic) {
         if diagnostic.severity == Severity::Error {
             self.errors += 1;
@@ -176,11 +177,11 @@ impl Report {
         }
         self.unsaid += 1;
         // an error is worth more than a warning said earlier
-        if diagnostic.severity == Severity::Error {
-            if let Some(at) = self.list.iter().rposition(|d| d.severity == Severity::Warning) {
-                self.list.remove(at);
-                self.list.push(diagnostic);
-            }
+        if diagnostic.severity == Severity::Error
+            && let Some(at) = self.list.iter().rposition(|d| d.severity == Severity::Warning)
+        {
+            self.list.remove(at);
+            self.list.push(diagnostic);
         }
     }
 
@@ -197,6 +198,11 @@ impl Report {
         let Location { file, line, column, width, text } = sources.locate(span).unwrap_or_else(nowhere);
         let help = help.to_owned();
         self.add(Diagnostic { id, severity, file, line, column, width, source: text, message, help });
+    }
+
+    /// How many errors there are.
+    pub(super) fn errors(&self) -> usize {
+        self.errors
     }
 
     /// Whether the configuration is refused.

@@ -21,6 +21,14 @@ const FILES_MAX: usize = 1024;
 /// Reads a file and what it includes. `None` if there is nothing to judge: the
 /// report says why.
 pub(super) fn read(path: &Path, syntax: Syntax, reader: &mut Reader<'_>) -> Option<Raw> {
+    let mut raw = read_one(path, syntax, reader)?;
+    let mut open = vec![path.to_owned()];
+    expand(&mut raw, path, &mut open, reader);
+    Some(raw)
+}
+
+/// Reads a file without what it includes.
+pub(super) fn read_one(path: &Path, syntax: Syntax, reader: &mut Reader<'_>) -> Option<Raw> {
     let name = if path == Path::new("-") { "<stdin>".to_owned() } else { path.display().to_string() };
     let bytes = match reader.outside.read(path) {
         Ok(bytes) => bytes,
@@ -35,10 +43,7 @@ pub(super) fn read(path: &Path, syntax: Syntax, reader: &mut Reader<'_>) -> Opti
         reader.report.add(Diagnostic::of_file("empty", Severity::Error, &name, message));
         return None;
     }
-    let mut raw = text(name, bytes, syntax, reader)?;
-    let mut open = vec![path.to_owned()];
-    expand(&mut raw, path, &mut open, reader);
-    Some(raw)
+    text(&name, bytes, syntax, reader)
 }
 
 /// The system's words without Rust's ` (os error 2)`.
@@ -48,14 +53,14 @@ fn words(e: &std::io::Error) -> String {
 }
 
 /// One text into statements, its own problems reported.
-fn text(name: String, bytes: Vec<u8>, syntax: Syntax, reader: &mut Reader<'_>) -> Option<Raw> {
+fn text(name: &str, bytes: Vec<u8>, syntax: Syntax, reader: &mut Reader<'_>) -> Option<Raw> {
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
     };
-    let Some(base) = reader.sources.add(name.clone(), text.clone()) else {
+    let Some(base) = reader.sources.add(name.to_owned(), text.clone()) else {
         let message = format!("the configuration is longer than {TOTAL_MAX} bytes");
-        reader.report.add(Diagnostic::of_file("too-long", Severity::Error, &name, message));
+        reader.report.add(Diagnostic::of_file("too-long", Severity::Error, name, message));
         return None;
     };
     let mut raw = match syntax {
@@ -63,7 +68,9 @@ fn text(name: String, bytes: Vec<u8>, syntax: Syntax, reader: &mut Reader<'_>) -
         Syntax::Toml => {
             let (raw, errors) = toml_file::parse(&text);
             for (range, message) in errors {
-                reader.error("toml-syntax", Span::new(base, &range), message, "");
+                let is_unquoted = message.contains("must be quoted") || message.contains("float");
+                let help = if is_unquoted { "texts and addresses stand in quotes" } else { "" };
+                reader.error("toml-syntax", Span::new(base, &range), message, help);
             }
             raw
         }
@@ -189,12 +196,9 @@ fn include(path: &Path, span: Span, open: &mut Vec<PathBuf>, reader: &mut Reader
             return Vec::new();
         }
     };
-    let Some(mut raw) = text(shown.to_string(), bytes, Syntax::of(path), reader) else { return Vec::new() };
+    let Some(mut raw) = text(&shown.to_string(), bytes, Syntax::of(path), reader) else { return Vec::new() };
     open.push(path.to_owned());
     expand(&mut raw, path, open, reader);
     open.pop();
     raw.statements
 }
-
-#[cfg(test)]
-mod tests;

@@ -216,6 +216,3 @@ impl Parser<'_> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

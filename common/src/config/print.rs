@@ -99,7 +99,7 @@ fn block<B: Block>(
     inner: impl FnOnce(&mut String),
 ) {
     let depth = path.len();
-    let indent = INDENT.repeat(depth - 1);
+    let indent = indent(depth - 1);
     match syntax {
         Syntax::LvsCf => {
             let keyword = path.last().copied().unwrap_or_default();
@@ -116,13 +116,19 @@ fn block<B: Block>(
     }
 }
 
-/// As the original's web interface indents.
-pub(super) const INDENT: &str = "     ";
+/// As the original's web interface indents, by depth (piranha.md 9.3).
+pub(super) fn indent(depth: usize) -> &'static str {
+    match depth {
+        0 => "",
+        1 => "     ",
+        _ => "         ",
+    }
+}
 
 fn entries<B: Block>(block: &B, syntax: Syntax, depth: usize, out: &mut String) {
     block.write(&mut |Entry { name, written, .. }| {
         let _ = match syntax {
-            Syntax::LvsCf => writeln!(out, "{}{name} = {}", INDENT.repeat(depth), lvscf_value(&written)),
+            Syntax::LvsCf => writeln!(out, "{}{name} = {}", indent(depth), lvscf_value(&written)),
             Syntax::Toml => writeln!(out, "{name} = {}", toml_value(&written)),
         };
     });

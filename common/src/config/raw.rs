@@ -66,6 +66,25 @@ impl Raw {
     }
 }
 
+impl Statement {
+    /// The block, or in TOML the blocks, with their places; empty if it has none.
+    pub(super) fn blocks(&self) -> Vec<(&Raw, Span)> {
+        match &self.value {
+            Value::Block(raw) => vec![(raw, self.span)],
+            Value::List(list) => {
+                let mut blocks = Vec::new();
+                for (value, span) in list {
+                    if let Value::Block(raw) = value {
+                        blocks.push((raw, *span));
+                    }
+                }
+                blocks
+            }
+            Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => Vec::new(),
+        }
+    }
+}
+
 impl Value {
     fn shift(&mut self, base: u32) {
         match self {

@@ -74,6 +74,11 @@ impl Sources {
         Some(base)
     }
 
+    /// The text that was added first.
+    pub(super) fn first(&self) -> &str {
+        self.files.first().map_or("", |file| &file.text)
+    }
+
     /// How many texts there are.
     pub(super) fn len(&self) -> usize {
         self.files.len()

@@ -203,9 +203,9 @@ table! {
     Config at Global {
         /// A number the web interface counts up when it writes the file; nothing compares it.
         serial_no: i32 = 0, Serial, Piranha, Nobody;
-        /// The address of the primary director; the node that has it is the primary. `None`: not set.
+        /// The address of the primary director; the node that has it is the primary.
         primary: Option<IpAddr> = None, HOST, Piranha, Pair;
-        /// The primary's address on the second heartbeat path. `None`: there is no second path.
+        /// The primary's address on the second heartbeat path; without it there is none.
         primary_private: Option<IpAddr> = None, HOST, Piranha, Pair;
         /// The shared disk as the primary sees it, for failover services.
         primary_shared: Option<String> = None, PLAIN, Piranha, Nobody;
@@ -217,7 +217,7 @@ table! {
         backup_active: bool = false, Flag, Piranha, Pair;
         /// The address of the backup director. 0.0.0.0 is the same as none.
         backup: Option<IpAddr> = None, HOST_OR_NONE, Piranha, Pair;
-        /// The backup's address on the second heartbeat path. `None`: as backup.
+        /// The backup's address on the second heartbeat path; without it it is backup.
         backup_private: Option<IpAddr> = None, HOST, Piranha, Pair;
         /// The shared disk as the backup sees it, for failover services.
         backup_shared: Option<String> = None, PLAIN, Piranha, Nobody;

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use super::*;
 
+mod converting;
+mod golden;
 mod original;
+mod reading;
 
 /// Reads a text as the file `lvs.cf` in a world without other files and names
 /// but `localhost`, `http`, `https`, `tftp`.
@@ -27,14 +30,16 @@ fn world() -> Fake {
     world
 }
 
-fn good(text: &str) -> Loaded {
+pub(super) fn good(text: &str) -> Loaded {
     read(text).unwrap_or_else(|failed| panic!("refused:\n{failed}\nin:\n{text}"))
 }
 
-/// The ids of what is said about a text, errors first as they stand in the text.
+/// The ids of what is said about how a text is written, as they stand in the
+/// text: errors, or the warnings that are no lints.
 fn ids(text: &str) -> Vec<&'static str> {
-    match read(text) {
-        Ok(loaded) => loaded.warnings.iter().map(|d| d.id).collect(),
-        Err(failed) => failed.diagnostics.iter().map(|d| d.id).collect(),
-    }
+    let said = match read(text) {
+        Ok(loaded) => loaded.warnings,
+        Err(failed) => failed.diagnostics,
+    };
+    said.iter().map(|d| d.id).filter(|id| !rules::is_lint(id)).collect()
 }

@@ -81,13 +81,13 @@ fn is_contiguous(mask: Ipv4Addr) -> bool {
     mask.to_bits().leading_ones() == mask.to_bits().count_ones()
 }
 
-fn contiguous(mask: Ipv4Addr, span: Span, reader: &mut Reader<'_>) -> Option<Option<Ipv4Addr>> {
-    if is_contiguous(mask) {
-        return Some(Some(mask).filter(|m| !m.is_unspecified()));
+/// Whether the mask is one; reports it if not.
+fn check_contiguous(mask: Ipv4Addr, span: Span, reader: &mut Reader<'_>) -> bool {
+    if !is_contiguous(mask) {
+        let message = format!("Bad subnet mask specified: {mask} has ones behind a zero");
+        reader.error("bad-mask", span, message, "");
     }
-    let message = format!("Bad subnet mask specified: {mask} has ones behind a zero");
-    reader.error("bad-mask", span, message, "");
-    None
+    is_contiguous(mask)
 }
 
 impl Kind for Mask {
@@ -96,7 +96,7 @@ impl Kind for Mask {
     fn read(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Option<Ipv4Addr>> {
         let text = reader.scalar(value, span)?;
         if let Some(mask) = ipv4(&text) {
-            return contiguous(mask, span, reader);
+            return check_contiguous(mask, span, reader).then_some(Some(mask).filter(|m| !m.is_unspecified()));
         }
         reader.error("bad-mask", span, format!("Bad subnet mask specified: \"{text}\""), "255.255.255.0");
         None
@@ -121,7 +121,8 @@ impl Kind for PersistenceMask {
     fn read(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Option<Ipv4Addr>> {
         let text = reader.scalar(value, span)?;
         if let Some(mask) = ipv4(&text) {
-            return contiguous(mask, span, reader).map(|mask| mask.filter(|m| *m != Ipv4Addr::BROADCAST));
+            let is_set = !mask.is_unspecified() && mask != Ipv4Addr::BROADCAST;
+            return check_contiguous(mask, span, reader).then_some(Some(mask).filter(|_| is_set));
         }
         reader.warning("bad-pmask", span, format!("\"{text}\" is no mask: it is ignored"), "255.255.255.0");
         Some(None)
@@ -147,8 +148,8 @@ impl Device {
                 let texts = list.iter().map(|(value, at)| reader.scalar(value, *at).map(|text| (text, *at)));
                 texts.collect::<Option<_>>()?
             }
-            single => {
-                let text = reader.scalar(single, span)?;
+            Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) | Value::Block(_) => {
+                let text = reader.scalar(value, span)?;
                 text.split_ascii_whitespace().map(|word| (word.to_owned(), span)).collect()
             }
         };

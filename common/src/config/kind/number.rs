@@ -64,8 +64,8 @@ impl Kind for Serial {
     fn read(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<i32> {
         let n = read_integer(value, span, i64::MIN..=i64::MAX, reader)?;
         i32::try_from(n).ok().or_else(|| {
-            let [a, b, c, d, ..] = n.to_le_bytes();
-            let low = i32::from_le_bytes([a, b, c, d]);
+            let [low @ .., _, _, _, _] = n.to_le_bytes();
+            let low = i32::from_le_bytes(low);
             reader.warning("serial-cut", span, format!("{n} is cut to 32 bits: {low}"), "");
             Some(low)
         })
