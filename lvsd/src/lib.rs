@@ -9,7 +9,7 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`args`] | what was typed |
-//! | [`file`] | the configuration file, or words about why not |
+//! | [`mod@file`] | the configuration file, or words about why not |
 //! | [`wanted`] | pure: what the file asks of lvsd |
 //! | [`nanny_command`] | pure: a nanny's arguments, both ways |
 //! | [`plan`] | pure: what should be, what is → steps |
