@@ -13,7 +13,7 @@
 //! and is never touched; the sorry server belongs to lvsd; anything else is
 //! nobody's and goes. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use common::ipvs::{Destination, DestinationKey, ForwardingMethod, Service, ServiceFlags, ServiceKey, Timeouts};
@@ -115,7 +115,10 @@ pub fn destinations(
     standby: Standby,
 ) -> Vec<Step> {
     let (name, service) = (&wanted.name, wanted.service.key);
-    let is_owned = |key: &DestinationKey| owned(&Target { service, destination: *key });
+    // One that the file wants is its nanny's even before there is a nanny: after
+    // the death of all of them the next one adopts what is there.
+    let wanted_here: HashSet<DestinationKey> = wanted.monitors.iter().map(|m| m.target.destination).collect();
+    let is_owned = |key: &DestinationKey| wanted_here.contains(key) || owned(&Target { service, destination: *key });
     let sorry = wanted.sorry.as_ref().filter(|sorry| !is_owned(&sorry.key));
     let mut steps = Vec::new();
     for entry in have.iter().filter(|entry| !is_owned(&entry.key)) {
