@@ -15,6 +15,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ use nix::sys::socket::{
     AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, UnixCredentials, bind, connect, getsockname,
     getsockopt, listen, recv, send, socket, socketpair, sockopt,
 };
+
+use crate::ipvs::{Family, ServiceKey};
 
 /// The longest packet, in bytes. The longest message is a nanny's command line,
 /// whose strings are limited to 255 bytes each by lvs.cf (piranha.md 1.3).
@@ -271,11 +274,16 @@ impl MeetingPlace {
     /// # Errors
     /// `AddrInUse` when a living process answers there; otherwise the system's.
     pub fn open(path: &Path) -> io::Result<Self> {
-        if join(path).is_ok() {
-            return Err(io::Error::from(io::ErrorKind::AddrInUse));
+        match join(path) {
+            Ok(_) => return Err(io::Error::from(io::ErrorKind::AddrInUse)),
+            // Its waiting room is full, so somebody lives there.
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(io::Error::from(io::ErrorKind::AddrInUse)),
+            Err(_) => {}
         }
         let fd = seqpacket()?;
-        let new = path.with_extension(format!("{}", std::process::id()));
+        let mut new = path.as_os_str().to_owned();
+        new.push(format!(".{}", std::process::id()));
+        let new = PathBuf::from(new);
         let _ = std::fs::remove_file(&new);
         bind(fd.as_raw_fd(), &UnixAddr::new(&new)?)?;
         listen(&fd, Backlog::new(BACKLOG)?)?;
@@ -305,6 +313,33 @@ impl AsFd for MeetingPlace {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.listener.as_fd()
     }
+}
+
+/// The longest name of a nanny's meeting place, in bytes: a socket's path holds
+/// 107, of which the folder takes 22 and the name under which a place is made
+/// (`.PID`) another 8.
+const NANNY_PLACE_MAX: usize = 76;
+
+/// The name of the meeting place of the nanny that watches `rip`:`rport` for a
+/// service, below `daemon::run_dir("nanny")`: `tcp-192.0.2.1-80-198.51.100.7-8080`,
+/// `mark21-198.51.100.7-80`. Two long IPv6 addresses do not fit; the name is then
+/// cut, and a hash of the whole keeps it apart from others.
+pub fn nanny_place(service: &ServiceKey, rip: IpAddr, rport: u16) -> String {
+    let mut name = match service {
+        ServiceKey::Address { protocol, address, port } => format!("{protocol}-{address}-{port}"),
+        ServiceKey::Mark { family: Family::V4, mark } => format!("mark{mark}"),
+        ServiceKey::Mark { family: Family::V6, mark } => format!("mark{mark}v6"),
+    };
+    let _ = write!(name, "-{rip}-{rport}");
+    if name.len() > NANNY_PLACE_MAX {
+        // FNV-1a, 64 bit: the same in every version of every sibling.
+        let hash = name
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+        name.truncate(NANNY_PLACE_MAX - 17); // ASCII all of it
+        let _ = write!(name, "-{hash:016x}");
+    }
+    name
 }
 
 /// Joins a child at its meeting place. `NotFound` or `ConnectionRefused` means

@@ -9,9 +9,16 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::channel::{Line, Received, Said};
 
 /// Where state and sockets live; root's alone, gone with a reboot. One per mount
 /// namespace.
@@ -99,6 +106,112 @@ pub fn sibling(name: &str) -> PathBuf {
         Some(path) if path.is_file() => path,
         _ => Path::new("/usr/sbin").join(name),
     }
+}
+
+/// The variable that tells the background half who started it. It holds a
+/// process id, so that a grandchild which inherits it does not take itself for one.
+const STARTED_BY: &str = "PIRANHA_STARTED_BY";
+
+/// Which half of the way to the background this process is; see [`background`].
+#[derive(Debug)]
+pub enum Background {
+    /// The one that was called: the daemon is up (0) or ended with this exit
+    /// code. There is nothing left to do but to exit with it.
+    Foreground(u8),
+    /// The daemon, in a session of its own. It goes on with its start and says
+    /// [`Launch::ready`] when it is up; errors until then go to the caller's stderr.
+    Daemon(Launch),
+}
+
+/// The daemon's promise to tell the one that was called how the start went. If
+/// the daemon ends without keeping it, its exit code is what the caller sees.
+#[derive(Debug)]
+pub struct Launch {
+    line: Line,
+}
+
+impl Launch {
+    /// Up: the caller gets 0, and the terminal is let go of.
+    ///
+    /// # Errors
+    /// No /dev/null; the caller was told in any case.
+    pub fn ready(self) -> io::Result<()> {
+        // A caller that was interrupted meanwhile is no reason to stop.
+        let _ = self.line.send(&Said::Ready.encode());
+        std::env::set_current_dir("/")?;
+        let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+        nix::unistd::dup2_stdin(&null)?;
+        nix::unistd::dup2_stdout(&null)?;
+        nix::unistd::dup2_stderr(&null)?;
+        Ok(())
+    }
+}
+
+/// Goes to the background: starts this program again with the same arguments, in
+/// a session of its own, and waits for what becomes of it. Called first in a
+/// daemon's main, before threads, files and sockets; it returns in both processes.
+///
+/// # Errors
+/// The program cannot be started again, or it neither came up nor ended `within`
+/// this time (`TimedOut`; it goes on with its start).
+pub fn background(within: Duration) -> io::Result<Background> {
+    let started_by = std::env::var(STARTED_BY).ok().and_then(|pid| pid.parse().ok());
+    if started_by == Some(nix::unistd::getppid().as_raw()) {
+        let line =
+            Line::from_stdin().ok_or_else(|| io::Error::other("the background half has no line to its caller"))?;
+        nix::unistd::setsid()?;
+        return Ok(Background::Daemon(Launch { line }));
+    }
+    let mut arguments = std::env::args_os();
+    let program = std::env::current_exe()?;
+    let (line, theirs) = Line::pair()?;
+    let mut child = Command::new(&program)
+        .arg0(arguments.next().unwrap_or_else(|| program.clone().into_os_string()))
+        .args(arguments)
+        .env(STARTED_BY, std::process::id().to_string())
+        .stdin(Stdio::from(theirs))
+        .spawn()?;
+    if wait_for_ready(&line, Instant::now() + within)? {
+        return Ok(Background::Foreground(ExitStatus::Stopped as u8));
+    }
+    let status = child.wait()?;
+    // As a shell would tell the end by a signal.
+    let signal = status.signal().map(|signal| 128_i32.saturating_add(signal));
+    let code = status.code().or(signal).and_then(|code| u8::try_from(code).ok());
+    Ok(Background::Foreground(code.unwrap_or(ExitStatus::Bug as u8)))
+}
+
+/// Whether the daemon said that it is up before its line ended.
+fn wait_for_ready(line: &Line, deadline: Instant) -> io::Result<bool> {
+    loop {
+        match line.receive_said() {
+            Received::Message(Said::Ready) => return Ok(true),
+            Received::Message(Said::Hello { .. } | Said::Alive | Said::Verdict { .. } | Said::Leaving(_))
+            | Received::Garbage(_) => continue,
+            Received::Ended => return Ok(false),
+            Received::Nothing => {}
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::Error::from(io::ErrorKind::TimedOut));
+        }
+        let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(line.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+/// What `--version` prints, in the original's form (piranha.md 2.1). A packager
+/// names the day in PIRANHA_BUILT when building; a clock would make two builds of
+/// one source differ.
+pub fn version(program: &str) -> String {
+    format!(
+        "Program Version:\t{program} {version}\nBuilt:\t\t\t{built}\nA component of:\t\tpiranha-ng-{version}\n",
+        version = env!("CARGO_PKG_VERSION"),
+        built = option_env!("PIRANHA_BUILT").unwrap_or("from source"),
+    )
 }
 
 /// The command line behind the program's name, as given.
