@@ -1,6 +1,10 @@
-//! skeleton
+//! pulse: decides whether this director is active, and holds its addresses.
 
-/// placeholder
+pub mod announce;
+pub mod arp;
+pub mod identity;
+
+/// The program.
 pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::SUCCESS
 }
