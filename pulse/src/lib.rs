@@ -1,8 +1,10 @@
 //! pulse: decides whether this director is active, and holds its addresses.
 
+pub mod addresses;
 pub mod announce;
 pub mod arp;
 pub mod identity;
+pub mod ledger;
 
 /// The program.
 pub fn main() -> std::process::ExitCode {
