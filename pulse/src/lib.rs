@@ -5,6 +5,9 @@ pub mod announce;
 pub mod arp;
 pub mod identity;
 pub mod ledger;
+pub mod messages;
+pub mod node;
+pub mod settings;
 
 /// The program.
 pub fn main() -> std::process::ExitCode {
