@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod announce;
+pub mod args;
 pub mod arp;
 pub mod identity;
 pub mod ledger;
