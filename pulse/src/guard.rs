@@ -293,7 +293,13 @@ impl Guardian {
             self.ending = Some(u8::try_from(status).unwrap_or(ExitStatus::Bug as u8));
             return;
         }
-        self.feed(Event::Gone(exit));
+        if self.stopping && cut_short(exit) {
+            // Somebody killed it over its stop; another takes up what it left.
+            self.stopping = false;
+            self.child = Child::new(rules(), u64::from(std::process::id()), Instant::now());
+        } else {
+            self.feed(Event::Gone(exit));
+        }
         if self.stop.is_none() || self.stopping {
             return;
         }
@@ -312,6 +318,16 @@ impl Guardian {
             // Whoever interrupted it meanwhile wanted no answer.
             let _ = launch.ready();
         }
+    }
+}
+
+/// Whether a pulse that was told to stop ended before it had. Of one that is not
+/// our child the ledger tells: it is gone when nothing is left to remove.
+fn cut_short(exit: Exit) -> bool {
+    match exit {
+        Exit::Status(_) => false,
+        Exit::Signal(_) => true,
+        Exit::Unknown => start::ledger_path().exists(),
     }
 }
 

@@ -144,14 +144,7 @@ pub struct Ready {
 /// # Errors
 /// Why there will be no start.
 pub fn prepare(args: &Args, log: &Log) -> Result<Ready, Refused> {
-    let packets = PacketSocket::open().map_err(|e| {
-        let denied = e.kind() == ErrorKind::PermissionDenied;
-        if denied {
-            Refused::new(Message::NotRoot, ExitStatus::Permission)
-        } else {
-            Refused::system("create the ARP socket", &e)
-        }
-    })?;
+    let packets = packet_socket()?;
     let route = Route::open().map_err(|e| Refused::system("open the line to the kernel", &e))?;
     let monitor = Monitor::open().map_err(|e| Refused::system("watch interfaces", &e))?;
     let (ledger, trouble) = Ledger::open(&ledger_path(), ledger::boot_id());
@@ -183,8 +176,18 @@ pub fn prepare(args: &Args, log: &Log) -> Result<Ready, Refused> {
     Ok(Ready { settings, role, carrying_on, interfaces, monitor })
 }
 
+fn packet_socket() -> Result<PacketSocket, Refused> {
+    PacketSocket::open().map_err(|e| {
+        if e.kind() == ErrorKind::PermissionDenied {
+            Refused::new(Message::NotRoot, ExitStatus::Permission)
+        } else {
+            Refused::system("create the ARP socket", &e)
+        }
+    })
+}
+
 /// Where the ledger is.
-fn ledger_path() -> PathBuf {
+pub fn ledger_path() -> PathBuf {
     // Where the folder cannot be made the ledger cannot be written, and says so.
     daemon::run_dir("").unwrap_or_else(|_| daemon::RUN_DIR.into()).join("pulse.ledger")
 }
@@ -219,11 +222,13 @@ fn active_role(settings: &Settings, here: &[std::net::IpAddr], log: &Log) -> Res
     }
 }
 
-/// Takes the pid file.
+/// Takes the pid file. Without the rights of root that is said first, in the words
+/// of the original, for everything else would fail for the same reason.
 ///
 /// # Errors
-/// Somebody has it, or it cannot be written.
+/// A right is missing, somebody has the file, or it cannot be written.
 pub fn take_pid_file() -> Result<PidFile, Refused> {
+    packet_socket()?;
     PidFile::take(Path::new(PID_FILE)).map_err(|e| {
         let text = e.to_string();
         match e {
