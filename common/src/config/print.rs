@@ -15,7 +15,7 @@ pub(super) fn lvscf_value(written: &Written) -> String {
         // what cannot be written is refused when it is read
         Written::Text(text, Quotes::SingleKept) => lvscf_text(text, Quotes::SingleKept).unwrap_or_default(),
         Written::Text(text, Quotes::Dropped) => lvscf_word(text),
-        Written::Words(words) => words.clone(),
+        Written::Words([first, second]) => format!("{} {}", lvscf_word(first), lvscf_word(second)),
         Written::List(words) => {
             let words: String = words.iter().map(|word| lvscf_word(word) + " ").collect();
             format!("[ {words}]")
@@ -40,7 +40,8 @@ pub(super) fn toml_value(written: &Written) -> String {
     match written {
         Written::Number(n) => n.to_string(),
         Written::Flag(flag) => flag.to_string(),
-        Written::Text(text, _) | Written::Words(text) => toml_text(text),
+        Written::Text(text, _) => toml_text(text),
+        Written::Words([first, second]) => toml_text(&format!("{first} {second}")),
         Written::List(words) => {
             let words: Vec<String> = words.iter().map(|word| toml_text(word)).collect();
             format!("[{}]", words.join(", "))

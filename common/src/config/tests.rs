@@ -7,6 +7,7 @@ use super::*;
 mod converting;
 mod golden;
 mod original;
+mod property;
 mod reading;
 
 /// Reads a text as the file `lvs.cf` in a world without other files and names
