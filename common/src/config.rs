@@ -9,7 +9,16 @@
 //!
 //! Everything Piranha 0.8.6 accepts is accepted and means the same (piranha.md 1);
 //! what it refuses or misreads but users write is read with a warning; what
-//! cannot be meant is an error with its line. All keywords are rows of [`table`].
+//! cannot be meant is an error with its line. All keywords are rows of `table`.
+//!
+//! ```
+//! use common::config::{Fake, Syntax, load_with};
+//!
+//! let mut world = Fake::default();
+//! world.files.insert("lvs.cf".into(), b"keepalve = 3\n".to_vec());
+//! let failed = load_with("lvs.cf".as_ref(), Syntax::LvsCf, &world).unwrap_err();
+//! assert_eq!(failed.to_string(), "lvs.cf:1:1: error: unknown command \"keepalve\"");
+//! ```
 
 use std::fmt;
 use std::io;

@@ -101,12 +101,10 @@ fn name(raw: &Raw, span: Span, reader: &mut Reader<'_>) -> (String, Span) {
         return (String::new(), span);
     };
     let name = reader.scalar(&statement.value, statement.span).unwrap_or_default();
-    let is_writable = !name.ends_with('\\') && !name.contains('"') || !name.contains('\'');
-    let is_writable = is_writable && kind::lvscf_text(&name, kind::Quotes::Dropped).is_some();
     if name.len() > NAME_MAX {
         let message = format!("the name is {} bytes long, {NAME_MAX} is the most", name.len());
         reader.error("text-too-long", statement.span, message, "");
-    } else if !is_writable {
+    } else if kind::lvscf_name(&name).is_none() {
         let help = "no control characters, and not both kinds of quotes";
         reader.error("unwritable-text", statement.span, "the name cannot be written in lvs.cf", help);
     }

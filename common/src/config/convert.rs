@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 use super::Syntax;
-use super::kind::{Quotes, Reader, Written};
-use super::print::{indent, lvscf_value, lvscf_word, toml_text, toml_value};
+use super::kind::{Quotes, Reader, Written, lvscf_name};
+use super::print::{indent, lvscf_value, toml_text, toml_value};
 use super::raw::{Raw, Statement, Value};
 use super::source::{Span, lines};
 use super::table::{Block, Config, Place, RealServer, Stray, VirtualService, stray};
@@ -52,6 +52,10 @@ pub(super) fn convert(text: &str, raw: &Raw, to: Syntax, reader: &mut Reader<'_>
     write_items(&items, to, &mut Vec::new(), &mut out);
     for Comment { text, gap, .. } in comments {
         write_comment(&text, gap, "", &mut out);
+    }
+    if out.is_empty() {
+        // an empty file is refused, one with a blank line is not
+        out.push('\n');
     }
     out
 }
@@ -225,7 +229,7 @@ fn write_block((keyword, name): (&str, &str), inner: &[Item], to: Syntax, path: 
     path.push(keyword.to_owned());
     match to {
         Syntax::LvsCf => {
-            let _ = writeln!(out, "{indent}{keyword} {} {{", lvscf_word(name));
+            let _ = writeln!(out, "{indent}{keyword} {} {{", lvscf_name(name).unwrap_or_default());
             write_items(inner, to, path, out);
             let _ = writeln!(out, "{indent}}}");
         }

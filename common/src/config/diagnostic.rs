@@ -10,6 +10,9 @@ use super::source::{Location, Sources, Span};
 /// fifty, and a binary file taken for a configuration has one per line.
 pub const DIAGNOSTICS_MAX: usize = 200;
 
+/// The longest message, in characters: one that quotes the longest value.
+const TEXT_MAX: usize = 500;
+
 /// How much of a long line is shown, in characters.
 const SHOWN_MAX: usize = 110;
 
@@ -156,6 +159,17 @@ fn json_text(text: &str) -> String {
     out
 }
 
+/// Control characters become blanks, and a text is no longer than anybody reads.
+fn one_line(text: &mut String) {
+    if text.chars().any(char::is_control) {
+        *text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    }
+    if let Some((end, _)) = text.char_indices().nth(TEXT_MAX) {
+        text.truncate(end);
+        text.push_str("...");
+    }
+}
+
 /// Collects what is said while a configuration is read.
 #[derive(Debug, Default)]
 pub(super) struct Report {
@@ -167,7 +181,11 @@ pub(super) struct Report {
 impl Report {
     /// Adds one; when there are too many it is only counted, but for an error,
     /// which takes the place of a warning.
-    pub(super) fn add(&mut self, diagnostic: Diagnostic) {
+    pub(super) fn add(&mut self, mut diagnostic: Diagnostic) {
+        // a value that is quoted in them may hold anything and be of any length
+        for text in [&mut diagnostic.message, &mut diagnostic.help, &mut diagnostic.file] {
+            one_line(text);
+        }
         if diagnostic.severity == Severity::Error {
             self.errors += 1;
         }

@@ -69,7 +69,7 @@ fn pair_lines<B: Block>(block: &B) -> Vec<String> {
         if scope == Scope::Pair && !is_default {
             let value = match &written {
                 // the device may have another name on the other node
-                Written::Words(words) => words.split(' ').next().unwrap_or_default().to_owned(),
+                Written::Words([address, _]) => address.clone(),
                 Written::Number(_) | Written::Flag(_) | Written::Text(..) | Written::List(_) => lvscf_value(&written),
             };
             lines.push(format!("{name}={value}"));

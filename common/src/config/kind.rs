@@ -18,7 +18,7 @@ mod time;
 
 pub(super) use address::{Device, Host, Ip, Mask, PersistenceMask};
 pub(super) use number::{Flag, LowByte, Mark, Port, Serial, Switch, Weight};
-pub(super) use text::{Command, List, OneOf, Scheduler, Text, Word, is_bare, lvscf_text};
+pub(super) use text::{Command, List, OneOf, Scheduler, Text, Word, is_bare, lvscf_name, lvscf_text};
 pub(super) use time::Time;
 
 /// A kind of value.
@@ -44,8 +44,8 @@ pub(super) enum Written {
     Flag(bool),
     /// A word, or a text that always stands in quotes.
     Text(String, Quotes),
-    /// Several words: `10.0.0.9 eth0:1`.
-    Words(String),
+    /// Two words: `10.0.0.9 eth0:1`.
+    Words([String; 2]),
     List(Vec<String>),
 }
 
@@ -130,7 +130,9 @@ impl<'a> Reader<'a> {
         if let Some(known) = self.hosts.get(text) {
             return *known;
         }
-        let found = self.outside.host(text);
+        // the resolver is not asked for what is no name
+        let is_name = text.len() <= 253 && text.chars().all(|c| c.is_alphanumeric() || "-._".contains(c));
+        let found = if is_name { self.outside.host(text) } else { None };
         self.hosts.insert(text.to_owned(), found);
         found
     }

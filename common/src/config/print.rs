@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::Syntax;
-use super::kind::{Quotes, Written, is_bare, lvscf_text};
+use super::kind::{Quotes, Written, is_bare, lvscf_name, lvscf_text};
 use super::table::{Block, Config, Entry, RealServer};
 
 /// A value behind `=` in lvs.cf.
@@ -15,22 +15,18 @@ pub(super) fn lvscf_value(written: &Written) -> String {
         // what cannot be written is refused when it is read
         Written::Text(text, Quotes::SingleKept) => lvscf_text(text, Quotes::SingleKept).unwrap_or_default(),
         Written::Text(text, Quotes::Dropped) => lvscf_word(text),
-        Written::Words(words) => words.clone(),
+        Written::Words([first, second]) => format!("{} {}", lvscf_word(first), lvscf_word(second)),
         Written::List(words) => {
-            let words: String = words.iter().map(|word| lvscf_word(word) + " ").collect();
+            let words: String = words.iter().map(|word| lvscf_name(word).unwrap_or_default() + " ").collect();
             format!("[ {words}]")
         }
     }
 }
 
-/// A word or a name in lvs.cf, in quotes where they are needed.
+/// The last word of a line of lvs.cf, in quotes where they are needed.
 pub(super) fn lvscf_word(text: &str) -> String {
     if is_bare(text) {
         return text.to_owned();
-    }
-    // behind a backslash a closing double quote would not close on a longer line
-    if (text.ends_with('\\') || text.contains('"')) && !text.contains('\'') {
-        return format!("'{text}'");
     }
     lvscf_text(text, Quotes::Dropped).unwrap_or_default()
 }
@@ -40,7 +36,8 @@ pub(super) fn toml_value(written: &Written) -> String {
     match written {
         Written::Number(n) => n.to_string(),
         Written::Flag(flag) => flag.to_string(),
-        Written::Text(text, _) | Written::Words(text) => toml_text(text),
+        Written::Text(text, _) => toml_text(text),
+        Written::Words([first, second]) => toml_text(&format!("{first} {second}")),
         Written::List(words) => {
             let words: Vec<String> = words.iter().map(|word| toml_text(word)).collect();
             format!("[{}]", words.join(", "))
@@ -103,7 +100,7 @@ fn block<B: Block>(
     match syntax {
         Syntax::LvsCf => {
             let keyword = path.last().copied().unwrap_or_default();
-            let _ = writeln!(out, "{indent}{keyword} {} {{", lvscf_word(name));
+            let _ = writeln!(out, "{indent}{keyword} {} {{", lvscf_name(name).unwrap_or_default());
             entries(block, syntax, depth, out);
             inner(out);
             let _ = writeln!(out, "{indent}}}");

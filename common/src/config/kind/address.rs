@@ -194,7 +194,7 @@ impl Kind for Device {
 
     fn write(&self, value: &Self::Value) -> Option<Written> {
         let DeviceAddress { address, device, label } = value.as_ref()?;
-        Some(Written::Words(format!("{address} {}", label.as_ref().unwrap_or(device))))
+        Some(Written::Words([address.to_string(), label.as_ref().unwrap_or(device).clone()]))
     }
 
     fn describe(&self) -> String {
@@ -204,6 +204,6 @@ impl Kind for Device {
     fn rewrite(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Written> {
         let [(address, _), (device, _)] = Self::words(value, span, reader)?;
         let address = literal(&address).map_or(address, |address| address.to_string());
-        Some(Written::Words(format!("{address} {device}")))
+        Some(Written::Words([address, device]))
     }
 }

@@ -33,6 +33,19 @@ pub(in crate::config) fn lvscf_text(text: &str, quotes: Quotes) -> Option<String
     }
 }
 
+/// How a word stands in lvs.cf that others follow on its line (a block's name, a
+/// word of a list), where an escaped quote would run on; `None` if it cannot.
+pub(in crate::config) fn lvscf_name(text: &str) -> Option<String> {
+    if is_bare(text) {
+        return Some(text.to_owned());
+    }
+    if text.contains('"') || text.ends_with('\\') {
+        let is_plain = !text.contains(|c: char| c == '\'' || (c.is_control() && c != '\t') || c == '\u{fffd}');
+        return is_plain.then(|| format!("'{text}'"));
+    }
+    lvscf_text(text, Quotes::Dropped)
+}
+
 /// Whether it needs no quotes in lvs.cf.
 pub(in crate::config) fn is_bare(text: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,@%+".contains(c);
@@ -182,14 +195,16 @@ impl Kind for List {
                 return None;
             }
         }
+        let mut words = Vec::with_capacity(list.len());
         for (value, at) in list {
-            // the words share a line, where an escaped quote would run on
-            if matches!(value, Value::Text(word) if word.contains('"')) {
-                reader.error("unwritable-text", *at, "a word of a list cannot hold a double quote", "");
+            let word = Word.read(value, *at, reader)?;
+            if lvscf_name(&word).is_none() {
+                reader.error("unwritable-text", *at, "the word cannot be written in a list of lvs.cf", "");
                 return None;
             }
+            words.push(word);
         }
-        list.iter().map(|(value, at)| Word.read(value, *at, reader)).collect()
+        Some(words)
     }
 
     fn write(&self, value: &Vec<String>) -> Option<Written> {

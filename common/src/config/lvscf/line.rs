@@ -178,9 +178,9 @@ impl Cursor<'_> {
                 return None;
             };
             let close = from + found;
-            let behind = self.part(close + 1..self.end).trim_start_matches([' ', '\t']);
             let escaped = quote == '"' && close > inner && self.part(close - 1..close) == "\\";
-            if escaped && !behind.is_empty() && !behind.starts_with('#') {
+            // a backslash before the last quote of a line is one: C:\
+            if escaped && self.part(close + 1..self.end).contains(quote) {
                 let help = "the original refuses it; nanny turns \\\" into \"";
                 self.say("escaped-quote", Severity::Warning, close - 1..close + 1, "a quote inside quotes", help);
                 from = close + 1;

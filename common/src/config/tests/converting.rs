@@ -4,7 +4,7 @@ use super::*;
 
 /// A file with everything: names, numbers of other bases, repeated keywords, a
 /// port below servers, quotes, comments in all places.
-const FILE: &str = r#"# the pair
+pub(super) const FILE: &str = r#"# the pair
 primary = localhost
 keepalive = 6 # overridden below
 
@@ -38,7 +38,7 @@ failover f {
 # the end
 "#;
 
-const AS_TOML: &str = r#"# the pair
+pub(super) const AS_TOML: &str = r#"# the pair
 primary = "localhost"
 # overridden below
 # keepalive = 6
@@ -86,7 +86,7 @@ fn convert_text(text: &str, name: &str, to: Syntax) -> String {
 }
 
 /// The model of a text, without its file's name.
-fn model(text: &str, name: &str) -> Config {
+pub(super) fn model(text: &str, name: &str) -> Config {
     let loaded = read_bytes(text.as_bytes(), name).unwrap_or_else(|failed| panic!("{failed}\nin:\n{text}"));
     Config { path: "".into(), ..loaded.config }
 }

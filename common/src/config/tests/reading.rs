@@ -150,6 +150,7 @@ fn an_address_has_a_device_with_or_without_a_label() {
     assert_eq!((labelled.device.as_str(), labelled.label.as_deref()), ("eth0.5", Some("eth0.5:web")));
     let bare = service(" address = 10.0.0.9 bond0\n").address.unwrap();
     assert_eq!((bare.device.as_str(), bare.label), ("bond0", None));
+    assert_eq!(service(" address = 10.0.0.9 \"#0\"\n").address.unwrap().device, "#0");
     assert_eq!(service(" address = 0.0.0.0 eth0:1\n").address, None, "the web interface's place holder");
 }
 
