@@ -218,6 +218,11 @@ impl Child {
         matches!(self.state, State::Running { .. })
     }
 
+    /// Whether a start was asked for and not answered yet.
+    pub fn is_spawning(&self) -> bool {
+        self.state == State::Spawning
+    }
+
     /// Whether it is gone for good after [`Event::Stop`].
     pub fn is_over(&self) -> bool {
         self.state == State::Over
@@ -240,6 +245,7 @@ impl Child {
     }
 
     /// One event. What must be done is appended to `out`.
+    #[allow(clippy::unnested_or_patterns)] // each group of pairs has its own reason above it
     pub fn handle(&mut self, event: Event, now: Instant, out: &mut Vec<Action>) {
         self.state = match (self.state, event) {
             // A process appears.

@@ -1,11 +1,64 @@
-//! The configuration: complete, valid, typed. What each keyword means is
-//! piranha.md 1.2 to 1.6; a field has the keyword's name.
+//! The configuration: lvs.cf or TOML in, one complete, valid and typed model out,
+//! or everything that is wrong with it.
+//!
+//! ```text
+//! lvs.cf ─ lvscf ─► tree ─ lvscf::de ─┐ serde            Outside (names, files)
+//!                                     ├──────► Raw ─ check ─► Config ─► print, fingerprint, services
+//! .toml ── toml crate ────────────────┘          (table, kind)    └───► lint
+//! ```
+//!
+//! Everything Piranha 0.8.6 accepts is accepted and means the same (piranha.md 1);
+//! what it refuses or misreads but users write is read with a warning; what
+//! cannot be meant is an error with its line. All keywords are rows of `table`.
+//!
+//! ```
+//! use common::config::{Fake, Syntax, load_with};
+//!
+//! let mut world = Fake::default();
+//! world.files.insert("lvs.cf".into(), b"keepalve = 3\n".to_vec());
+//! let failed = load_with("lvs.cf".as_ref(), Syntax::LvsCf, &world).unwrap_err();
+//! assert_eq!(failed.to_string(), "lvs.cf:1:1: error: unknown command \"keepalve\"");
+//! ```
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
-use std::time::Duration;
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
 
-use crate::ipvs::{ForwardingMethod, Protocol};
+mod check;
+mod convert;
+mod diagnostic;
+mod fingerprint;
+mod include;
+mod kind;
+mod lint;
+mod lvscf;
+mod machine;
+mod manual;
+mod outside;
+mod print;
+mod raw;
+mod rules;
+mod services;
+mod source;
+mod table;
+mod toml_file;
+
+pub use diagnostic::{DIAGNOSTICS_MAX, Diagnostic, Severity, json};
+pub use fingerprint::{Fingerprint, fingerprint};
+pub use lint::classful;
+pub use machine::{Machine, Program};
+pub use manual::manual;
+pub use outside::{Fake, Outside, System};
+pub use table::{Config, Keyword, Place, RealServer, Scope, Since, VirtualService, keywords};
+
+use check::Origin;
+use diagnostic::Report;
+use kind::Reader;
+use lint::Linter;
+use source::Sources;
+
+use crate::ipvs::Protocol;
 
 /// Which kind of service the pair runs (`service`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,91 +80,142 @@ pub struct DeviceAddress {
     pub label: Option<String>,
 }
 
-/// The whole configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// The file it was read from.
-    pub path: PathBuf,
-    pub serial_no: i32,
-    pub primary: Option<IpAddr>,
-    pub primary_private: Option<IpAddr>,
-    pub backup: Option<IpAddr>,
-    pub backup_private: Option<IpAddr>,
-    pub backup_active: bool,
-    pub heartbeat: bool,
-    pub heartbeat_port: u16,
-    pub keepalive: Duration,
-    pub deadtime: Duration,
-    pub service: ServiceKind,
-    pub network: ForwardingMethod,
-    pub nat_router: Option<DeviceAddress>,
-    pub nat_nmask: Option<Ipv4Addr>,
-    pub rsh_command: String,
-    pub sync: bool,
-    pub debug_level: String,
-    pub monitor_links: bool,
-    pub syncdaemon: bool,
-    pub syncd_iface: String,
-    pub syncd_id: u8,
-    pub tcp_timeout: Duration,
-    pub tcpfin_timeout: Duration,
-    pub udp_timeout: Duration,
-    pub hard_shutdown: bool,
-    pub active_cmd: Option<String>,
-    pub inactive_cmd: Option<String>,
-    pub ipvsadm: String,
-    pub primary_shared: Option<String>,
-    pub backup_shared: Option<String>,
-    pub reservation_conflict_action: Option<String>,
-    /// `virtual` blocks in file order.
-    pub virtuals: Vec<VirtualService>,
-    /// `failover` blocks in file order.
-    pub failovers: Vec<VirtualService>,
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syntax {
+    /// As Piranha's.
+    LvsCf,
+    /// A `.toml` file.
+    Toml,
 }
 
-/// A `virtual` (or `failover`) block.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VirtualService {
-    /// The block's name; a label only.
-    pub name: String,
-    pub active: bool,
-    pub address: Option<DeviceAddress>,
-    pub vip_nmask: Option<Ipv4Addr>,
-    pub port: u16,
-    pub protocol: Protocol,
-    /// 0: none.
-    pub fwmark: u32,
-    pub scheduler: String,
-    /// Zero: not persistent.
-    pub persistent: Duration,
-    pub pmask: Option<Ipv4Addr>,
-    pub sorry_server: Option<IpAddr>,
-    pub timeout: Duration,
-    pub reentry: Duration,
-    /// As in the file, escapes not converted (nanny does), outer quotes gone.
-    pub send: Option<String>,
-    pub expect: Option<String>,
-    pub use_regex: bool,
-    pub send_program: Option<String>,
-    pub load_monitor: Option<String>,
-    pub quiesce_server: bool,
-    pub client_monitor: String,
-    pub start_cmd: Option<String>,
-    pub stop_cmd: Option<String>,
-    pub master: Option<String>,
-    pub dirs: Vec<String>,
-    /// `server` blocks in file order.
-    pub servers: Vec<RealServer>,
+impl Syntax {
+    /// The syntax of a file, by its name: `.toml` is TOML, all else lvs.cf.
+    pub fn of(path: &Path) -> Self {
+        if path.extension().is_some_and(|e| e == "toml") { Self::Toml } else { Self::LvsCf }
+    }
 }
 
-/// A `server` block.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RealServer {
-    /// The block's name; a label only.
-    pub name: String,
-    pub address: Option<IpAddr>,
-    pub active: bool,
-    pub weight: u32,
-    /// Where it listens, and where the probe goes.
-    pub port: u16,
+/// A configuration that can be run.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The model.
+    pub config: Config,
+    /// What should be looked at, by place.
+    pub warnings: Vec<Diagnostic>,
+    origin: Origin,
+    sources: Sources,
 }
+
+impl Loaded {
+    /// What will not work on this machine, beside [`Loaded::warnings`].
+    pub fn examine(&self, machine: &Machine) -> Vec<Diagnostic> {
+        let mut report = Report::default();
+        let Self { config, origin, sources, .. } = self;
+        Linter { config, origin, sources, report: &mut report }.on(machine);
+        report.finish()
+    }
+}
+
+/// A configuration that cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// All errors and warnings, by place; at least one error.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Failed {
+    /// The first error, for a daemon's one line about it.
+    pub fn first(&self) -> Option<&Diagnostic> {
+        self.diagnostics.iter().find(|d| d.severity == Severity::Error)
+    }
+}
+
+/// One line for each problem.
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, diagnostic) in self.diagnostics.iter().enumerate() {
+            let end = if n == 0 { "" } else { "\n" };
+            write!(f, "{end}{diagnostic}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failed {}
+
+/// Reads a configuration; `-` is the standard input, in lvs.cf's syntax. Names of
+/// hosts are resolved here, once: the system's resolver may take its time.
+///
+/// # Errors
+/// Everything that is wrong with it, an unreadable file included.
+pub fn load(path: &Path) -> Result<Loaded, Failed> {
+    load_with(path, Syntax::of(path), &System)
+}
+
+/// The same with the syntax given and the outside world as an argument.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load_with(path: &Path, syntax: Syntax, outside: &dyn Outside) -> Result<Loaded, Failed> {
+    let mut reader = Reader::new(outside);
+    let read = include::read(path, syntax, &mut reader).map(|raw| check::read(&raw, &mut reader));
+    let Reader { sources, mut report, .. } = reader;
+    match read {
+        Some((mut config, origin)) if !report.has_errors() => {
+            path.clone_into(&mut config.path);
+            Linter { config: &config, origin: &origin, sources: &sources, report: &mut report }.file();
+            Ok(Loaded { config, warnings: report.finish(), origin, sources })
+        }
+        Some(_) | None => Err(Failed { diagnostics: report.finish() }),
+    }
+}
+
+/// A file in another syntax: its statements as they were typed, with their
+/// comments, not those of files it includes. It reads as the same model.
+///
+/// # Errors
+/// Everything that is wrong with the file: only a good one is converted.
+pub fn convert(path: &Path, from: Syntax, to: Syntax, outside: &dyn Outside) -> Result<String, Failed> {
+    // the standard input can be read only once
+    let once = Once { outside, path, bytes: outside.read(path).map_err(|e| e.kind()) };
+    load_with(path, from, &once)?;
+    let mut reader = Reader::new(&once);
+    let raw = include::read_one(path, from, &mut reader).unwrap_or_default();
+    let text = reader.sources.first().to_owned();
+    Ok(convert::convert(&text, &raw, to, &mut reader))
+}
+
+/// The world with one file read already.
+struct Once<'a> {
+    outside: &'a dyn Outside,
+    path: &'a Path,
+    bytes: Result<Vec<u8>, io::ErrorKind>,
+}
+
+impl Outside for Once<'_> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if path == self.path { self.bytes.clone().map_err(io::Error::from) } else { self.outside.read(path) }
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        self.outside.list(folder)
+    }
+
+    fn host(&self, name: &str) -> Option<IpAddr> {
+        self.outside.host(name)
+    }
+
+    fn service(&self, name: &str, protocol: Protocol) -> Option<u16> {
+        self.outside.service(name, protocol)
+    }
+}
+
+/// The whole effective configuration, defaults included, as a file that reads
+/// back as the same model.
+pub fn dump(config: &Config, syntax: Syntax) -> String {
+    print::config(config, syntax)
+}
+
+#[cfg(test)]
+mod tests;

@@ -185,7 +185,8 @@ pub struct Destination {
     pub tunnel: Tunnel,
 }
 
-/// Traffic counters (IPVS_STATS_ATTR_*), 64 bit where the kernel has them.
+/// Traffic counters (IPVS_STATS_ATTR_*), 64 bit where the kernel has them. The
+/// kernel adds them up every two seconds, so they are as old as that at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Stats {
     /// Connections scheduled.
@@ -275,7 +276,8 @@ pub struct SyncDaemon {
 }
 
 /// The verbs of the table: a kernel ([`client::Client`]) or a table in memory
-/// ([`fake::Fake`]). Every call returns within [`client::DEADLINE`].
+/// ([`fake::Fake`]). Every call returns within [`client::DEADLINE`], but a list of
+/// thousands may take up to [`client::LIST_DEADLINE`] while its parts keep coming.
 ///
 /// A long dump is read in parts, and the kernel does not say when the table
 /// changes in between: an entry may then be missing from it, though none is in it
@@ -347,17 +349,15 @@ impl Destination {
 
 impl SyncDaemon {
     /// Whether a daemon that runs is this one. What is left to the kernel here
-    /// (length, group, port, TTL) may be anything there: the kernel reports the
-    /// values it chose.
+    /// (group, port, TTL) may be anything there: the kernel reports the values it
+    /// chose. The length is not compared, as the kernel fits it to the interface.
     pub fn is_met_by(&self, running: &Self) -> bool {
-        let left_or_same = |asked: u16, has: u16| asked == 0 || asked == has;
         self.role == running.role
             && self.interface == running.interface
             && self.id == running.id
-            && left_or_same(self.maxlen, running.maxlen)
             && (self.group.is_none() || self.group == running.group)
-            && left_or_same(self.port, running.port)
-            && left_or_same(self.ttl.into(), running.ttl.into())
+            && (self.port == 0 || self.port == running.port)
+            && (self.ttl == 0 || self.ttl == running.ttl)
     }
 }
 

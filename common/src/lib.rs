@@ -19,7 +19,6 @@
 pub mod channel;
 pub mod child;
 #[cfg(feature = "config")]
-#[allow(missing_docs)] // until the keyword table lands
 pub mod config;
 pub mod daemon;
 pub mod ipvs;

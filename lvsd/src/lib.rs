@@ -1,6 +1,49 @@
-//! skeleton
+//! lvsd: sets up the virtual services of the configuration in the kernel's IPVS
+//! table and keeps one nanny per real server running.
+//!
+//! pulse starts it and listens to it; it never adds a real server (nanny does)
+//! and never touches an interface (pulse does). What it does not do either: flush
+//! the table, touch a service that is not configured, or take anything away
+//! because a process died.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`args`] | what was typed |
+//! | [`mod@file`] | the configuration file, or words about why not |
+//! | [`wanted`] | pure: what the file asks of lvsd |
+//! | [`nanny_command`] | pure: a nanny's arguments, both ways |
+//! | [`plan`] | pure: what should be, what is → steps |
+//! | [`sorry`] | pure: when the sorry server stands in |
+//! | [`ledger`] | which services an lvsd made, for its successor |
+//! | [`services`] | the virtual services between two looks |
+//! | [`nannies`] | the nannies: a machine and a line for each |
+//! | [`parents`] | the lines to those who watch lvsd |
+//! | `start` | from the command line to the loop |
+//! | [`run`] | the one loop |
+//! | [`hands`] | the one place that acts |
+//! | [`messages`] | everything it can log |
+#![forbid(unsafe_code)]
 
-/// placeholder
+pub mod args;
+pub mod file;
+pub mod hands;
+pub mod ledger;
+pub mod messages;
+pub mod nannies;
+pub mod nanny_command;
+pub mod parents;
+pub mod plan;
+pub mod run;
+pub mod services;
+pub mod sorry;
+mod start;
+pub mod wanted;
+
+/// The whole program: from the command line to the exit code.
 pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    match args::parse(std::env::args_os()) {
+        args::Asked::Print(text) => start::print(&text),
+        args::Asked::Wrong(text) => start::complain(&text, common::daemon::ExitStatus::Usage),
+        args::Asked::Run(args) => start::start(&args),
+    }
 }

@@ -20,9 +20,18 @@ use crate::netlink::generic;
 use crate::netlink::message::{Malformed, Refusal, Request};
 use crate::netlink::socket::{self, Socket};
 
-/// How long a call waits for the kernel's answers in all. They are normally there
-/// when the send returns; a second is what a heartbeat's keeper can spare.
+/// How long a call waits for the kernel's answers. They are normally there when
+/// the send returns; a second is what a heartbeat's keeper can spare.
 pub const DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long a list of services or destinations may take in all, while its parts
+/// keep coming: ten thousand services are a tenth of a second on a slow machine.
+pub const LIST_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long the answer to a stop of a synchronisation daemon is waited for. A
+/// daemon whose thread had not run yet ends with EINTR, and netlink sends no
+/// acknowledgement for that number (netlink_rcv_skb): a look at the daemons tells.
+const PATIENCE_WITH_A_STOP: Duration = Duration::from_millis(250);
 
 /// The kernel's table.
 #[derive(Debug)]
@@ -126,7 +135,7 @@ impl Client {
     ) -> Result<Vec<DestinationEntry>, Error> {
         check(operation, service)?;
         let family = service.family();
-        let until = Instant::now() + DEADLINE;
+        let until = Instant::now() + LIST_DEADLINE;
         let entries = self.list(operation, message::list_destinations(service), until, |body| {
             Ok(message::read_destination(body, family)?.filter(|entry| wanted(&entry.destination.key)))
         })?;
@@ -140,7 +149,7 @@ impl Client {
 
 impl Ipvs for Client {
     fn services(&mut self) -> Result<Vec<ServiceEntry>, Error> {
-        let until = Instant::now() + DEADLINE;
+        let until = Instant::now() + LIST_DEADLINE;
         let mut services = self.list(Operation::Services, message::list_services(), until, message::read_service)?;
         keep_first(&mut services, |entry| entry.service.key);
         Ok(services)
@@ -223,8 +232,17 @@ impl Ipvs for Client {
     }
 
     fn stop_sync_daemon(&mut self, role: SyncRole) -> Result<(), Error> {
-        self.order(Operation::StopSyncDaemon, message::stop_sync_daemon(role))
-            .map_err(|failure| failure.into_error(Operation::StopSyncDaemon))
+        let operation = Operation::StopSyncDaemon;
+        let until = Instant::now() + PATIENCE_WITH_A_STOP;
+        let outcome = self
+            .ask(operation, message::stop_sync_daemon(role), until, |_| Ok(None::<()>))
+            .map_err(|failure| failure.into_error(operation));
+        if let Err(Error::Timeout(_)) = outcome
+            && self.sync_daemons()?.iter().all(|running| running.role != role)
+        {
+            return Ok(());
+        }
+        outcome.map(drop)
     }
 }
 
@@ -311,3 +329,6 @@ fn explain(operation: &'static str, error: socket::Error) -> Error {
         socket::Error::Io(e) => Error::Socket(e),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -145,8 +145,11 @@ fn accepted_service(operation: Operation, asked: &Service) -> Result<Service, Er
     if too_long {
         return Err(refused(operation, Errno::EINVAL));
     }
-    if asked.scheduler != "none" && !SCHEDULERS.contains(&asked.scheduler.as_str()) {
-        return Err(Error::NoScheduler(asked.scheduler.clone()));
+    let scheduled = asked.scheduler == "none" || SCHEDULERS.contains(&asked.scheduler.as_str());
+    match &asked.engine {
+        None if !scheduled => return Err(Error::NoScheduler(asked.scheduler.clone())),
+        Some(engine) if !scheduled || engine != "sip" => return Err(refused(operation, Errno::ENOENT)),
+        None | Some(_) => {}
     }
     if asked.key.family().bits() == 128 && !(1..=128).contains(&asked.prefix) {
         return Err(refused(operation, Errno::EINVAL));
@@ -172,6 +175,17 @@ fn accepted_destination(operation: Operation, service: &ServiceKey, asked: &Dest
     }
     Ok(asked.clone())
 }
+
+/// Where the kernel sends nothing: it looks when a destination is new.
+fn is_nowhere(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast() || v4.octets().starts_with(&[0]),
+        IpAddr::V6(v6) => v6.is_multicast() || v6.is_unspecified() || v6.is_unicast_link_local(),
+    }
+}
+
+/// The longest timeout a kernel takes that counts a hundred ticks a second.
+const TIMEOUT_MAX: u64 = i32::MAX as u64 / 100;
 
 impl Ipvs for Fake {
     fn services(&mut self) -> Result<Vec<ServiceEntry>, Error> {
@@ -227,6 +241,9 @@ impl Ipvs for Fake {
         if entries.iter().any(|entry| entry.destination.key == destination.key) {
             return Err(Error::Exists);
         }
+        if is_nowhere(destination.key.address) {
+            return Err(refused(operation, Errno::EINVAL));
+        }
         entries.push(DestinationEntry { destination, active: 0, inactive: 0, persistent: 0, stats: Stats::default() });
         Ok(())
     }
@@ -261,6 +278,9 @@ impl Ipvs for Fake {
 
     fn set_timeouts(&mut self, timeouts: &Timeouts) -> Result<(), Error> {
         self.enter(Operation::SetTimeouts, None, None)?;
+        if [timeouts.tcp, timeouts.tcp_fin, timeouts.udp].iter().any(|timeout| timeout.as_secs() > TIMEOUT_MAX) {
+            return Err(refused(Operation::SetTimeouts, Errno::EINVAL));
+        }
         let has = &mut self.table.borrow_mut().timeouts;
         for (place, value) in
             [(&mut has.tcp, timeouts.tcp), (&mut has.tcp_fin, timeouts.tcp_fin), (&mut has.udp, timeouts.udp)]
@@ -283,10 +303,14 @@ impl Ipvs for Fake {
         if daemons.iter().any(|running| running.role == daemon.role) {
             return Err(Error::Exists);
         }
+        if daemon.group.is_some_and(|group| !group.is_multicast()) {
+            return Err(refused(Operation::StartSyncDaemon, Errno::EINVAL));
+        }
         let or = |asked: u16, default: u16| if asked == 0 { default } else { asked };
+        let shortest = if daemon.role == SyncRole::Backup { 1024 } else { 1 };
         daemons.push(SyncDaemon {
-            // what fits into an Ethernet frame behind IP and UDP
-            maxlen: or(daemon.maxlen, 1472),
+            // At most what fits into an Ethernet frame behind IP and UDP.
+            maxlen: or(daemon.maxlen, 1472).clamp(shortest, 1472),
             group: daemon.group.or(Some(IpAddr::V4(Ipv4Addr::new(224, 0, 0, 81)))),
             port: or(daemon.port, 8848),
             ttl: daemon.ttl.max(1),
@@ -304,3 +328,6 @@ impl Ipvs for Fake {
         if daemons.len() == before { Err(Error::NoSuchSyncDaemon) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests;

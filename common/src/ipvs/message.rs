@@ -28,3 +28,6 @@ pub use write::{
     get_timeouts, list_destinations, list_services, list_sync_daemons, set_timeouts, start_sync_daemon,
     stop_sync_daemon,
 };
+
+#[cfg(test)]
+mod tests;

@@ -64,3 +64,6 @@ fn family_id(body: &[u8]) -> Result<Option<u16>, Malformed> {
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests;

@@ -428,3 +428,6 @@ impl<'a> Attribute<'a> {
         Attributes::new(self.payload)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -296,3 +296,6 @@ impl AsFd for Monitor {
         self.fd.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@
 //! module to load, its own lock) no user of netlink can cut short; the deadline
 //! bounds the wait for answers.
 
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, connect, getsockname, recv, recvmsg,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, connect, getsockname, recv, recvfrom,
     send, setsockopt, socket,
 };
 
@@ -38,7 +38,12 @@ const DATAGRAM_MAX: usize = 1024 * 1024;
 /// How often a dump is read again because the table changed meanwhile.
 const DUMP_TRIES: usize = 5;
 
-/// NETLINK_CAP_ACK and NETLINK_EXT_ACK of linux/netlink.h.
+/// The longest wait for the next part of an answer. The kernel makes it while it
+/// is asked for it, so a longer silence is none that ends.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+
+/// NETLINK_CAP_ACK and NETLINK_EXT_ACK of linux/netlink.h. nix has a macro for
+/// the options it does not know; the system call in it is nix's, and safe.
 const CAP_ACK: libc::c_int = 10;
 const EXT_ACK: libc::c_int = 11;
 
@@ -120,7 +125,8 @@ impl Socket {
 
     /// Sends a dump request and collects what `read` makes of each entry; an
     /// entry it answers with `None` is left out. A dump that was interrupted by a
-    /// change, or lost an answer, is read again a few times.
+    /// change, or lost an answer, is read again a few times. As large tables take
+    /// their time, `until` may be far off: silence ends the wait after a second.
     ///
     /// # Errors
     /// All of [`Error`].
@@ -196,7 +202,7 @@ impl Open {
             if datagrams > 1 && Instant::now() >= until {
                 break;
             }
-            wait_readable(self.fd.as_fd(), until)?;
+            wait_readable(self.fd.as_fd(), until.min(Instant::now() + SILENCE_MAX))?;
             for message in messages(receive(self.fd.as_fd(), &mut buffer)?.unwrap_or_default()) {
                 let message = message?;
                 if message.sequence != sequence || message.port != self.port {
@@ -243,8 +249,8 @@ fn wait_readable(fd: BorrowedFd<'_>, until: Instant) -> Result<(), Error> {
     }
 }
 
-/// The next datagram if the kernel sent it; the buffer grows to hold it.
-/// `None`: nothing there after all, or a stranger's.
+/// The next datagram, or `None` if there is none; the buffer grows to hold it.
+/// What another process sent is empty.
 pub(super) fn receive<'a>(fd: BorrowedFd<'_>, buffer: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, Error> {
     let length = loop {
         match recv(fd.as_raw_fd(), &mut [], MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC | MsgFlags::MSG_DONTWAIT) {
@@ -261,17 +267,17 @@ pub(super) fn receive<'a>(fd: BorrowedFd<'_>, buffer: &'a mut Vec<u8>) -> Result
         buffer.resize(length, 0);
     }
     let (length, ours) = loop {
-        let mut parts = [IoSliceMut::new(buffer)];
-        match recvmsg::<NetlinkAddr>(fd.as_raw_fd(), &mut parts, None, MsgFlags::MSG_DONTWAIT) {
-            Ok(received) if received.flags.contains(MsgFlags::MSG_TRUNC) => {
-                return Err(Malformed("datagram cut").into());
-            }
+        // The descriptor is nonblocking, and nobody else reads from it: the length is still right.
+        match recvfrom::<NetlinkAddr>(fd.as_raw_fd(), buffer) {
             // The kernel's own port is 0; another process has its own.
-            Ok(received) => break (received.bytes, received.address.is_none_or(|sender| sender.pid() == 0)),
+            Ok((length, sender)) => break (length, sender.is_none_or(|sender| sender.pid() == 0)),
             Err(Errno::EAGAIN) => return Ok(None),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
     };
-    Ok(buffer.get(..length).filter(|_| ours))
+    Ok(Some(buffer.get(..length).filter(|_| ours).unwrap_or_default()))
 }
+
+#[cfg(test)]
+mod tests;

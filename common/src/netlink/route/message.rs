@@ -191,3 +191,6 @@ pub fn read_change(kind: u16, body: &[u8]) -> Result<Option<Change>, Malformed> 
 fn split(body: &[u8], header: usize) -> Option<(u8, Attributes<'_>)> {
     Some((*body.first()?, Attributes::new(body.get(header..)?)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! The kinds of values: how each is read from what was typed, how it is written
+//! again, and how the manual describes it. A row of [`super::table`] names the
+//! kind of its keyword with its range.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::diagnostic::{Report, Severity};
+use super::outside::{Outside, literal};
+use super::raw::Value;
+use super::source::{Sources, Span};
+use crate::ipvs::Protocol;
+
+mod address;
+mod number;
+mod text;
+mod time;
+
+pub(super) use address::{Device, Host, Ip, Mask, PersistenceMask};
+pub(super) use number::{Flag, LowByte, Mark, Port, Serial, Switch, Weight};
+pub(super) use text::{Command, List, OneOf, Scheduler, Text, Word, is_bare, lvscf_name, lvscf_text};
+pub(super) use time::Time;
+
+/// A kind of value.
+pub(super) trait Kind {
+    /// What the model holds.
+    type Value;
+    /// Reads a value; reports why not and gives `None`.
+    fn read(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Self::Value>;
+    /// As it is written again; `None` if it is not set.
+    fn write(&self, value: &Self::Value) -> Option<Written>;
+    /// What may be written, for the manual: `0 to 65535`, `seconds ...`.
+    fn describe(&self) -> String;
+    /// What was typed, to be written in the other syntax: names stay names.
+    fn rewrite(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Written> {
+        self.read(value, span, reader).and_then(|value| self.write(&value))
+    }
+}
+
+/// A value as it can be written in either syntax.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    Number(i64),
+    Flag(bool),
+    /// A word, or a text that always stands in quotes.
+    Text(String, Quotes),
+    /// Two words: `10.0.0.9 eth0:1`.
+    Words([String; 2]),
+    List(Vec<String>),
+}
+
+/// How lvs.cf treats quotes around a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quotes {
+    /// Both kinds are dropped.
+    Dropped,
+    /// Double quotes are dropped, single quotes belong to the text.
+    SingleKept,
+}
+
+/// What a kind needs while it reads.
+pub(super) struct Reader<'a> {
+    pub(super) sources: Sources,
+    pub(super) report: Report,
+    pub(super) outside: &'a dyn Outside,
+    hosts: HashMap<String, Option<IpAddr>>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(outside: &'a dyn Outside) -> Self {
+        Self { sources: Sources::default(), report: Report::default(), outside, hosts: HashMap::new() }
+    }
+
+    pub(super) fn error(&mut self, id: &'static str, span: Span, message: impl Into<String>, help: &str) {
+        self.report.say(&self.sources, (id, Severity::Error), span, message.into(), help);
+    }
+
+    pub(super) fn warning(&mut self, id: &'static str, span: Span, message: impl Into<String>, help: &str) {
+        self.report.say(&self.sources, (id, Severity::Warning), span, message.into(), help);
+    }
+
+    /// The one word or number of a value, as text.
+    pub(super) fn scalar(&mut self, value: &Value, span: Span) -> Option<String> {
+        let text = match value {
+            Value::Text(text) => text.clone(),
+            Value::Integer(n) => n.to_string(),
+            Value::Float(n) => n.to_string(),
+            Value::Boolean(_) => {
+                self.error("wrong-type", span, "a text or a number is expected here, not true or false", "");
+                return None;
+            }
+            Value::List(list) => {
+                match list.get(1) {
+                    Some((_, second)) => {
+                        let help = "a text with blanks stands in quotes";
+                        self.error(
+                            "unexpected-arguments",
+                            *second,
+                            "unexpected arguments: one value is expected",
+                            help,
+                        );
+                    }
+                    None if list.is_empty() => self.error("missing-arguments", span, "missing arguments", ""),
+                    None => self.error("wrong-type", span, "a text or a number is expected here, not a list", ""),
+                }
+                return None;
+            }
+            Value::Block(_) => {
+                self.error("wrong-type", span, "a value is expected here, not a block", "");
+                return None;
+            }
+        };
+        self.is_text(&text, span).then_some(text)
+    }
+
+    /// Whether it was text in the file: no bytes that are not UTF-8.
+    pub(super) fn is_text(&mut self, text: &str, span: Span) -> bool {
+        let good = !text.contains('\u{fffd}');
+        if !good {
+            self.error("not-utf-8", span, "the value is not UTF-8", "save the file as UTF-8");
+        }
+        good
+    }
+
+    /// The address of a literal or a name; each name is asked for once.
+    pub(super) fn host(&mut self, text: &str) -> Option<IpAddr> {
+        if let Some(address) = literal(text) {
+            return Some(address);
+        }
+        if let Some(known) = self.hosts.get(text) {
+            return *known;
+        }
+        // the resolver is not asked for what is no name
+        let is_name = text.len() <= 253 && text.chars().all(|c| c.is_alphanumeric() || "-._".contains(c));
+        let found = if is_name { self.outside.host(text) } else { None };
+        self.hosts.insert(text.to_owned(), found);
+        found
+    }
+
+    /// The port of a service name: TCP first, whatever the virtual's protocol,
+    /// as the original did; then UDP, which it did not ask for.
+    pub(super) fn service(&self, name: &str) -> Option<u16> {
+        let ask = |protocol| self.outside.service(name, protocol);
+        ask(Protocol::Tcp).or_else(|| ask(Protocol::Udp)).or_else(|| ask(Protocol::Sctp))
+    }
+}

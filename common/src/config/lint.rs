@@ -1,0 +1,219 @@
+//! What is read but will not work, or not as it looks. Pure: the model, where
+//! its parts stand, and for some rules what is known about the machine go in;
+//! warnings come out. Each rule has its id and its paragraph in
+//! [`super::rules`].
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use super::check::Origin;
+use super::diagnostic::{Report, Severity};
+use super::machine::Machine;
+use super::source::{Sources, Span};
+use super::table::{Config, VirtualService};
+use super::{DeviceAddress, ServiceKind};
+use crate::ipvs::{ForwardingMethod, ServiceKey};
+
+mod machine;
+mod probe;
+
+/// What the rules look at, and where they speak.
+pub(super) struct Linter<'a> {
+    pub(super) config: &'a Config,
+    pub(super) origin: &'a Origin,
+    pub(super) sources: &'a Sources,
+    pub(super) report: &'a mut Report,
+}
+
+impl<'a> Linter<'a> {
+    /// The rules that need only the file.
+    pub(super) fn file(&mut self) {
+        if self.config.service == ServiceKind::Fos {
+            let span = self.origin.of("service");
+            self.warn("failover-services", span, "service = fos: failover services are not run", "");
+            return;
+        }
+        self.pair();
+        self.router();
+        let active = self.active();
+        if active.is_empty() {
+            let (span, help) = (self.origin.of("service"), "set active = 1 in a virtual block");
+            self.warn("no-active-virtual", span, "no virtual is active: there is nothing to do", help);
+        }
+        for (service, origin) in &active {
+            self.service(service, origin);
+            self.probe(service, origin);
+        }
+        self.labels(&active);
+        self.same_services(&active);
+    }
+
+    /// The rules that need to know the machine.
+    pub(super) fn on(&mut self, machine: &Machine) {
+        if self.config.service == ServiceKind::Lvs {
+            self.machine(machine);
+        }
+    }
+
+    fn warn(&mut self, id: &'static str, span: Span, message: impl Into<String>, help: &str) {
+        self.report.say(self.sources, (id, Severity::Warning), span, message.into(), help);
+    }
+
+    fn active(&self) -> Vec<(&'a VirtualService, &'a Origin)> {
+        let all = self.config.virtuals.iter().zip(&self.origin.virtuals);
+        all.filter(|(service, _)| service.active).collect()
+    }
+
+    fn pair(&mut self) {
+        let Config { primary, primary_private, backup, backup_private, keepalive, deadtime, .. } = *self.config;
+        let at = |key| self.origin.of(key);
+        if !self.config.backup_active {
+            if backup.is_some() {
+                let help = "set backup_active = 1, or remove backup";
+                self.warn("backup-unused", at("backup"), "backup_active is 0: there is no backup director", help);
+            }
+            return;
+        }
+        if backup.is_none() {
+            let help = "set backup, or backup_active = 0";
+            self.warn("backup-undefined", at("backup_active"), "the backup is active and has no address", help);
+        }
+        if primary.is_none() {
+            self.warn("no-primary", at("backup_active"), "primary is not set: no node is the primary director", "");
+        }
+        let public = (primary.is_some() && primary == backup).then(|| at("backup"));
+        let private = (primary_private.is_some() && primary_private == backup_private).then(|| at("backup_private"));
+        for span in public.into_iter().chain(private) {
+            self.warn("heartbeat-same", span, "both directors have the same heartbeat address", "");
+        }
+        if keepalive >= deadtime {
+            let message = format!("keepalive ({keepalive:?}) is not less than deadtime ({deadtime:?})");
+            let help = "three times keepalive is usual for deadtime";
+            self.warn("keepalive-deadtime", at("keepalive"), message, help);
+        } else if deadtime < keepalive * 2 {
+            let message = format!("deadtime ({deadtime:?}) is less than twice keepalive ({keepalive:?})");
+            self.warn("deadtime-close", at("deadtime"), message, "one lost heartbeat would be a takeover");
+        }
+    }
+
+    fn router(&mut self) {
+        let Some(router) = self.config.nat_router.as_ref().filter(|_| self.is_nat()) else { return };
+        let span = self.origin.of("nat_router");
+        self.bare_device(router, span);
+        if self.config.nat_nmask.is_none() {
+            self.classful_mask(router.address, "nat_nmask", span);
+        }
+    }
+
+    fn is_nat(&self) -> bool {
+        self.config.network == ForwardingMethod::Masquerade
+    }
+
+    fn bare_device(&mut self, address: &DeviceAddress, span: Span) {
+        if address.label.is_none() {
+            let device = &address.device;
+            let message = format!("the address is put on {device} itself, which the original takes down when it stops");
+            self.warn("bare-device", span, message, &format!("give it a label: {device}:1"));
+        }
+    }
+
+    fn classful_mask(&mut self, address: IpAddr, keyword: &str, span: Span) {
+        let IpAddr::V4(address) = address else { return };
+        let mask = classful(address);
+        let message = format!("{keyword} is not set: the address gets its classful mask {mask}");
+        self.warn("classful-mask", span, message, &format!("set {keyword}"));
+    }
+
+    fn service(&mut self, service: &VirtualService, origin: &Origin) {
+        let name = &service.name;
+        if let Some(address) = &service.address {
+            self.bare_device(address, origin.of("address"));
+            if service.vip_nmask.is_none() {
+                self.classful_mask(address.address, "vip_nmask", origin.of("address"));
+            }
+        }
+        let is_ipv6 = service.virtual_address().is_some_and(|a| a.is_ipv6());
+        for (key, mask) in [("vip_nmask", service.vip_nmask), ("pmask", service.pmask)] {
+            if is_ipv6 && mask.is_some() {
+                self.warn("ipv6-mask", origin.of(key), format!("{key} is ignored for an IPv6 address"), "");
+            }
+        }
+        if service.pmask.is_some() && service.persistent.is_zero() {
+            self.warn("ineffective", origin.of("pmask"), "pmask has no effect without persistent", "");
+        }
+        if service.reentry < service.timeout && service.reentry > Duration::ZERO {
+            let message = "reentry is less than timeout: one good check is enough";
+            self.warn("reentry-short", origin.of("reentry"), message, "");
+        }
+        let active: Vec<_> = service.servers.iter().zip(&origin.servers).filter(|(s, _)| s.active).collect();
+        if active.is_empty() {
+            let message = format!("virtual \"{name}\" has no active real server");
+            self.warn("no-active-server", origin.span, message, "set active = 1 in a server block");
+        } else if active.iter().all(|(server, _)| server.weight == 0) {
+            let message = format!("every real server of \"{name}\" has weight 0, which is taken for 1");
+            self.warn("weight-zero", origin.span, message, "");
+        }
+        let method = self.config.network;
+        let mut destinations = HashMap::new();
+        for (server, its) in active {
+            if method.destination_port(service.port, server.port) != server.port {
+                let (from, to) = (service.port, server.port);
+                let message =
+                    format!("packets go to port {from} of server \"{}\": only the probe goes to {to}", server.name);
+                let help = "only network = nat changes ports; let the server listen on the virtual port";
+                self.warn("port-mapping", its.of("port"), message, help);
+            }
+            let Some(destination) = service.destination(server, method) else { continue };
+            if let Some(first) = destinations.insert(destination.key, &server.name) {
+                let message = format!("servers \"{first}\" and \"{}\" are one destination to the kernel", server.name);
+                self.warn("same-destination", its.of("address"), message, "");
+            }
+        }
+    }
+
+    /// Two addresses on one label.
+    fn labels(&mut self, active: &[(&VirtualService, &Origin)]) {
+        let mut labels: HashMap<&str, (IpAddr, &str)> = HashMap::new();
+        for (service, origin) in active {
+            let Some(address) = &service.address else { continue };
+            let Some(label) = address.label.as_deref() else { continue };
+            let (first, name) = *labels.entry(label).or_insert((address.address, &service.name));
+            if first != address.address {
+                let message = format!("{label} already has the address of virtual \"{name}\"");
+                self.warn("shared-label", origin.of("address"), message, "give each address a label of its own");
+            }
+        }
+    }
+
+    /// Two virtuals that are one service to the kernel.
+    fn same_services(&mut self, active: &[(&VirtualService, &Origin)]) {
+        let mut seen: HashMap<ServiceKey, &VirtualService> = HashMap::new();
+        for (service, origin) in active {
+            let Some(key) = service.service_key() else { continue };
+            let first = *seen.entry(key).or_insert(service);
+            if std::ptr::eq(first, *service) {
+                continue;
+            }
+            let message =
+                format!("virtual \"{}\" is the same service to the kernel as \"{}\": {key}", service.name, first.name);
+            let span = origin.of(if service.fwmark == 0 { "address" } else { "fwmark" });
+            self.warn("same-service", span, message, "one block with all real servers is meant");
+            if service.fwmark != 0 && (first.persistent, first.pmask) != (service.persistent, service.pmask) {
+                let message =
+                    format!("its persistence is not that of \"{}\", with which it shares the mark", first.name);
+                self.warn("persistence-differs", origin.of("persistent"), message, "");
+            }
+        }
+    }
+}
+
+/// The mask of an address's class, as ifconfig(8) has it.
+pub fn classful(address: Ipv4Addr) -> Ipv4Addr {
+    let [first, ..] = address.octets();
+    match first {
+        0..=127 => Ipv4Addr::new(255, 0, 0, 0),
+        128..=191 => Ipv4Addr::new(255, 255, 0, 0),
+        192..=255 => Ipv4Addr::new(255, 255, 255, 0),
+    }
+}

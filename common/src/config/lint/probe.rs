@@ -1,0 +1,96 @@
+//! The rules about health checks (piranha.md 1.6).
+
+use super::Linter;
+use crate::config::check::Origin;
+use crate::config::table::VirtualService;
+use crate::ipvs::Protocol;
+
+/// Ports where HTTP is spoken in the clear.
+const HTTP_PORTS: [u16; 6] = [80, 591, 3128, 8000, 8008, 8080];
+/// Ports of other protocols in which the client speaks first: DNS, HTTPS, LDAP,
+/// LDAPS, SIP, PostgreSQL, Redis, memcached.
+const CLIENT_FIRST_PORTS: [u16; 8] = [53, 389, 443, 636, 5060, 5432, 6379, 11211];
+const METHODS: [&str; 4] = ["GET ", "HEAD ", "OPTIONS ", "POST "];
+
+impl Linter<'_> {
+    pub(super) fn probe(&mut self, service: &VirtualService, origin: &Origin) {
+        if service.send_program.is_some() {
+            self.program(service, origin);
+        } else {
+            self.exchange(service, origin);
+        }
+    }
+
+    fn program(&mut self, service: &VirtualService, origin: &Origin) {
+        if service.expect.is_none() {
+            let message = "without expect the output is equal to nothing: the server is never available";
+            self.warn("program-without-expect", origin.of("send_program"), message, "expect = \"OK\"");
+        }
+        if service.send.is_some() {
+            self.warn("ineffective", origin.of("send"), "send has no effect beside send_program", "");
+        }
+        if service.use_regex {
+            self.warn("ineffective", origin.of("use_regex"), "use_regex has no effect beside send_program", "");
+        }
+    }
+
+    fn exchange(&mut self, service: &VirtualService, origin: &Origin) {
+        let is_udp = service.protocol == Protocol::Udp;
+        // an HTTP check is the default on port 80 if neither is set
+        let is_silent = service.send.as_ref().is_none_or(String::is_empty);
+        if is_udp && is_silent {
+            let message = "nothing is sent to the UDP service: no check can succeed";
+            self.warn("udp-without-send", origin.of("protocol"), message, "set send, or send_program");
+        }
+        if let Some(expect) = &service.expect {
+            let is_client_first = HTTP_PORTS.contains(&service.port) || CLIENT_FIRST_PORTS.contains(&service.port);
+            if expect.is_empty() {
+                let message = "expect is empty: the check waits for an answer and compares nothing";
+                self.warn(
+                    "expect-unread",
+                    origin.of("expect"),
+                    message,
+                    "remove the line to check the connection only",
+                );
+            } else if is_silent && is_client_first && !is_udp {
+                let message = format!("nothing is sent: a server on port {} does not speak first", service.port);
+                self.warn("expect-unread", origin.of("expect"), message, "set send");
+            }
+            if service.use_regex
+                && let Err(e) = regex_lite::Regex::new(&unescape(expect))
+            {
+                let message = format!("expect is no regular expression: {e}");
+                self.warn("bad-regex", origin.of("expect"), message, "every check would fail");
+            }
+        }
+        let Some(send) = service.send.as_ref().map(|send| unescape(send)) else { return };
+        let is_request = METHODS.iter().any(|method| send.starts_with(method));
+        let is_http = HTTP_PORTS.contains(&service.port) && !send.is_empty() && !is_udp;
+        if (is_request || is_http) && !send.contains("\r\n\r\n") {
+            let message = "the request does not end with an empty line";
+            self.warn("http-line-end", origin.of("send"), message, "end it with \\r\\n\\r\\n");
+        }
+    }
+}
+
+/// The text as nanny sends it: `\\ \r \n \t \' \"` are converted, unless it is
+/// one character long.
+fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('r') => out.push('\r'),
+            Some('n') => out.push('\n'),
+            Some('t') => out.push('\t'),
+            Some(c @ ('\\' | '\'' | '"')) => out.push(c),
+            Some(other) => out.extend(['\\', other]),
+            None => out.push('\\'),
+        }
+    }
+    out
+}

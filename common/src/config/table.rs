@@ -1,0 +1,377 @@
+//! Every keyword, declared once: its name, its type, its default, what may be
+//! written (a kind of [`super::kind`] with its range), since when it is there,
+//! whom it concerns, and what it means. The model's structs, the reader, the
+//! printers, the fingerprint and lvs.cf(5) all come from these rows; a new
+//! keyword is one more row. The order is that in which a file is written, the
+//! original's own (piranha.md 9.3).
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::kind::{
+    Command, Device, Flag, Host, Ip, Kind, List, LowByte, Mark, Mask, OneOf, PersistenceMask, Port, Quotes, Reader,
+    Scheduler, Serial, Switch, Text, Time, Weight, Word, Written,
+};
+use super::raw::Value;
+use super::source::Span;
+use super::{DeviceAddress, ServiceKind};
+use crate::ipvs::{ForwardingMethod, Protocol};
+
+/// Where a keyword stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// Outside of all blocks.
+    Global,
+    /// In a `virtual` or `failover` block.
+    Virtual,
+    /// In a `server` block.
+    Server,
+}
+
+/// Since when it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// Piranha 0.8.6 knows it.
+    Piranha,
+    /// It is ours; Piranha refuses the file.
+    Ours,
+}
+
+/// Whom it concerns, which is also whether it counts in the fingerprint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Both directors must agree on it.
+    Pair,
+    /// Each director may have its own.
+    Node,
+    /// It is read and does nothing.
+    Nobody,
+}
+
+/// What is known about a keyword.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyword {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it stands.
+    pub place: Place,
+    /// What may be written, with unit and range.
+    pub value: String,
+    /// Its default as it would be written; empty if it has none.
+    pub default: String,
+    /// Since when it is there.
+    pub since: Since,
+    /// Whom it concerns.
+    pub scope: Scope,
+    /// What it means.
+    pub doc: String,
+}
+
+/// A block of the table.
+pub(super) trait Block: Default {
+    /// Where its keywords stand.
+    const PLACE: Place;
+    /// Its keywords, in order.
+    fn keywords() -> Vec<Keyword>;
+    /// Reads a value into its field and gives the keyword's own name; `None`
+    /// if there is no such keyword here.
+    fn assign(&mut self, key: &str, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<&'static str>;
+    /// Says each keyword that has a value.
+    fn write(&self, say: &mut dyn FnMut(Entry));
+    /// A value as typed, for the other syntax.
+    fn rewrite(key: &str, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Written>;
+}
+
+/// One keyword with its value.
+pub(super) struct Entry {
+    pub(super) name: &'static str,
+    pub(super) written: Written,
+    pub(super) scope: Scope,
+    pub(super) is_default: bool,
+}
+
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// A time up to some seconds.
+const fn time(min: Duration, max: u64) -> Time {
+    Time { min, max: seconds(max), whole: false }
+}
+
+/// A time the kernel counts in whole seconds; ipvsadm(8) takes 31 days at most.
+const KERNEL_TIME: Time = Time { min: Duration::ZERO, max: seconds(31 * 86_400), whole: true };
+/// The shortest check period; below it probes are a flood.
+const PROBE_MIN: Duration = Duration::from_millis(10);
+/// As the original has it (piranha.md 1.3).
+const TEXT: Text = Text { max: 255 };
+/// As the original has it for commands of a virtual.
+const QUOTED: Command = Command { max: 254, quotes: Quotes::SingleKept };
+/// Commands and paths of which the original drops the quotes; PATH_MAX.
+const PLAIN: Command = Command { max: 4095, quotes: Quotes::Dropped };
+/// Two addresses can be "none" in lvs.cf, written 0.0.0.0.
+const HOST: Host = Host { zero: false };
+const HOST_OR_NONE: Host = Host { zero: true };
+const TCP_PORT: Port = Port { zero: true, names: true };
+
+const SERVICES: OneOf<ServiceKind> = OneOf(&[("lvs", ServiceKind::Lvs), ("fos", ServiceKind::Fos)]);
+const METHODS: OneOf<ForwardingMethod> = OneOf(&[
+    ("nat", ForwardingMethod::Masquerade),
+    ("direct", ForwardingMethod::DirectRouting),
+    ("tunnel", ForwardingMethod::Tunnel),
+]);
+const PROTOCOLS: OneOf<Protocol> = OneOf(&[("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp)]);
+
+/// Whether single quotes around this keyword's value belong to it: the original
+/// stores the quotes of these and takes only double ones away (piranha.md 1.1 no. 7).
+pub(super) fn keeps_single_quotes(key: &str) -> bool {
+    matches!(key, "send" | "expect" | "send_program" | "start_cmd" | "stop_cmd")
+}
+
+macro_rules! table {
+    (
+        $(#[$meta:meta])*
+        $block:ident at $place:ident {
+            $( $(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr, $kind:expr, $since:ident, $scope:ident; )*
+        } and {
+            $( $(#[doc = $more_doc:literal])+ $more:ident: $more_type:ty, )*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $block {
+            $( $(#[doc = $more_doc])+ pub $more: $more_type, )*
+            $( $(#[doc = $doc])+ pub $name: $type, )*
+        }
+
+        /// Every keyword's default.
+        impl Default for $block {
+            fn default() -> Self {
+                Self { $( $more: Default::default(), )* $( $name: $default, )* }
+            }
+        }
+
+        impl Block for $block {
+            const PLACE: Place = Place::$place;
+
+            fn keywords() -> Vec<Keyword> {
+                let defaults = Self::default();
+                vec![$( Keyword {
+                    name: stringify!($name),
+                    place: Place::$place,
+                    value: $kind.describe(),
+                    default: $kind.write(&defaults.$name).map(|w| super::print::lvscf_value(&w)).unwrap_or_default(),
+                    since: Since::$since,
+                    scope: Scope::$scope,
+                    doc: concat!($($doc),+).trim().to_owned(),
+                }, )*]
+            }
+
+            fn assign(&mut self, key: &str, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<&'static str> {
+                match key {
+                    $( stringify!($name) => {
+                        if let Some(value) = $kind.read(value, span, reader) {
+                            self.$name = value;
+                        }
+                        Some(stringify!($name))
+                    } )*
+                    _ => None,
+                }
+            }
+
+            fn write(&self, say: &mut dyn FnMut(Entry)) {
+                let defaults = Self::default();
+                $( if let Some(written) = $kind.write(&self.$name) {
+                    let is_default = self.$name == defaults.$name;
+                    say(Entry { name: stringify!($name), written, scope: Scope::$scope, is_default });
+                } )*
+            }
+
+            fn rewrite(key: &str, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Written> {
+                match key {
+                    $( stringify!($name) => $kind.rewrite(value, span, reader), )*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+table! {
+    /// The whole configuration, the same on both directors.
+    Config at Global {
+        /// A number the web interface counts up when it writes the file; nothing compares it.
+        serial_no: i32 = 0, Serial, Piranha, Nobody;
+        /// The address of the primary director; the node that has it is the primary.
+        primary: Option<IpAddr> = None, HOST, Piranha, Pair;
+        /// The primary's address on the second heartbeat path; without it there is none.
+        primary_private: Option<IpAddr> = None, HOST, Piranha, Pair;
+        /// The shared disk as the primary sees it, for failover services.
+        primary_shared: Option<String> = None, PLAIN, Piranha, Nobody;
+        /// Which blocks are run: lvs for virtual services, fos for failover services.
+        service: ServiceKind = ServiceKind::Lvs, SERVICES, Piranha, Pair;
+        /// The program that stands in for load_monitor = uptime.
+        rsh_command: String = "rsh".to_owned(), Word, Piranha, Node;
+        /// Whether there is a backup director.
+        backup_active: bool = false, Flag, Piranha, Pair;
+        /// The address of the backup director. 0.0.0.0 is the same as none.
+        backup: Option<IpAddr> = None, HOST_OR_NONE, Piranha, Pair;
+        /// The backup's address on the second heartbeat path; without it it is backup.
+        backup_private: Option<IpAddr> = None, HOST, Piranha, Pair;
+        /// The shared disk as the backup sees it, for failover services.
+        backup_shared: Option<String> = None, PLAIN, Piranha, Nobody;
+        /// Was to switch heartbeats; nothing reads it.
+        heartbeat: bool = false, Flag, Piranha, Nobody;
+        /// The UDP port of heartbeats, on both directors.
+        heartbeat_port: u16 = 539, Port { zero: false, names: true }, Piranha, Pair;
+        /// The time between two heartbeats.
+        keepalive: Duration = seconds(2), time(Duration::ZERO, 3600), Piranha, Pair;
+        /// The silence after which the partner is dead.
+        deadtime: Duration = seconds(5), time(Duration::ZERO, 86_400), Piranha, Pair;
+        /// How packets get to the real servers: the forwarding method of all virtual services.
+        network: ForwardingMethod = ForwardingMethod::Masquerade, METHODS, Piranha, Pair;
+        /// The real servers' gateway, which moves with the active director; only under network = nat.
+        nat_router: Option<DeviceAddress> = None, Device, Piranha, Pair;
+        /// The netmask of nat_router.
+        nat_nmask: Option<Ipv4Addr> = None, Mask, Piranha, Pair;
+        /// What to do about a conflict over the shared disk, for failover services.
+        reservation_conflict_action: Option<String> = None, PLAIN, Piranha, Nobody;
+        /// Was to say how much is logged; nothing reads it.
+        debug_level: String = "NONE".to_owned(), Word, Piranha, Nobody;
+        /// A command that is run, and not waited for, when the director becomes active.
+        active_cmd: Option<String> = None, PLAIN, Piranha, Node;
+        /// A command that is run, and not waited for, when the director becomes inactive.
+        inactive_cmd: Option<String> = None, PLAIN, Piranha, Node;
+        /// Whether a director that lost its links gives up the virtual addresses.
+        monitor_links: bool = false, Switch, Piranha, Pair;
+        /// Whether connections are synchronised to the standby director.
+        syncdaemon: bool = false, Flag, Piranha, Pair;
+        /// The device over which connections are synchronised.
+        syncd_iface: String = "eth0".to_owned(), Word, Piranha, Node;
+        /// Only directors with the same id synchronise.
+        syncd_id: u8 = 0, LowByte, Piranha, Pair;
+        /// The kernel's timeout of established TCP connections; 0 leaves it.
+        tcp_timeout: Duration = Duration::ZERO, KERNEL_TIME, Piranha, Pair;
+        /// The kernel's timeout of TCP connections after FIN; 0 leaves it.
+        tcpfin_timeout: Duration = Duration::ZERO, KERNEL_TIME, Piranha, Pair;
+        /// The kernel's timeout of UDP connections; 0 leaves it.
+        udp_timeout: Duration = Duration::ZERO, KERNEL_TIME, Piranha, Pair;
+        /// Was to take all services down with one nanny; read, and never done: a nanny is started again.
+        hard_shutdown: bool = true, Flag, Piranha, Nobody;
+        /// Was to copy files between the directors; nothing reads it.
+        sync: bool = false, Flag, Piranha, Nobody;
+        /// The path of ipvsadm; we speak to the kernel ourselves and only pass it on to nanny's command line.
+        ipvsadm: String = "/sbin/ipvsadm".to_owned(), Word, Piranha, Node;
+    } and {
+        /// The file it was read from.
+        path: PathBuf,
+        /// `virtual` blocks in file order.
+        virtuals: Vec<VirtualService>,
+        /// `failover` blocks in file order.
+        failovers: Vec<VirtualService>,
+    }
+}
+
+table! {
+    /// A `virtual` (or `failover`) block.
+    VirtualService at Virtual {
+        /// Whether it is run.
+        active: bool = false, Flag, Piranha, Pair;
+        /// The virtual address and the device it is raised on, usually with an alias label. 0.0.0.0 is the same as none.
+        address: Option<DeviceAddress> = None, Device, Piranha, Pair;
+        /// Where clients go while no real server is available.
+        sorry_server: Option<IpAddr> = None, Ip, Piranha, Pair;
+        /// The netmask of the virtual address.
+        vip_nmask: Option<Ipv4Addr> = None, Mask, Piranha, Pair;
+        /// The firewall mark that makes a packet one of this service, instead of address and port; 0 is none.
+        fwmark: u32 = 0, Mark, Piranha, Pair;
+        /// The virtual port.
+        port: u16 = 80, TCP_PORT, Piranha, Pair;
+        /// How long a client stays with its real server; 0 is not at all.
+        persistent: Duration = Duration::ZERO, KERNEL_TIME, Piranha, Pair;
+        /// Which part of the client's address counts for persistence.
+        pmask: Option<Ipv4Addr> = None, PersistenceMask, Piranha, Pair;
+        /// What nanny sends to a real server; \r \n \t \\ \" \' are escapes.
+        send: Option<String> = None, TEXT, Piranha, Pair;
+        /// What nanny expects as the beginning of the answer; \r \n \t \\ \" \' are escapes, * is anything.
+        expect: Option<String> = None, TEXT, Piranha, Pair;
+        /// Whether expect is an extended regular expression that is looked for in the answer.
+        use_regex: bool = false, Flag, Piranha, Pair;
+        /// A program that checks a real server instead of send; %h is the address, %p the port, expect is its output.
+        send_program: Option<String> = None, QUOTED, Piranha, Pair;
+        /// The program that tells a real server's load, from which its weight follows: none, rup, ruptime, uptime.
+        load_monitor: Option<String> = None, PLAIN, Piranha, Pair;
+        /// How new connections are given to real servers.
+        scheduler: String = "wlc".to_owned(), Scheduler, Piranha, Pair;
+        /// The transport protocol.
+        protocol: Protocol = Protocol::Tcp, PROTOCOLS, Piranha, Pair;
+        /// The time between two checks, and the longest that one may take.
+        timeout: Duration = seconds(10), time(PROBE_MIN, 86_400), Piranha, Pair;
+        /// How long a failed real server must be good again before it gets connections.
+        reentry: Duration = seconds(180), time(Duration::ZERO, 30 * 86_400), Piranha, Pair;
+        /// Whether a failed real server keeps its connections and gets weight 0 instead of being removed.
+        quiesce_server: bool = false, Flag, Piranha, Pair;
+        /// The path of nanny.
+        client_monitor: String = "/usr/sbin/nanny".to_owned(), Word, Piranha, Node;
+        /// The command that starts a failover service.
+        start_cmd: Option<String> = None, QUOTED, Piranha, Pair;
+        /// The command that stops a failover service.
+        stop_cmd: Option<String> = None, QUOTED, Piranha, Pair;
+        /// Was to name a host; nothing reads it.
+        master: Option<String> = None, PLAIN, Piranha, Nobody;
+        /// Was to list directories to copy; nothing reads it.
+        dirs: Vec<String> = Vec::new(), List, Piranha, Nobody;
+    } and {
+        /// The block's name; a label only.
+        name: String,
+        /// `server` blocks in file order.
+        servers: Vec<RealServer>,
+    }
+}
+
+table! {
+    /// A `server` block.
+    RealServer at Server {
+        /// The real server's address. 0.0.0.0 is the same as none.
+        address: Option<IpAddr> = None, HOST_OR_NONE, Piranha, Pair;
+        /// Whether it is used.
+        active: bool = false, Flag, Piranha, Pair;
+        /// Where it listens and where the probe goes; without it the virtual's port as it stands above this block.
+        port: u16 = 80, Port { zero: true, names: false }, Piranha, Pair;
+        /// Its share of new connections.
+        weight: u32 = 1, Weight, Piranha, Pair;
+    } and {
+        /// The block's name; a label only.
+        name: String,
+    }
+}
+
+/// All keywords with a value, in the order in which a file is written.
+pub fn keywords() -> Vec<Keyword> {
+    let mut all = Config::keywords();
+    all.extend(VirtualService::keywords());
+    all.extend(RealServer::keywords());
+    all
+}
+
+/// What a keyword that the original's own tools write, but that has no meaning
+/// where they write it, is read as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stray {
+    /// As another keyword.
+    As(&'static str),
+    /// As nothing.
+    Ignored,
+}
+
+/// Keywords of the original's manual and web interface that its parser refuses
+/// (piranha.md 1.2, 1.3): they are read with a warning.
+pub(super) fn stray(place: Place, key: &str) -> Option<Stray> {
+    match (place, key) {
+        (Place::Global, "debug") => Some(Stray::As("debug_level")),
+        (Place::Virtual, "expect_program" | "nmask" | "heartbeat" | "deadtime" | "serial_no") => Some(Stray::Ignored),
+        (Place::Server, "nmask" | "heartbeat" | "deadtime" | "expect_program") => Some(Stray::Ignored),
+        (Place::Global | Place::Virtual | Place::Server, _) => None,
+    }
+}

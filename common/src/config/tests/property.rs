@@ -1,0 +1,276 @@
+//! Properties over random configurations and random damage to good files:
+//! what is printed reads back, nothing panics or hangs, no error is lost.
+
+#![expect(clippy::inconsistent_struct_constructor, reason = "fields stand as they are made")]
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::converting::{AS_TOML, FILE};
+use super::*;
+use crate::config::kind::{Quotes, lvscf_name, lvscf_text};
+use crate::ipvs::{ForwardingMethod, Protocol};
+
+/// Hosts that are not none.
+fn host() -> impl Strategy<Value = IpAddr> {
+    let v4 = any::<[u8; 4]>().prop_map(|a| IpAddr::V4(Ipv4Addr::from(a)));
+    let v6 = any::<[u16; 8]>().prop_map(|a| IpAddr::V6(Ipv6Addr::from(a)));
+    prop_oneof![3 => v4, 1 => v6].prop_filter("none", |a| !a.is_unspecified())
+}
+
+fn mask() -> impl Strategy<Value = Ipv4Addr> {
+    (1u32..=31).prop_map(|bits| Ipv4Addr::from_bits(u32::MAX << (32 - bits)))
+}
+
+fn word() -> impl Strategy<Value = String> {
+    "[a-z/][a-zA-Z0-9_./:-]{0,20}"
+}
+
+/// Any text that both syntaxes can hold.
+fn text(quotes: Quotes) -> impl Strategy<Value = String> {
+    let text = prop_oneof!["[ -~]{0,30}", "[ \\\\\"'#{}=a\t]{0,12}", "[a-zé ]{1,30}"];
+    text.prop_filter("cannot be written", move |text| lvscf_text(text, quotes).is_some())
+}
+
+fn command(quotes: Quotes) -> impl Strategy<Value = Option<String>> {
+    proptest::option::of(text(quotes).prop_filter("empty is none", |text| !text.is_empty()))
+}
+
+fn name() -> impl Strategy<Value = String> {
+    text(Quotes::Dropped).prop_filter("cannot be written", |name| lvscf_name(name).is_some())
+}
+
+fn time(max: u64) -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        (1..=max).prop_map(Duration::from_secs),
+        (10..=max * 1000).prop_map(Duration::from_millis),
+        (20_000_000..=max * 1_000_000_000).prop_map(Duration::from_nanos),
+    ]
+}
+
+fn whole_time() -> impl Strategy<Value = Duration> {
+    (0u64..=31 * 86_400).prop_map(Duration::from_secs)
+}
+
+fn device_address() -> impl Strategy<Value = DeviceAddress> {
+    (host(), "[a-z]{1,4}[0-9]{1,2}", proptest::option::of("[a-z0-9]{0,4}")).prop_map(|(address, device, label)| {
+        let label = label.map(|label| format!("{device}:{label}"));
+        DeviceAddress { address, device, label }
+    })
+}
+
+prop_compose! {
+    fn server()(
+        name in name(), address in proptest::option::of(host()), weight in 0u32..=65_535, port in any::<u16>(),
+    ) -> RealServer {
+        RealServer { name, address, active: false, weight, port }
+    }
+}
+
+prop_compose! {
+    fn checks()(
+        send in proptest::option::of(text(Quotes::SingleKept)),
+        expect in proptest::option::of(text(Quotes::SingleKept)),
+        use_regex in any::<bool>(),
+        send_program in command(Quotes::SingleKept),
+        load_monitor in command(Quotes::Dropped),
+        timeout in time(86_400), reentry in time(30 * 86_400),
+        start_cmd in command(Quotes::SingleKept), stop_cmd in command(Quotes::SingleKept),
+        dirs in proptest::collection::vec(name().prop_filter("a bracket", |word| word != "[" && word != "]"), 0..4),
+    ) -> VirtualService {
+        VirtualService {
+            send, expect, use_regex, send_program, load_monitor, timeout, reentry, start_cmd, stop_cmd, dirs,
+            ..VirtualService::default()
+        }
+    }
+}
+
+prop_compose! {
+    fn service()(
+        checks in checks(),
+        name in name(), address in proptest::option::of(device_address()), vip_nmask in proptest::option::of(mask()),
+        (port, fwmark) in any::<(u16, u32)>(),
+        protocol in prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp), Just(Protocol::Sctp)],
+        scheduler in prop_oneof![Just("wlc"), Just("rr"), Just("mh")],
+        persistent in whole_time(), pmask in proptest::option::of(mask()),
+        sorry_server in proptest::option::of(host()), quiesce_server in any::<bool>(), client_monitor in word(),
+        servers in proptest::collection::vec(server(), 0..4),
+    ) -> VirtualService {
+        let scheduler = scheduler.to_owned();
+        VirtualService {
+            name, address, vip_nmask, port, fwmark, protocol, scheduler, persistent, pmask, sorry_server,
+            quiesce_server, client_monitor, servers, ..checks
+        }
+    }
+}
+
+prop_compose! {
+    fn configuration()(
+        serial_no in any::<i32>(),
+        (primary, primary_private) in (proptest::option::of(host()), proptest::option::of(host())),
+        (backup, backup_private) in (proptest::option::of(host()), proptest::option::of(host())),
+        (backup_active, heartbeat, sync, monitor_links) in any::<(bool, bool, bool, bool)>(),
+        (syncdaemon, hard_shutdown, syncd_id) in any::<(bool, bool, u8)>(),
+        heartbeat_port in 1u16.., keepalive in time(3600), deadtime in time(86_400),
+        network in prop_oneof![Just(ForwardingMethod::Masquerade), Just(ForwardingMethod::Tunnel)],
+        nat_router in proptest::option::of(device_address()), nat_nmask in proptest::option::of(mask()),
+        (rsh_command, debug_level, syncd_iface, ipvsadm) in (text(Quotes::Dropped), word(), word(), word()),
+        (active_cmd, inactive_cmd) in (command(Quotes::Dropped), command(Quotes::Dropped)),
+        (tcp_timeout, udp_timeout) in (whole_time(), whole_time()),
+        virtuals in proptest::collection::vec(service(), 0..3),
+        failovers in proptest::collection::vec(service(), 0..2),
+    ) -> Config {
+        let backup_private = primary_private.and(backup_private);
+        Config {
+            serial_no, primary, primary_private, backup, backup_private, backup_active, heartbeat, sync, monitor_links,
+            syncdaemon, hard_shutdown, syncd_id, heartbeat_port, keepalive, deadtime, network, nat_router, nat_nmask,
+            rsh_command, debug_level, syncd_iface, ipvsadm, active_cmd, inactive_cmd, tcp_timeout, udp_timeout,
+            virtuals, failovers, ..Config::default()
+        }
+    }
+}
+
+/// Damage: at a place, so many bytes are replaced with something.
+fn edits() -> impl Strategy<Value = Vec<(prop::sample::Index, usize, String)>> {
+    let something = prop_oneof![
+        "[\"'{}=#\\\\ \t\r\n\0\u{feff}]{0,3}",
+        "[ -~é]{0,6}",
+        Just("}\n".to_owned()),
+        Just("virtual x {\n".to_owned()),
+        Just("include = lvs.cf\n".to_owned()),
+        Just("server y {\nport = 1\n".to_owned()),
+        Just("[[virtual]]\n".to_owned()),
+        Just("99999999999999999999".to_owned()),
+    ];
+    proptest::collection::vec((any::<prop::sample::Index>(), 0usize..6, something), 1..5)
+}
+
+fn damaged(text: &str, edits: &[(prop::sample::Index, usize, String)]) -> Vec<u8> {
+    let mut bytes = text.as_bytes().to_vec();
+    for (at, len, new) in edits {
+        let start = at.index(bytes.len() + 1);
+        // bytes, not characters: what is left may be no UTF-8
+        let end = (start + len).min(bytes.len());
+        bytes.splice(start..end, new.bytes());
+    }
+    bytes
+}
+
+/// Reads damaged bytes. Whatever they are, the verdict can be shown; and what is
+/// accepted is printed and converted so that it reads back as the same.
+fn judge(bytes: &[u8], name: &str) {
+    static IDS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| rules::ids().collect());
+    let said = match read_bytes(bytes, name) {
+        Err(failed) => {
+            assert!(failed.diagnostics.iter().any(|d| d.severity == Severity::Error));
+            failed.diagnostics
+        }
+        Ok(loaded) => {
+            let config = Config { path: "".into(), ..loaded.config };
+            for (syntax, name) in [(Syntax::LvsCf, "lvs.cf"), (Syntax::Toml, "lvs.toml")] {
+                assert_eq!(converting::model(&dump(&config, syntax), name), config);
+            }
+            let mut world = world();
+            world.files.insert(name.into(), bytes.to_vec());
+            let (from, to, other) = match Syntax::of(Path::new(name)) {
+                Syntax::LvsCf => (Syntax::LvsCf, Syntax::Toml, "lvs.toml"),
+                Syntax::Toml => (Syntax::Toml, Syntax::LvsCf, "lvs.cf"),
+            };
+            let converted = convert(Path::new(name), from, to, &world).unwrap();
+            assert_eq!(converting::model(&converted, other), config, "converted:\n{converted}");
+            loaded.warnings
+        }
+    };
+    for diagnostic in &said {
+        assert!(IDS.contains(diagnostic.id), "{}", diagnostic.id);
+        assert!(!diagnostic.render(false).is_empty());
+        assert_eq!(diagnostic.to_string().lines().count(), 1, "{diagnostic}");
+    }
+    assert!(json(&said).ends_with("]\n"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_configuration_reads_back_from_either_syntax(config in configuration()) {
+        for (syntax, name) in [(Syntax::LvsCf, "lvs.cf"), (Syntax::Toml, "lvs.toml")] {
+            let text = dump(&config, syntax);
+            let read = converting::model(&text, name);
+            prop_assert_eq!(&read, &config, "printed:\n{}", text);
+            prop_assert_eq!(fingerprint(&read), fingerprint(&config));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 5000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_damaged_lvs_cf_is_read_or_refused_and_never_a_panic(edits in edits()) {
+        judge(&damaged(FILE, &edits), "lvs.cf");
+    }
+
+    #[test]
+    fn a_damaged_toml_is_read_or_refused_and_never_a_panic(edits in edits()) {
+        judge(&damaged(AS_TOML, &edits), "lvs.toml");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_wrong_line_is_named_however_many_there_are(at in proptest::collection::vec(any::<prop::sample::Index>(), 1..12)) {
+        let mut lines: Vec<&str> = FILE.lines().collect();
+        for index in &at {
+            lines.insert(index.index(lines.len() + 1), " nosuch = \"thing\"");
+        }
+        let wrong = |(n, line): (usize, &&str)| line.contains("nosuch").then_some(n + 1);
+        let wrong: Vec<usize> = lines.iter().enumerate().filter_map(wrong).collect();
+        let failed = read(&lines.join("\n")).unwrap_err();
+        let errors = failed.diagnostics.iter().filter(|d| d.severity == Severity::Error);
+        let named: Vec<usize> = errors.map(|d| usize::try_from(d.line).unwrap()).collect();
+        prop_assert_eq!(named, wrong);
+    }
+}
+
+#[test]
+fn what_the_fuzzer_found_is_read_or_refused_and_never_a_panic() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus");
+    for (target, name) in [("config_lvscf", "lvs.cf"), ("config_toml", "lvs.toml")] {
+        let entries: Vec<_> = std::fs::read_dir(corpus.join(target)).unwrap().collect();
+        assert!(entries.len() > 100, "{target}: {}", entries.len());
+        for entry in entries {
+            judge(&std::fs::read(entry.unwrap().path()).unwrap(), name);
+        }
+    }
+}
+
+/// As many as keepalived's issue 2318 has, in an optimised build.
+#[test]
+fn forty_thousand_servers_are_read_in_well_under_a_second() {
+    use std::fmt::Write as _;
+    let virtuals: u32 = if cfg!(debug_assertions) { 228 } else { 2284 };
+    let mut text = String::from("primary = 192.0.2.1\nnetwork = direct\n");
+    for n in 0..virtuals {
+        let (high, low) = (n / 250, n % 250 + 1);
+        let _ = writeln!(text, "virtual v{n} {{\n active = 1\n address = 10.0.{high}.{low} eth0:1\n scheduler = wlc");
+        for server in 1..=16 {
+            let address = format!("10.{server}.{high}.{low}");
+            let _ = writeln!(text, " server s{server} {{\n  address = {address}\n  active = 1\n  weight = 1\n }}");
+        }
+        text.push_str("}\n");
+    }
+    let start = Instant::now();
+    let loaded = good(&text);
+    let taken = start.elapsed();
+    assert_eq!(loaded.config.virtuals.iter().map(|v| v.servers.len()).sum::<usize>(), virtuals as usize * 16);
+    println!("{} bytes, {} servers: read, checked and linted in {taken:?}", text.len(), virtuals * 16);
+    // a loaded machine may take ten times as long; a quadratic step would take minutes
+    assert!(taken < Duration::from_secs(10), "{taken:?}");
+}

@@ -1,0 +1,53 @@
+//! Reading the configuration file for lvsd, at start and at a reload: what it
+//! asks for, or the original's words and our diagnostics about why not.
+
+use std::io;
+use std::path::Path;
+
+use common::config::{self, ServiceKind};
+use common::daemon::ExitStatus;
+
+use crate::messages::Message;
+use crate::nanny_command::Manner;
+use crate::wanted::Wanted;
+
+/// Why the file cannot be used.
+#[derive(Debug)]
+pub struct Trouble {
+    /// The lines that say so, in order.
+    pub lines: Vec<Message>,
+    /// What lvsd exits with when that happens at start.
+    pub status: ExitStatus,
+}
+
+/// Reads the file; the lines are warnings and what was left out.
+///
+/// # Errors
+/// It cannot be read, or is wrong, or is for another kind of service.
+pub fn read(path: &Path, nanny: &Path, manner: &Manner) -> Result<(Wanted, Vec<Message>), Trouble> {
+    if let Err(e) = std::fs::File::open(path) {
+        let is_forbidden = e.kind() == io::ErrorKind::PermissionDenied;
+        let status = if is_forbidden { ExitStatus::Permission } else { ExitStatus::Configuration };
+        let file = path.display().to_string();
+        let reason = Message::Diagnostic(format!("{file}: {e}"));
+        return Err(Trouble { lines: vec![Message::CannotOpen { file }, reason], status });
+    }
+    let loaded = config::load(path)
+        .map_err(|failed| Trouble { lines: words(path, &failed), status: ExitStatus::Configuration })?;
+    if loaded.config.service != ServiceKind::Lvs {
+        let text = format!("{}: service = fos is not supported, only service = lvs", path.display());
+        return Err(Trouble { lines: vec![Message::Diagnostic(text)], status: ExitStatus::Configuration });
+    }
+    Ok(Wanted::new(&loaded.config, nanny, manner))
+}
+
+/// The original's line, with the line of the first error, and all of them.
+fn words(path: &Path, failed: &config::Failed) -> Vec<Message> {
+    let line = failed.first().map_or(0, |diagnostic| diagnostic.line);
+    let first = Message::ParseError { file: path.display().to_string(), line };
+    let all = failed.diagnostics.iter().map(|diagnostic| Message::Diagnostic(diagnostic.to_string()));
+    std::iter::once(first).chain(all).collect()
+}
+
+#[cfg(test)]
+mod tests;

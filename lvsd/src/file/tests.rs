@@ -1,0 +1,43 @@
+use super::*;
+
+fn read_text(text: &str) -> Result<(Wanted, Vec<Message>), Trouble> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lvs.cf");
+    std::fs::write(&path, text).unwrap();
+    read(&path, Path::new("/usr/sbin/nanny"), &Manner::default())
+}
+
+fn words(trouble: &Trouble) -> Vec<String> {
+    trouble.lines.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_missing_file_is_said_in_the_originals_words() {
+    let trouble = read(Path::new("/nonexistent/lvs.cf"), Path::new("nanny"), &Manner::default()).unwrap_err();
+    assert_eq!(words(&trouble)[0], "lvs: failed to open /nonexistent/lvs.cf");
+    assert_eq!(trouble.status, ExitStatus::Configuration);
+}
+
+#[test]
+fn a_wrong_file_is_said_in_the_originals_words_and_in_ours() {
+    let trouble = read_text("serial_no = 1\nfrobnicate = 2\nvirtual web {\n port = x\n}\n").unwrap_err();
+    let words = words(&trouble);
+    assert!(words[0].starts_with("lvs: error parsing ") && words[0].ends_with(" on line 2."), "{words:?}");
+    assert!(words[1].contains("lvs.cf:2:1: error: "), "{words:?}");
+    assert!(words.iter().any(|word| word.contains("lvs.cf:4:")), "all problems are said at once: {words:?}");
+    assert_eq!(trouble.status, ExitStatus::Configuration);
+}
+
+#[test]
+fn a_good_file_is_read() {
+    let (wanted, lines) =
+        read_text("virtual web {\n active = 1\n address = 192.0.2.1 eth0:1\n}\n").unwrap_or_else(|e| panic!("{e:?}"));
+    assert_eq!((wanted.virtuals.len(), lines), (1, vec![]));
+}
+
+#[test]
+fn failover_services_are_refused_with_a_sentence() {
+    let trouble = read_text("service = fos\n").unwrap_err();
+    assert!(words(&trouble)[0].contains("service = fos is not supported"), "{trouble:?}");
+    assert_eq!(trouble.status, ExitStatus::Configuration);
+}

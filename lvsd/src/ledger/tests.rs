@@ -1,0 +1,64 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn any_key() -> impl Strategy<Value = ServiceKey> {
+    let protocol = prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp), Just(Protocol::Sctp)];
+    let family = prop_oneof![Just(Family::V4), Just(Family::V6)];
+    prop_oneof![
+        (protocol, any::<std::net::IpAddr>(), any::<u16>()).prop_map(|(protocol, address, port)| ServiceKey::Address {
+            protocol,
+            address,
+            port
+        }),
+        (family, 1..u32::MAX).prop_map(|(family, mark)| ServiceKey::Mark { family, mark }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_printed_is_read_back(ledger in proptest::collection::btree_map(any_key(), "[^\\p{Cc}]{0,40}", 0..20)) {
+        prop_assert_eq!(parse(&print(&ledger)), (ledger, 0));
+    }
+
+    #[test]
+    fn any_text_is_read_without_a_panic(text in any::<String>()) {
+        let (ledger, bad) = parse(&text);
+        prop_assert!(ledger.len() + bad <= text.lines().count());
+    }
+}
+
+#[test]
+fn a_line_looks_as_in_the_log() {
+    let key = ServiceKey::Address { protocol: Protocol::Tcp, address: "2001:db8::1".parse().unwrap(), port: 80 };
+    let mark = ServiceKey::Mark { family: Family::V6, mark: 21 };
+    let ledger = Ledger::from([(key, "web".to_owned()), (mark, "ftp".to_owned())]);
+    assert_eq!(print(&ledger), "tcp [2001:db8::1]:80\tweb\nmark 21 (IPv6)\tftp\n");
+}
+
+#[test]
+fn a_name_cannot_forge_a_line() {
+    let key = ServiceKey::Mark { family: Family::V4, mark: 1 };
+    let ledger = Ledger::from([(key, "a\nmark 2\tb".to_owned())]);
+    assert_eq!(parse(&print(&ledger)).0.len(), 1);
+}
+
+#[test]
+fn damaged_lines_are_counted_and_the_others_count() {
+    let (ledger, bad) = parse("tcp 192.0.2.1:80\tweb\nmark 0\tnone\nnonsense\ntcp 192.0.2.1\tx\nmark 7\tm\n");
+    assert_eq!((ledger.len(), bad), (2, 3));
+}
+
+#[test]
+fn the_file_is_replaced_read_and_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = LedgerFile::at(dir.path().join("lvsd.ledger"));
+    assert_eq!(file.read().unwrap(), (Ledger::new(), 0));
+    let ledger = Ledger::from([(ServiceKey::Mark { family: Family::V4, mark: 1 }, "one".to_owned())]);
+    file.write(&ledger).unwrap();
+    assert_eq!(file.read().unwrap(), (ledger, 0));
+    file.write(&Ledger::new()).unwrap();
+    assert_eq!(file.read().unwrap(), (Ledger::new(), 0));
+    file.remove();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}

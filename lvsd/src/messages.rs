@@ -1,0 +1,302 @@
+//! Everything lvsd can say in the log. What the original said keeps its text
+//! (piranha.md 6.2), so that twenty years of log searches go on finding it; the
+//! severities are ours, the original had none. New lines are in the same voice.
+//!
+//! `tests/messages/lvsd.txt` shows one sample of each.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use common::child::Exit;
+use common::ipvs::{DestinationKey, ServiceKey, Timeouts};
+use common::log::{Level, Message as Line};
+
+/// One line. Names are the blocks' names in the file.
+#[allow(missing_docs, reason = "a field is what its name says")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// A virtual service is about to be set up; `port` is its virtual port.
+    Starting { name: String, port: u16 },
+    /// A nanny was started for a real server.
+    MonitorCreated { name: String, server: String, pid: u32 },
+    /// A virtual service is being taken away: a stop, or it left the file.
+    ShuttingDown { name: String },
+    /// The kernel refused to add, change or delete the service; a line of
+    /// [`Message::Refused`] with the reason follows.
+    IpvsFailed { name: String },
+    /// The kernel refused the connection timeouts.
+    TimeoutsFailed { timeouts: Timeouts },
+    /// Why, and what happens next.
+    TimeoutsRefused { reason: String },
+    /// A nanny died. The first words are the original's, its end was "shutting
+    /// down lvs" or "manual action needed!" (piranha.md 3.3).
+    NannyDied { name: String, server: String, exit: Exit, why: Option<String>, again_in: Duration },
+    /// TERM or INT came.
+    SignalStop { signal: i32 },
+    /// HUP came.
+    Rereading,
+    /// The file cannot be read.
+    CannotOpen { file: String },
+    /// The file is wrong; the lines of [`Message::Diagnostic`] say how.
+    ParseError { file: String, line: u32 },
+    /// One diagnostic, as `file:line:column: severity: message`.
+    Diagnostic(String),
+    /// No real server of the virtual service is left.
+    SorryIn { name: String, address: IpAddr },
+    /// Real servers are back.
+    SorryOut { name: String, available: usize, address: IpAddr },
+
+    /// Why the kernel refused, and what happens next.
+    Refused { name: String, reason: String, again_in: Duration },
+    /// A refused service was taken at a later try.
+    SetUpAfterAll { name: String },
+    /// A service that ran was gone from the kernel.
+    ServicePutBack { name: String },
+    /// A service in the kernel was not as configured; `what` names each
+    /// difference as `scheduler rr -> wlc`.
+    ServiceChanged { name: String, what: String },
+    /// A destination of ours that nobody configured was removed.
+    ForeignRemoved { name: String, destination: DestinationKey },
+    /// A destination could not be added or removed.
+    DestinationFailed { name: String, destination: DestinationKey, reason: String },
+    /// The connection timeouts were set.
+    TimeoutsSet { timeouts: Timeouts },
+    /// What a dead lvsd left was found at work.
+    Adopted { services: usize, monitors: usize },
+    /// Nannies that the file does not want any more were found at work.
+    StoppingStrays { monitors: usize },
+    /// The outcome of a reload.
+    Reread { started: usize, replaced: usize, stopped: usize, unchanged: usize },
+
+    /// The server's port and the kernel's differ.
+    ProbeElsewhere { name: String, server: String, kernel_port: u16, probe_port: u16 },
+    /// A server that is the same destination as one before it.
+    SameDestination { name: String, server: String, destination: DestinationKey },
+    /// A virtual that is the same service to the kernel as one before it.
+    SameService { name: String, first: String, service: ServiceKey },
+    /// A virtual or server that lacks what it cannot be without.
+    Incomplete { name: String, what: &'static str },
+
+    /// A nanny was silent too long.
+    NannyFrozen { name: String, server: String, pid: u32, silent: Duration },
+    /// A nanny did not end when asked.
+    NannyStubborn { name: String, server: String, pid: u32 },
+    /// A nanny could not be started.
+    NannyNotStarted { name: String, server: String, reason: String, again_in: Duration },
+    /// The same trouble for yet another nanny.
+    NannyNotStartedEither { name: String, server: String },
+    /// A stop ended although these did not.
+    LeftBehind { monitors: usize },
+
+    /// The kernel's table cannot be read.
+    TableUnreadable { reason: String },
+    /// It can again.
+    TableReadable,
+    /// State cannot be kept; what that means is in the line.
+    NoState { reason: String },
+    /// The ledger has lines that are none.
+    LedgerDamaged { lines: usize },
+    /// This process was itself asleep, or kept from its loop.
+    Slept { slept: Duration },
+    /// Another lvsd takes over.
+    Released,
+}
+
+/// Whole seconds, or with as many decimals as milliseconds need.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, millis) = (self.0.as_secs(), self.0.subsec_millis());
+        match millis {
+            0 => write!(f, "{whole} s"),
+            m if m % 100 == 0 => write!(f, "{whole}.{} s", m / 100),
+            m => write!(f, "{whole}.{m:03} s"),
+        }
+    }
+}
+
+/// The original's `T F U`.
+struct Triple<'a>(&'a Timeouts);
+
+impl fmt::Display for Triple<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.0.tcp.as_secs(), self.0.tcp_fin.as_secs(), self.0.udp.as_secs())
+    }
+}
+
+impl Line for Message {
+    fn level(&self) -> Level {
+        match self {
+            Self::IpvsFailed { .. }
+            | Self::Refused { .. }
+            | Self::TimeoutsFailed { .. }
+            | Self::TimeoutsRefused { .. }
+            | Self::CannotOpen { .. }
+            | Self::ParseError { .. }
+            | Self::Diagnostic(_)
+            | Self::SameService { .. }
+            | Self::Incomplete { .. }
+            | Self::TableUnreadable { .. } => Level::Error,
+            Self::NannyDied { .. }
+            | Self::NannyFrozen { .. }
+            | Self::NannyStubborn { .. }
+            | Self::NannyNotStarted { .. }
+            | Self::ServicePutBack { .. }
+            | Self::ForeignRemoved { .. }
+            | Self::DestinationFailed { .. }
+            | Self::ProbeElsewhere { .. }
+            | Self::SameDestination { .. }
+            | Self::LeftBehind { .. }
+            | Self::NoState { .. }
+            | Self::LedgerDamaged { .. } => Level::Warning,
+            Self::SorryIn { .. }
+            | Self::SorryOut { .. }
+            | Self::SetUpAfterAll { .. }
+            | Self::ServiceChanged { .. }
+            | Self::TableReadable
+            | Self::Slept { .. }
+            | Self::Released => Level::Notice,
+            Self::Starting { .. }
+            | Self::MonitorCreated { .. }
+            | Self::ShuttingDown { .. }
+            | Self::SignalStop { .. }
+            | Self::Rereading
+            | Self::TimeoutsSet { .. }
+            | Self::Adopted { .. }
+            | Self::StoppingStrays { .. }
+            | Self::Reread { .. } => Level::Info,
+            Self::NannyNotStartedEither { .. } => Level::Debug,
+        }
+    }
+}
+
+/// One arm per line an operator can read, so that this is the place to look.
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting { name, port } => write!(f, "starting virtual service {name} active: {port}"),
+            Self::MonitorCreated { name, server, pid } => {
+                write!(f, "create_monitor for {name}/{server} running as pid {pid}")
+            }
+            Self::ShuttingDown { name } => write!(f, "shutting down virtual service {name}"),
+            Self::IpvsFailed { name } => write!(f, "ipvsadm failed for virtual server {name}!"),
+            Self::TimeoutsFailed { timeouts } => write!(f, "ipvsadm failed to set timeouts ({})", Triple(timeouts)),
+            Self::TimeoutsRefused { reason } => write!(f, "timeouts: {reason}, trying again"),
+            Self::NannyDied { name, server, exit, why, again_in } => {
+                write!(f, "nanny for child {name}/{server} died! ({exit}{}) ", Because(why.as_deref()))?;
+                write!(f, "starting another{}{}", Again(*again_in), Stays(*exit))
+            }
+            Self::SignalStop { signal } => write!(f, "shutting down due to signal {signal}"),
+            Self::Rereading => f.write_str("rereading configuration file"),
+            Self::CannotOpen { file } => write!(f, "lvs: failed to open {file}"),
+            Self::ParseError { file, line } => write!(f, "lvs: error parsing {file} on line {line}."),
+            Self::Diagnostic(text) => f.write_str(text),
+            Self::SorryIn { name, address } => {
+                write!(f, "Virtual Server {name}: No real servers; activate sorry_server {address}")
+            }
+            Self::SorryOut { name, available, address } => {
+                write!(f, "Virtual Server {name}: {available} real servers; deactivate sorry_server {address}")
+            }
+
+            Self::Refused { name, reason, again_in } => {
+                write!(f, "virtual service {name}: {reason}, trying again every {}", Seconds(*again_in))
+            }
+            Self::SetUpAfterAll { name } => write!(f, "virtual service {name} is set up after all"),
+            Self::ServicePutBack { name } => {
+                write!(f, "virtual service {name} was gone from the kernel, putting it back")
+            }
+            Self::ServiceChanged { name, what } => write!(f, "changing virtual service {name}: {what}"),
+            Self::ForeignRemoved { name, destination } => {
+                write!(f, "removing {destination} from virtual service {name}, it is not configured")
+            }
+            Self::DestinationFailed { name, destination, reason } => {
+                write!(f, "destination {destination} of virtual service {name}: {reason}, trying again")
+            }
+            Self::TimeoutsSet { timeouts } => write!(f, "setting timeouts ({})", Triple(timeouts)),
+            Self::Adopted { services, monitors } => {
+                write!(f, "found {services} virtual services and {monitors} monitors at work, going on with them")
+            }
+            Self::StoppingStrays { monitors } => {
+                write!(f, "stopping {monitors} monitors that are not configured any more")
+            }
+            Self::Reread { started, replaced, stopped, unchanged } => {
+                write!(f, "configuration file reread: monitors {started} started, {replaced} replaced, ")?;
+                write!(f, "{stopped} stopped, {unchanged} unchanged")
+            }
+
+            Self::ProbeElsewhere { name, server, kernel_port, probe_port } => {
+                write!(f, "{name}/{server}: only NAT rewrites ports, so the ")?;
+                write!(f, "kernel port is {kernel_port}, the probe goes to {probe_port}")
+            }
+            Self::SameDestination { name, server, destination } => {
+                write!(f, "{name}/{server}: {destination} is a real server of {name} already, ignoring")
+            }
+            Self::SameService { name, first, service } => {
+                write!(f, "virtual service {name}: {service} is virtual service {first} already, ignoring")
+            }
+            Self::Incomplete { name, what } => write!(f, "{name}: {what}, ignoring"),
+
+            Self::NannyFrozen { name, server, pid, silent } => {
+                write!(f, "nanny for child {name}/{server} (pid {pid}) said nothing for {}, ", Seconds(*silent))?;
+                f.write_str("killing it and starting another, its destination stays")
+            }
+            Self::NannyStubborn { name, server, pid } => {
+                write!(f, "nanny for child {name}/{server} (pid {pid}) did not end when asked, killing it")
+            }
+            Self::NannyNotStarted { name, server, reason, again_in } => {
+                write!(f, "nanny for child {name}/{server} cannot be started: {reason}, ")?;
+                write!(f, "trying again{}", Again(*again_in))
+            }
+            Self::NannyNotStartedEither { name, server } => {
+                write!(f, "nanny for child {name}/{server} cannot be started either")
+            }
+            Self::LeftBehind { monitors } => write!(f, "{monitors} monitors did not end, leaving them behind"),
+
+            Self::TableUnreadable { reason } => write!(f, "cannot read the IPVS table: {reason}, trying again"),
+            Self::TableReadable => f.write_str("the IPVS table can be read again"),
+            Self::NoState { reason } => {
+                write!(f, "cannot keep state: {reason}; another lvsd would not find what this one made, going on")
+            }
+            Self::LedgerDamaged { lines } => write!(f, "{lines} lines of the ledger cannot be read, ignoring them"),
+            Self::Slept { slept } => {
+                write!(f, "was away for {}, judging no monitor by that time", Seconds(*slept))
+            }
+            Self::Released => f.write_str("making room for another lvsd, everything stays in place"),
+        }
+    }
+}
+
+/// `: WHY`, or nothing.
+struct Because<'a>(Option<&'a str>);
+
+impl fmt::Display for Because<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |why| write!(f, ": {why}"))
+    }
+}
+
+/// An end in order takes the destination away, any other leaves it.
+struct Stays(Exit);
+
+impl fmt::Display for Stays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Exit::Status(0) => Ok(()),
+            Exit::Status(_) | Exit::Signal(_) | Exit::Unknown => f.write_str(", its destination stays"),
+        }
+    }
+}
+
+/// ` at once` or ` in 3 s`.
+struct Again(Duration);
+
+impl fmt::Display for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_zero() { f.write_str(" at once") } else { write!(f, " in {}", Seconds(self.0)) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

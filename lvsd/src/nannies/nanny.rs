@@ -1,0 +1,115 @@
+//! One nanny as lvsd knows it: its machine, its line, and what it said.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash as _, Hasher as _};
+use std::rc::Rc;
+use std::time::Instant;
+
+use common::channel::{Ask, Line};
+use common::child::{Child, Report, Rules};
+
+use super::Action;
+use crate::messages::Message;
+use crate::wanted::{Monitor, Target};
+
+/// A process found at a meeting place, of which we await the Hello.
+#[derive(Debug)]
+pub(super) struct Guest {
+    pub(super) pid: u32,
+    pub(super) until: Instant,
+    /// No wish led to it.
+    pub(super) is_stranger: bool,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Nanny {
+    pub(super) child: Child,
+    /// As it should run; `None`: it should not.
+    pub(super) monitor: Option<Rc<Monitor>>,
+    /// As it was last wanted, for the log.
+    pub(super) label: Option<Rc<Monitor>>,
+    pub(super) target: Option<Target>,
+    pub(super) place: String,
+    pub(super) line: Option<Line>,
+    pub(super) guest: Option<Guest>,
+    /// Our own child: waitpid tells of its end, not the line.
+    pub(super) is_ours: bool,
+    /// It said something since it started.
+    pub(super) spoke: bool,
+    pub(super) available: Option<bool>,
+    pub(super) leaving: Option<String>,
+    /// When its line last ended although it may live.
+    pub(super) line_ended: Option<Instant>,
+    /// Its earliest entry among the deadlines.
+    pub(super) queued: Option<Instant>,
+}
+
+impl Nanny {
+    pub(super) fn new(rules: Rules, place: &str, now: Instant) -> Self {
+        let mut hasher = DefaultHasher::new();
+        place.hash(&mut hasher);
+        Self {
+            child: Child::new(rules, hasher.finish(), now),
+            monitor: None,
+            label: None,
+            target: None,
+            place: place.to_owned(),
+            line: None,
+            guest: None,
+            is_ours: false,
+            spoke: false,
+            available: None,
+            leaving: None,
+            line_ended: None,
+            queued: None,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.guest {
+            Some(guest) => Some(guest.until),
+            None => self.child.deadline(),
+        }
+    }
+
+    /// A `client_monitor` that is not our nanny may never speak.
+    pub(super) fn is_mute(&self) -> bool {
+        !self.spoke && self.is_ours && self.label.as_ref().is_some_and(|label| !label.is_nanny)
+    }
+
+    pub(super) fn names(&self) -> (String, String) {
+        match &self.label {
+            Some(label) => (label.name.clone(), label.server.clone()),
+            None => ("?".to_owned(), self.place.clone()),
+        }
+    }
+
+    /// Asks it to leave its destination to its successor. One that cannot be asked is
+    /// killed, which leaves the destination too; one that never learned our words gets
+    /// the signal it knows.
+    pub(super) fn release(&self, pid: u32) -> Option<Action> {
+        if self.is_mute() {
+            return Some(Action::Terminate(pid));
+        }
+        match &self.line {
+            Some(line) if line.send(&Ask::Release.encode()).is_ok() => None,
+            Some(_) | None => Some(Action::Kill(pid)),
+        }
+    }
+
+    /// What the log says about a report of its machine.
+    pub(super) fn words(&mut self, report: &Report) -> Message {
+        let (name, server) = self.names();
+        match *report {
+            Report::Died { exit, again_in, .. } => {
+                Message::NannyDied { name, server, exit, why: self.leaving.take(), again_in }
+            }
+            Report::Frozen { pid, silent } => Message::NannyFrozen { name, server, pid, silent },
+            Report::Stubborn { pid } => Message::NannyStubborn { name, server, pid },
+            Report::NotStarted { again_in } => {
+                Message::NannyNotStarted { name, server, reason: String::new(), again_in }
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The one place that builds a nanny's argument list, and the one that reads it
+//! back. Order and forms are the original's (piranha.md 3.2), since operators
+//! search `ps` for `nanny -c -h IP -p PORT`:
+//!
+//! ```text
+//! nanny -c -h RIP -p VPORT -r RPORT [-f FWMARK] [-u] [-e SEND_PROGRAM] [-s SEND] [-x EXPECT] [-q] [--regex] [-v]
+//!    -a REENTRY -I IPVSADM -t TIMEOUT -w WEIGHT -V VIP -M m|g|i [-U LOADCMD] [--nodaemon] --lvs
+//! ```
+//!
+//! Ours alone is `--log-facility NAME` before `--lvs`, given only if lvsd was
+//! given one. A nanny says its arguments to a new lvsd, which sees by them whose
+//! destination it keeps ([`target`]) and whether it is still the wanted one.
+//! Pure.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use common::config::{Config, RealServer, VirtualService};
+use common::ipvs::{DestinationKey, Family, ForwardingMethod, Protocol, ServiceKey};
+
+use crate::wanted::Target;
+
+/// What lvsd's own command line means for its nannies'.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// `--nodaemon`: lines on stdout too.
+    pub foreground: bool,
+    /// `-v`.
+    pub verbose: bool,
+    /// The syslog facility's name, if it is not the default.
+    pub log_facility: Option<String>,
+}
+
+/// A command line behind the program's name. One string with a NUL between the
+/// arguments: ten thousand of them are kept, and a `String` each would cost five
+/// times the memory.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Arguments(Box<str>);
+
+impl Arguments {
+    /// The arguments in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.split('\0')
+    }
+}
+
+impl<S: AsRef<str>> FromIterator<S> for Arguments {
+    fn from_iter<I: IntoIterator<Item = S>>(arguments: I) -> Self {
+        let mut text = String::new();
+        for (n, argument) in arguments.into_iter().enumerate() {
+            if n > 0 {
+                text.push('\0');
+            }
+            text.push_str(argument.as_ref());
+        }
+        Self(text.into_boxed_str())
+    }
+}
+
+impl fmt::Debug for Arguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// The arguments for one real server. Nothing if it has no address.
+pub fn arguments(config: &Config, service: &VirtualService, server: &RealServer, manner: &Manner) -> Option<Arguments> {
+    let vip = service.virtual_address().unwrap_or_else(|| unspecified(service));
+    let rip = server.address?;
+    let mut list = List(vec!["-c".to_owned()]);
+    list.pair("-h", &rip);
+    list.pair("-p", &service.port);
+    list.pair("-r", &server.port);
+    list.pair_if("-f", (service.fwmark != 0).then_some(service.fwmark));
+    list.flag_if("-u", service.protocol == Protocol::Udp);
+    list.pair_if("-e", service.send_program.as_ref());
+    list.pair_if("-s", service.send.as_ref());
+    list.pair_if("-x", service.expect.as_ref());
+    list.flag_if("-q", service.quiesce_server);
+    list.flag_if("--regex", service.use_regex);
+    list.flag_if("-v", manner.verbose);
+    list.pair("-a", &seconds(service.reentry));
+    list.pair("-I", &config.ipvsadm);
+    list.pair("-t", &seconds(service.timeout));
+    list.pair("-w", &server.weight);
+    list.pair("-V", &vip);
+    list.pair("-M", &method_letter(config.network));
+    list.pair_if("-U", load_command(config, service));
+    list.flag_if("--nodaemon", manner.foreground);
+    list.pair_if("--log-facility", manner.log_facility.as_ref());
+    list.flag_if("--lvs", true);
+    Some(list.0.iter().collect())
+}
+
+/// Whose destination a nanny with these arguments keeps, if they are ones that
+/// [`arguments`] builds.
+pub fn target(arguments: &Arguments) -> Option<Target> {
+    let mut server = None;
+    let mut vip = None;
+    let (mut port, mut probe_port, mut mark) = (80, None, 0);
+    let (mut protocol, mut method) = (Protocol::Tcp, ForwardingMethod::Masquerade);
+    let mut rest = arguments.iter();
+    while let Some(option) = rest.next() {
+        match option {
+            "-h" => server = rest.next()?.parse::<IpAddr>().ok(),
+            "-V" => vip = rest.next()?.parse::<IpAddr>().ok(),
+            "-p" => port = rest.next()?.parse().ok()?,
+            "-r" => probe_port = Some(rest.next()?.parse().ok()?),
+            "-f" => mark = rest.next()?.parse().ok()?,
+            "-M" => method = method_of(rest.next()?)?,
+            "-u" => protocol = Protocol::Udp,
+            "-e" | "-s" | "-x" | "-a" | "-I" | "-t" | "-w" | "-U" | "--log-facility" => {
+                rest.next()?;
+            }
+            // Flags without a value say nothing about the destination.
+            _ => {}
+        }
+    }
+    let (address, rip) = (vip?, server?);
+    let service = if mark == 0 {
+        ServiceKey::Address { protocol, address, port }
+    } else {
+        ServiceKey::Mark { family: if address.is_ipv4() { Family::V4 } else { Family::V6 }, mark }
+    };
+    let port = method.destination_port(port, probe_port.unwrap_or(port));
+    Some(Target { service, destination: DestinationKey { address: rip, port } })
+}
+
+/// A service by mark needs no address; the original passed 0.0.0.0 then.
+fn unspecified(service: &VirtualService) -> IpAddr {
+    match service.service_key().map(|key| key.family()) {
+        Some(Family::V6) => Ipv6Addr::UNSPECIFIED.into(),
+        Some(Family::V4) | None => Ipv4Addr::UNSPECIFIED.into(),
+    }
+}
+
+/// `none` goes through literally, `uptime` becomes `rsh_command`, any other word
+/// is the program nanny runs (piranha.md 1.3).
+fn load_command<'a>(config: &'a Config, service: &'a VirtualService) -> Option<&'a String> {
+    match service.load_monitor.as_ref() {
+        Some(word) if word == "uptime" => Some(&config.rsh_command),
+        other => other,
+    }
+}
+
+/// lvs.cf knows three methods; the others never come from a file.
+fn method_letter(method: ForwardingMethod) -> char {
+    match method {
+        ForwardingMethod::Masquerade
+        | ForwardingMethod::Local
+        | ForwardingMethod::Bypass
+        | ForwardingMethod::Other(_) => 'm',
+        ForwardingMethod::DirectRouting => 'g',
+        ForwardingMethod::Tunnel => 'i',
+    }
+}
+
+fn method_of(letter: &str) -> Option<ForwardingMethod> {
+    match letter.trim_start_matches('-') {
+        "m" => Some(ForwardingMethod::Masquerade),
+        "g" => Some(ForwardingMethod::DirectRouting),
+        "i" => Some(ForwardingMethod::Tunnel),
+        _ => None,
+    }
+}
+
+/// Seconds as the original wrote them (`6`), with decimals only where the file
+/// asks for what the original could not do (`0.05`).
+fn seconds(time: Duration) -> String {
+    let whole = time.as_secs();
+    match time.subsec_micros() {
+        0 => whole.to_string(),
+        micros => format!("{whole}.{micros:06}").trim_end_matches('0').to_owned(),
+    }
+}
+
+/// The list as it grows.
+struct List(Vec<String>);
+
+impl List {
+    fn pair(&mut self, option: &str, value: &dyn ToString) {
+        self.0.push(option.to_owned());
+        self.0.push(value.to_string());
+    }
+
+    fn pair_if(&mut self, option: &str, value: Option<impl ToString>) {
+        if let Some(value) = value {
+            self.pair(option, &value);
+        }
+    }
+
+    fn flag_if(&mut self, option: &str, given: bool) {
+        if given {
+            self.0.push(option.to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+use super::*;
+use crate::wanted::tests::config;
+
+/// The arguments of the first server of the first virtual of this file.
+fn first(text: &str, manner: &Manner) -> Arguments {
+    let config = config(text);
+    let service = &config.virtuals[0];
+    arguments(&config, service, &service.servers[0], manner).unwrap()
+}
+
+fn line(text: &str, manner: &Manner) -> String {
+    first(text, manner).iter().collect::<Vec<_>>().join(" ")
+}
+
+fn file(global: &str, service: &str, server: &str) -> String {
+    format!(
+        "{global}\nvirtual diff {{\n active = 1\n address = 192.168.142.100 eth0:1\n{service}\n server 128 {{\n \
+         address = 192.168.142.158\n active = 1\n{server}\n }}\n}}\n"
+    )
+}
+
+/// piranha.md 3.2: each row is a file and the line that operators see in ps.
+#[test]
+fn the_arguments_stand_in_the_originals_order_and_forms() {
+    let quiet = Manner::default();
+    let rows = [
+        (
+            file("network = direct", " port = 80\n timeout = 6\n reentry = 15", " weight = 3"),
+            "-c -h 192.168.142.158 -p 80 -r 80 -a 15 -I /sbin/ipvsadm -t 6 -w 3 -V 192.168.142.100 -M g --lvs",
+        ),
+        (
+            file("network = nat", "", " port = 8080"),
+            "-c -h 192.168.142.158 -p 80 -r 8080 -a 180 -I /sbin/ipvsadm -t 10 -w 1 -V 192.168.142.100 -M m --lvs",
+        ),
+        (
+            file(
+                "network = tunnel\nipvsadm = /opt/ipvsadm",
+                " fwmark = 21\n protocol = udp\n quiesce_server = 1\n use_regex = 1\n send = \"a b\"\n expect = \"c\"\n \
+                 load_monitor = none",
+                "",
+            ),
+            "-c -h 192.168.142.158 -p 80 -r 80 -f 21 -u -s a b -x c -q --regex -a 180 -I /opt/ipvsadm -t 10 -w 1 \
+             -V 192.168.142.100 -M i -U none --lvs",
+        ),
+        (
+            file(
+                "rsh_command = ssh",
+                " send_program = \"/bin/check %h\"\n expect = \"OK\"\n load_monitor = uptime",
+                "",
+            ),
+            "-c -h 192.168.142.158 -p 80 -r 80 -e /bin/check %h -x OK -a 180 -I /sbin/ipvsadm -t 10 -w 1 \
+             -V 192.168.142.100 -M m -U ssh --lvs",
+        ),
+    ];
+    for (text, wanted) in rows {
+        assert_eq!(line(&text, &quiet), wanted, "{text}");
+    }
+}
+
+#[test]
+fn a_text_with_blanks_is_one_argument_and_an_empty_one_is_one_too() {
+    let arguments = first(&file("", " send = \"GET / HTTP/1.0\\r\\n\\r\\n\"\n expect = \"\"", ""), &Manner::default());
+    let words: Vec<&str> = arguments.iter().collect();
+    let at = words.iter().position(|word| *word == "-s").unwrap();
+    assert_eq!(words[at..at + 4], ["-s", "GET / HTTP/1.0\\r\\n\\r\\n", "-x", ""], "escapes are nanny's");
+}
+
+#[test]
+fn lvsds_own_options_are_handed_on() {
+    let manner = Manner { foreground: true, verbose: true, log_facility: Some("local3".to_owned()) };
+    assert_eq!(
+        line(&file("", "", ""), &manner),
+        "-c -h 192.168.142.158 -p 80 -r 80 -v -a 180 -I /sbin/ipvsadm -t 10 -w 1 -V 192.168.142.100 -M m --nodaemon \
+         --log-facility local3 --lvs"
+    );
+}
+
+#[test]
+fn fractions_of_a_second_have_no_more_digits_than_they_need() {
+    let rows = [(6_000_000, "6"), (50_000, "0.05"), (1_500_000, "1.5"), (1, "0.000001"), (0, "0")];
+    for (micros, wanted) in rows {
+        assert_eq!(seconds(Duration::from_micros(micros)), wanted);
+    }
+}
+
+/// A new lvsd knows by a nanny's arguments whose destination it keeps.
+#[test]
+fn a_nannys_destination_is_read_back_from_its_arguments() {
+    for (global, service, server) in [
+        ("network = direct", "", " port = 8080"),
+        ("network = nat", " port = 443", " port = 8443"),
+        ("network = tunnel", " fwmark = 7", ""),
+        ("", " protocol = udp\n port = 53", ""),
+        // Values that look like options stay values.
+        ("", " send = \"-h 1.2.3.4\"\n expect = \"-V\"", ""),
+    ] {
+        let text = file(global, service, server);
+        let config = config(&text);
+        let block = &config.virtuals[0];
+        let wanted = Target {
+            service: block.service_key().unwrap(),
+            destination: block.destination(&block.servers[0], config.network).unwrap().key,
+        };
+        assert_eq!(target(&first(&text, &Manner::default())), Some(wanted), "{text}");
+    }
+}
+
+#[test]
+fn other_command_lines_are_nobodys() {
+    for words in [&["-c"][..], &["-h", "10.0.0.1"], &["-h", "x", "-V", "10.0.0.1"], &["-V", "10.0.0.1", "-h"]] {
+        assert_eq!(target(&words.iter().collect()), None, "{words:?}");
+    }
+}

@@ -1,0 +1,110 @@
+//! The lines to those who watch lvsd: the pulse that started it, and any later
+//! one that found it at its meeting place. A new one does not push the old one
+//! out: whoever only knocks to see whether somebody is there hangs up again.
+
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+
+use common::channel::{Ask, Line, Received, Said};
+
+/// How many lines are kept; the oldest goes for one more.
+pub const MAX: usize = 4;
+
+/// How many packets of one parent are read in a row.
+const PACKETS_MAX: usize = 16;
+
+/// What a parent asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// End and leave everything.
+    Release,
+    /// Compare with the kernel now.
+    Check,
+}
+
+/// The lines.
+#[derive(Debug)]
+pub struct Parents {
+    beat: Duration,
+    next_beat: Instant,
+    first_token: usize,
+    /// Oldest first.
+    lines: Vec<(usize, Line)>,
+}
+
+impl Parents {
+    /// None yet. They hear from us every `beat`; tokens are `first_token` to
+    /// `first_token + MAX - 1`.
+    pub fn new(beat: Duration, first_token: usize, now: Instant) -> Self {
+        Self { beat, next_beat: now, first_token, lines: Vec::new() }
+    }
+
+    /// One more. One that cannot be listened to is turned away.
+    pub fn welcome(&mut self, line: Line, is_ready: bool, registry: &Registry) {
+        if self.lines.len() >= MAX {
+            self.lines.remove(0);
+        }
+        let is_free = |token: &usize| self.lines.iter().all(|(other, _)| other != token);
+        let Some(token) = (self.first_token..self.first_token + MAX).find(is_free) else { return };
+        if listen(&line, token, registry).is_err() {
+            return;
+        }
+        let arguments =
+            common::daemon::arguments().iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+        let hello = Said::Hello { pid: std::process::id(), arguments };
+        let state = if is_ready { Said::Ready } else { Said::Alive };
+        if line.send(&hello.encode()).is_ok() && line.send(&state.encode()).is_ok() {
+            self.lines.push((token, line));
+        }
+    }
+
+    /// Everything was done for the first time.
+    pub fn say_ready(&mut self) {
+        self.say(&Said::Ready);
+    }
+
+    /// When [`Parents::beat`] is next needed; never while nobody listens.
+    pub fn deadline(&self) -> Option<Instant> {
+        (!self.lines.is_empty()).then_some(self.next_beat)
+    }
+
+    /// Says that we live, if it is time.
+    pub fn beat(&mut self, now: Instant) {
+        if now >= self.next_beat {
+            self.next_beat = now + self.beat;
+            self.say(&Said::Alive);
+        }
+    }
+
+    /// Reads one line. The end of a line changes nothing.
+    pub fn read(&mut self, token: usize, requests: &mut Vec<Request>) {
+        let Some((_, line)) = self.lines.iter().find(|(other, _)| *other == token) else { return };
+        for _ in 0..PACKETS_MAX {
+            match line.receive_ask() {
+                Received::Message(Ask::Release) => requests.push(Request::Release),
+                Received::Message(Ask::Check) => requests.push(Request::Check),
+                Received::Garbage(_) => {}
+                Received::Nothing => return,
+                Received::Ended => break,
+            }
+        }
+        // Over, or babbling: either way it is not heard any more.
+        self.lines.retain(|(other, _)| *other != token);
+    }
+
+    fn say(&mut self, said: &Said) {
+        let packet = said.encode();
+        self.lines.retain(|(_, line)| line.send(&packet).is_ok());
+    }
+}
+
+fn listen(line: &Line, token: usize, registry: &Registry) -> io::Result<()> {
+    registry.register(&mut SourceFd(&line.as_fd().as_raw_fd()), Token(token), Interest::READABLE)
+}
+
+#[cfg(test)]
+mod tests;

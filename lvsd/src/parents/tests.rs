@@ -1,0 +1,90 @@
+use std::os::fd::OwnedFd;
+
+use mio::Poll;
+use nix::sys::socket::{MsgFlags, recv, send};
+
+use super::*;
+
+const FIRST: usize = 2;
+
+struct FakeParent(OwnedFd);
+
+impl FakeParent {
+    fn asks(&self, ask: &Ask) {
+        send(self.0.as_raw_fd(), &ask.encode(), MsgFlags::MSG_NOSIGNAL).unwrap();
+    }
+
+    fn heard(&self) -> Vec<Said> {
+        let mut buffer = [0; 4096];
+        let mut all = Vec::new();
+        while let Ok(length @ 1..) = recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
+            all.push(Said::decode(&buffer[..length]).unwrap());
+        }
+        all
+    }
+}
+
+fn welcome(parents: &mut Parents, is_ready: bool, poll: &Poll) -> FakeParent {
+    let (line, theirs) = Line::pair().unwrap();
+    parents.welcome(line, is_ready, poll.registry());
+    FakeParent(theirs)
+}
+
+#[test]
+fn a_parent_hears_who_we_are_then_that_we_are_ready_then_the_beat() {
+    let (now, poll, beat) = (Instant::now(), Poll::new().unwrap(), Duration::from_secs(2));
+    let mut parents = Parents::new(beat, FIRST, now);
+    assert_eq!(parents.deadline(), None, "nobody listens");
+    let pulse = welcome(&mut parents, false, &poll);
+    let heard = pulse.heard();
+    assert!(matches!(heard[0], Said::Hello { pid, .. } if pid == std::process::id()));
+    assert_eq!(heard[1..], [Said::Alive]);
+    parents.say_ready();
+    parents.beat(now);
+    parents.beat(now + beat / 2);
+    assert_eq!(pulse.heard(), [Said::Ready, Said::Alive]);
+    assert_eq!(parents.deadline(), Some(now + beat));
+    let later = welcome(&mut parents, true, &poll);
+    assert_eq!(later.heard()[1..], [Said::Ready]);
+}
+
+#[test]
+fn asks_are_heard_and_the_end_of_a_line_changes_nothing_for_the_others() {
+    let (now, poll) = (Instant::now(), Poll::new().unwrap());
+    let mut parents = Parents::new(Duration::from_secs(2), FIRST, now);
+    let first = welcome(&mut parents, true, &poll);
+    let second = welcome(&mut parents, true, &poll);
+    let mut requests = Vec::new();
+    second.asks(&Ask::Check);
+    second.asks(&Ask::Release);
+    drop(first);
+    parents.read(FIRST, &mut requests);
+    parents.read(FIRST + 1, &mut requests);
+    assert_eq!(requests, [Request::Check, Request::Release]);
+    second.heard();
+    parents.say_ready();
+    assert_eq!(second.heard(), [Said::Ready]);
+}
+
+#[test]
+fn one_who_only_knocks_pushes_nobody_out_and_too_many_push_out_the_oldest() {
+    let (now, poll) = (Instant::now(), Poll::new().unwrap());
+    let mut parents = Parents::new(Duration::from_secs(2), FIRST, now);
+    let pulse = welcome(&mut parents, true, &poll);
+    for _ in 0..20 {
+        drop(welcome(&mut parents, true, &poll));
+        for token in FIRST..FIRST + MAX {
+            parents.read(token, &mut Vec::new());
+        }
+    }
+    pulse.heard();
+    parents.say_ready();
+    assert_eq!(pulse.heard(), [Said::Ready]);
+    let others: Vec<FakeParent> = (0..MAX).map(|_| welcome(&mut parents, true, &poll)).collect();
+    for other in &others {
+        other.heard();
+    }
+    parents.say_ready();
+    assert_eq!(pulse.heard(), []);
+    assert!(others.iter().all(|other| other.heard() == [Said::Ready]));
+}

@@ -1,0 +1,472 @@
+//! lvsd's one loop: it waits for signals, the lines of nannies and parents, and
+//! the nearest deadline; hands each to [`Services`] or [`Nannies`]; and does what
+//! they ask through [`crate::hands`].
+//!
+//! ```text
+//!            guests answered              TERM                  nannies gone
+//!  Meeting ──────────────────► Working ────────► Stopping ─────────────────────► services deleted, exit
+//!                                │ Ask::Release
+//!                                └────────────► exit, everything stays
+//! ```
+//!
+//! Work that can be long (ten thousand starts, two thousand services) is done a
+//! slice per turn, so that the loop keeps answering and keeps its beat.
+
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use signal_hook::consts::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use common::channel::{Line, MeetingPlace};
+use common::child::Rules;
+use common::ipvs::{Ipvs, ServiceKey};
+use common::log::Log;
+
+use crate::file;
+use crate::hands::{self, Kernel};
+use crate::messages::Message;
+use crate::nannies::{Id, Nannies};
+use crate::nanny_command::Manner;
+use crate::parents::{self, Parents, Request};
+use crate::services::{self, LOOK_EVERY, Services};
+use crate::wanted::{Target, Virtual, Wanted};
+
+mod monitors;
+
+const SIGNALS: Token = Token(0);
+const MEETING: Token = Token(1);
+/// Parents' tokens begin here, nannies' behind them.
+const PARENTS: usize = 2;
+const NANNIES: usize = PARENTS + parents::MAX;
+
+/// How many nannies are called, or started, or services set up, in one turn: about
+/// 10 ms.
+const STARTS_PER_TURN: usize = 50;
+
+/// How many services' destinations are looked at in one turn: about 10 ms.
+const LOOKS_PER_TURN: usize = 100;
+
+/// Waking up this much later than asked, or after a turn that took this long, we
+/// were away: asleep, or busy with something long.
+const OVERSLEPT: Duration = Duration::from_secs(1);
+
+/// Events taken from the kernel at once; the rest comes in the next turn.
+const EVENTS: usize = 1024;
+
+/// What is longer than the nannies' own stop, for a process that not even KILL ends.
+const STOP_SLACK: Duration = Duration::from_secs(5);
+
+/// What the loop is told once.
+#[derive(Debug)]
+pub struct Settings {
+    /// The configuration file, read again on HUP.
+    pub file: PathBuf,
+    /// Our own nanny.
+    pub nanny: PathBuf,
+    /// How nannies are started.
+    pub manner: Manner,
+    /// How they are kept.
+    pub rules: Rules,
+    /// The folder of their meeting places; without one a successor of ours finds
+    /// none of them.
+    pub places: Option<PathBuf>,
+}
+
+/// How the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A stop: all is taken away.
+    Stopped,
+    /// Another lvsd goes on with everything.
+    Released,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Meeting,
+    Working,
+    Stopping { until: Instant },
+}
+
+/// What a reload led to so far.
+#[derive(Debug, Default)]
+struct Outcome {
+    started: usize,
+    replaced: usize,
+    stopped: usize,
+    unchanged: usize,
+}
+
+/// The daemon.
+pub struct Daemon<K> {
+    settings: Settings,
+    log: Log,
+    poll: Poll,
+    signals: Signals,
+    meeting: Option<MeetingPlace>,
+    parents: Parents,
+    kernel: Kernel<K>,
+    services: Services,
+    nannies: Nannies,
+    phase: Phase,
+    /// Meeting places still to be knocked at.
+    calls: VecDeque<PathBuf>,
+    /// Services still to be set up, in file order.
+    set_ups: VecDeque<ServiceKey>,
+    /// Nannies still to be started; `true`: look at its place first.
+    starts: VecDeque<(Id, bool)>,
+    /// Lines that may hold more than was read.
+    unread: Vec<Id>,
+    look_at: Instant,
+    /// When the loop last woke.
+    woke: Instant,
+    reload: Option<Outcome>,
+    /// What was said of the file as it is.
+    notes: HashSet<String>,
+    /// Nannies found at start that the file does not want.
+    strays: usize,
+    is_ready: bool,
+}
+
+impl<K: Ipvs> Daemon<K> {
+    /// Everything in place, nothing done yet. `parent` is the line of the pulse that
+    /// started us, if one did.
+    ///
+    /// # Errors
+    /// Out of descriptors or memory.
+    pub fn new(
+        settings: Settings,
+        log: Log,
+        table: K,
+        services: Services,
+        meeting: Option<MeetingPlace>,
+        parent: Option<Line>,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD])?;
+        poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
+        if let Some(meeting) = &meeting {
+            poll.registry().register(&mut SourceFd(&meeting.as_fd().as_raw_fd()), MEETING, Interest::READABLE)?;
+        }
+        let now = Instant::now();
+        let mut daemon = Self {
+            nannies: Nannies::new(settings.rules, NANNIES),
+            parents: Parents::new(settings.rules.beat, PARENTS, now),
+            kernel: Kernel::new(table),
+            settings,
+            log,
+            poll,
+            signals,
+            meeting,
+            services,
+            phase: Phase::Meeting,
+            calls: VecDeque::new(),
+            set_ups: VecDeque::new(),
+            starts: VecDeque::new(),
+            unread: Vec::new(),
+            look_at: now + LOOK_EVERY,
+            woke: now,
+            reload: None,
+            notes: HashSet::new(),
+            strays: 0,
+            is_ready: false,
+        };
+        if let Some(line) = parent {
+            daemon.parents.welcome(line, false, daemon.poll.registry());
+        }
+        Ok(daemon)
+    }
+
+    /// Runs until told to stop or to make room.
+    ///
+    /// # Errors
+    /// The wait itself failed.
+    pub fn run(mut self, wanted: Wanted) -> io::Result<End> {
+        self.begin(wanted);
+        let mut events = Events::with_capacity(EVENTS);
+        loop {
+            if let Some(end) = self.turn(&mut events)? {
+                if let Some(meeting) = self.meeting.take() {
+                    meeting.close();
+                }
+                return Ok(end);
+            }
+        }
+    }
+
+    fn begin(&mut self, wanted: Wanted) {
+        let now = Instant::now();
+        let mut out = Vec::new();
+        self.services.load(wanted, &mut out);
+        self.perform_services(out, now);
+        self.calls = self.settings.places.as_deref().map(hands::places).unwrap_or_default().into();
+        self.begin_work(now);
+    }
+
+    /// Once the guests have said who they are, so that nobody's destination is
+    /// taken for nobody's.
+    fn begin_work(&mut self, now: Instant) {
+        if self.phase == Phase::Meeting && self.calls.is_empty() && !self.nannies.has_guests() {
+            self.phase = Phase::Working;
+            if self.strays > 0 {
+                self.log.say(&Message::StoppingStrays { monitors: self.strays });
+            }
+            self.queue_set_ups(now);
+        }
+    }
+
+    /// One turn: the wait, what came, what is due, a slice of work.
+    fn turn(&mut self, events: &mut Events) -> io::Result<Option<End>> {
+        let before = Instant::now();
+        let asked = self.deadline(before);
+        match self.poll.poll(events, Some(asked.saturating_duration_since(before))) {
+            Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(e),
+            Ok(()) | Err(_) => {}
+        }
+        let now = Instant::now();
+        let slept = now.saturating_duration_since(asked.max(before)) + before.saturating_duration_since(self.woke);
+        if slept > OVERSLEPT {
+            self.log.say(&Message::Slept { slept });
+            self.nannies.slept(now);
+        }
+        self.woke = now;
+        let requests = self.take_events(events, now);
+        if requests.contains(&Request::Release) {
+            self.log.say(&Message::Released);
+            return Ok(Some(End::Released));
+        }
+        if requests.contains(&Request::Check) {
+            self.look_at = now;
+        }
+        if self.unread.is_empty() {
+            let mut out = Vec::new();
+            self.nannies.tick(now, &mut out);
+            self.perform(out, now);
+        }
+        self.parents.beat(now);
+        self.work(now);
+        Ok(self.step_phase(now))
+    }
+
+    /// Signals, lines, and what of the lines was left from the last turn.
+    fn take_events(&mut self, events: &Events, now: Instant) -> Vec<Request> {
+        let mut unread = std::mem::take(&mut self.unread);
+        let mut requests = Vec::new();
+        for event in events {
+            match event.token() {
+                SIGNALS => self.take_signals(now),
+                MEETING => self.take_parents(),
+                Token(token) if token < NANNIES => self.parents.read(token, &mut requests),
+                Token(id) => unread.push(id),
+            }
+        }
+        for id in unread {
+            let mut out = Vec::new();
+            if self.nannies.read(id, now, &mut out) {
+                self.unread.push(id);
+            }
+            self.perform(out, now);
+        }
+        requests
+    }
+
+    /// When the loop must wake although nothing came.
+    fn deadline(&self, now: Instant) -> Instant {
+        let idle = self.unread.is_empty()
+            && self.calls.is_empty()
+            && self.starts.is_empty()
+            && self.set_ups.is_empty()
+            && !self.services.has_round();
+        if !idle {
+            return now;
+        }
+        let phase = match self.phase {
+            Phase::Meeting => None,
+            Phase::Working => self.services.graces().map(|(at, _)| at).min(),
+            Phase::Stopping { until } => Some(until),
+        };
+        let deadlines = [self.parents.deadline(), self.nannies.deadline(), phase];
+        deadlines.into_iter().flatten().fold(self.look_at, Instant::min)
+    }
+
+    fn take_signals(&mut self, now: Instant) {
+        let pending: Vec<i32> = self.signals.pending().collect();
+        for signal in pending {
+            match signal {
+                SIGCHLD => {
+                    while let Some((pid, exit)) = hands::reap() {
+                        let mut out = Vec::new();
+                        self.nannies.reaped(pid, exit, now, &mut out);
+                        self.perform(out, now);
+                    }
+                }
+                SIGHUP => self.reread(now),
+                stop => self.stop(stop, now),
+            }
+        }
+    }
+
+    fn take_parents(&mut self) {
+        while let Some(line) = self.meeting.as_ref().and_then(MeetingPlace::accept) {
+            self.parents.welcome(line, self.is_ready, self.poll.registry());
+        }
+    }
+
+    /// The next state of the picture above.
+    fn step_phase(&mut self, now: Instant) -> Option<End> {
+        match self.phase {
+            Phase::Meeting => self.begin_work(now),
+            Phase::Working if self.set_ups.is_empty() && self.starts.is_empty() => self.work_is_done(),
+            Phase::Stopping { until } if self.nannies.is_empty() || now >= until => {
+                if !self.nannies.is_empty() {
+                    self.log.say(&Message::LeftBehind { monitors: self.nannies.len() });
+                }
+                let mut out = Vec::new();
+                self.services.remove_all(&mut self.kernel, &mut out);
+                self.perform_services(out, now);
+                return Some(End::Stopped);
+            }
+            Phase::Working | Phase::Stopping { .. } => {}
+        }
+        None
+    }
+
+    /// Timeouts at once, services in file order, and a look when that may be done.
+    fn queue_set_ups(&mut self, now: Instant) {
+        let mut out = Vec::new();
+        self.services.tend_timeouts(&mut self.kernel, &mut out);
+        self.perform_services(out, now);
+        self.set_ups = self.services.wanted().virtuals.iter().map(|wanted| wanted.service.key).collect();
+        self.look_at = now + LOOK_EVERY;
+    }
+
+    /// Everything was tried once: the start, or a reload, is over.
+    fn work_is_done(&mut self) {
+        if !std::mem::replace(&mut self.is_ready, true) {
+            let (services, monitors) = (self.services.adopted(), self.nannies.adopted());
+            if services + monitors > 0 {
+                self.log.say(&Message::Adopted { services, monitors });
+            }
+            self.parents.say_ready();
+        }
+        if let Some(Outcome { started, replaced, stopped, unchanged }) = self.reload.take() {
+            self.log.say(&Message::Reread { started, replaced, stopped, unchanged });
+        }
+    }
+
+    /// A slice of what can be long, and the look that is due.
+    fn work(&mut self, now: Instant) {
+        let mut out = Vec::new();
+        if now >= self.look_at {
+            self.look_at = now + LOOK_EVERY;
+            self.log.flush();
+            let mut lost = Vec::new();
+            self.nannies.find_lineless(&mut lost);
+            self.perform(lost, now);
+            if self.phase == Phase::Working {
+                let nannies = &self.nannies;
+                let owns = |target: &Target| nannies.owns(target);
+                self.services.look(&mut self.kernel, || nannies.busy(), owns, now, &mut out);
+            }
+        }
+        if self.phase == Phase::Working {
+            let nannies = &self.nannies;
+            self.services.tend_next(LOOKS_PER_TURN, &mut self.kernel, |target| nannies.owns(target), &mut out);
+            let over: Vec<ServiceKey> =
+                self.services.graces().filter(|(at, _)| *at <= now).map(|(_, key)| key).collect();
+            for key in over {
+                self.judge(&key, now, &mut out);
+            }
+        }
+        self.perform_services(out, now);
+        self.meet_guests(STARTS_PER_TURN, now);
+        for _ in 0..STARTS_PER_TURN {
+            if let Some((id, look_first)) = self.starts.pop_front() {
+                self.start(id, look_first, now);
+            } else if let Some(key) = self.set_ups.pop_front() {
+                let nannies = &self.nannies;
+                let mut out = Vec::new();
+                self.services.set_up(&key, &mut self.kernel, |target| nannies.owns(target), now, &mut out);
+                self.perform_services(out, now);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn judge(&mut self, key: &ServiceKey, now: Instant, out: &mut Vec<services::Action>) {
+        let nannies = &self.nannies;
+        let tally = |wanted: &Virtual| nannies.tally(wanted.monitors.iter().map(|m| &m.target));
+        self.services.judge(key, tally, &mut self.kernel, |target| nannies.owns(target), now, out);
+    }
+
+    fn stop(&mut self, signal: i32, now: Instant) {
+        if matches!(self.phase, Phase::Stopping { .. }) {
+            return;
+        }
+        self.log.say(&Message::SignalStop { signal });
+        for wanted in &self.services.wanted().virtuals {
+            self.log.say(&Message::ShuttingDown { name: wanted.name.clone() });
+        }
+        self.phase = Phase::Stopping { until: now + self.settings.rules.stop_within + STOP_SLACK };
+        self.set_ups.clear();
+        // Whoever was not called yet must end too.
+        self.meet_guests(usize::MAX, now);
+        let mut out = Vec::new();
+        self.nannies.stop_all(now, &mut out);
+        self.perform(out, now);
+    }
+
+    /// What was said of an earlier reading of the file is not said again.
+    pub fn say_notes(&mut self, lines: &[Message]) {
+        let notes: HashSet<String> = lines.iter().map(ToString::to_string).collect();
+        for line in lines.iter().filter(|line| !self.notes.contains(&line.to_string())) {
+            self.log.say(line);
+        }
+        self.notes = notes;
+    }
+
+    fn reread(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Stopping { .. }) {
+            return;
+        }
+        self.log.say(&Message::Rereading);
+        let read = file::read(&self.settings.file, &self.settings.nanny, &self.settings.manner);
+        let (wanted, lines) = match read {
+            Ok(read) => read,
+            Err(trouble) => return trouble.lines.iter().for_each(|line| self.log.say(line)),
+        };
+        self.say_notes(&lines);
+        let mut out = Vec::new();
+        self.services.load(wanted, &mut out);
+        self.perform_services(out, now);
+        let targets: HashSet<Target> = self.services.wanted().monitors().map(|monitor| monitor.target).collect();
+        let mut out = Vec::new();
+        let stopped = self.nannies.keep_only(&targets, now, &mut out);
+        self.reload = Some(Outcome { stopped, ..Outcome::default() });
+        self.perform(out, now);
+        if self.phase == Phase::Working {
+            self.queue_set_ups(now);
+        }
+    }
+
+    /// Does what the services asked for.
+    fn perform_services(&mut self, actions: Vec<services::Action>, now: Instant) {
+        for action in actions {
+            match action {
+                services::Action::Say(line) => self.log.say(&line),
+                services::Action::PutBack(key) => self.nannies.ask_check(&key),
+                services::Action::Up(key) => self.want_monitors(&key, now),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! The loop's dealings with processes: looking for those of a predecessor,
+//! starting, signalling, and listening to them.
+
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Token};
+use nix::sys::signal::Signal;
+
+use common::channel::Line;
+use common::ipvs::{Ipvs, ServiceKey};
+
+use super::{Daemon, Phase};
+use crate::hands;
+use crate::nannies::{self, Id, Wish};
+use crate::nanny_command::{self, Arguments};
+
+/// How long the news of a nanny's end waits for more of them, before a service
+/// that has none left is deleted.
+const GATHER: Duration = Duration::from_millis(50);
+
+impl<K: Ipvs> Daemon<K> {
+    /// Knocks at up to `count` meeting places. Whoever is there was started by an
+    /// lvsd before us.
+    pub(super) fn meet_guests(&mut self, count: usize, now: Instant) {
+        for _ in 0..count {
+            let Some(path) = self.calls.pop_front() else { return };
+            let Some(place) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            if let Some((line, pid)) = hands::meet(&path) {
+                let fd = line.as_fd().as_raw_fd();
+                let id = self.nannies.guest(place, line, pid, now);
+                // One that cannot be heard counts as one that does not answer.
+                let _ = self.poll.registry().register(&mut SourceFd(&fd), Token(id), Interest::READABLE);
+            }
+        }
+    }
+
+    pub(super) fn want_monitors(&mut self, key: &ServiceKey, now: Instant) {
+        let Some(wanted) = self.services.find(key) else { return };
+        let mut out = Vec::new();
+        for monitor in &wanted.monitors {
+            let wish = self.nannies.want(monitor, now, &mut out);
+            if let Some(outcome) = &mut self.reload {
+                match wish {
+                    Wish::Started => outcome.started += 1,
+                    Wish::Replaced => outcome.replaced += 1,
+                    Wish::Unchanged => outcome.unchanged += 1,
+                }
+            }
+        }
+        self.perform(out, now);
+        let mut out = Vec::new();
+        self.judge(key, now, &mut out);
+        self.perform_services(out, now);
+    }
+
+    /// Does what the nannies' machines asked for.
+    pub(super) fn perform(&mut self, actions: Vec<nannies::Action>, now: Instant) {
+        for action in actions {
+            match action {
+                nannies::Action::Say(line) => self.log.say(&line),
+                nannies::Action::Terminate(pid) => hands::signal(pid, Signal::SIGTERM),
+                nannies::Action::Kill(pid) => hands::signal(pid, Signal::SIGKILL),
+                nannies::Action::Find(id) => self.starts.push_back((id, true)),
+                nannies::Action::Start(id) => self.starts.push_back((id, false)),
+                nannies::Action::FindAgain(id) => self.find_again(id, now),
+                nannies::Action::Introduced(id, arguments) => self.introduce(id, arguments.as_ref(), now),
+                nannies::Action::Judged(key) => {
+                    let mut out = Vec::new();
+                    if self.phase == Phase::Working {
+                        self.judge(&key, now, &mut out);
+                    }
+                    self.perform_services(out, now);
+                }
+                nannies::Action::Ended(target) => {
+                    let left_the_file = target.is_some_and(|target| self.services.find(&target.service).is_none());
+                    if left_the_file {
+                        self.look_at = self.look_at.min(now + GATHER);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn start(&mut self, id: Id, look_first: bool, now: Instant) {
+        let Some(monitor) = self.nannies.monitor(id).cloned() else { return };
+        if look_first && self.find(id, now) {
+            return;
+        }
+        let mut out = Vec::new();
+        match hands::spawn(&monitor) {
+            Ok((pid, line)) => match self.listen(&line, id) {
+                Ok(()) => self.nannies.started(id, pid, line, now, &mut out),
+                Err(e) => {
+                    hands::signal(pid, Signal::SIGKILL);
+                    self.nannies.not_started(id, &e.to_string(), now, &mut out);
+                }
+            },
+            Err(e) => self.nannies.not_started(id, &e.to_string(), now, &mut out),
+        }
+        self.perform(out, now);
+    }
+
+    /// Whether a process answers at its meeting place; it is taken if so.
+    fn find(&mut self, id: Id, now: Instant) -> bool {
+        let (Some(folder), Some(place)) = (&self.settings.places, self.nannies.meeting_place(id)) else { return false };
+        let Some((line, pid)) = hands::meet(&folder.join(place)) else { return false };
+        if self.listen(&line, id).is_err() {
+            return false;
+        }
+        self.nannies.found(id, line, pid, now);
+        true
+    }
+
+    pub(super) fn find_again(&mut self, id: Id, now: Instant) {
+        if !self.find(id, now) {
+            let mut out = Vec::new();
+            self.nannies.lost(id, now, &mut out);
+            self.perform(out, now);
+        }
+    }
+
+    fn listen(&self, line: &Line, id: Id) -> io::Result<()> {
+        let fd = line.as_fd().as_raw_fd();
+        self.poll.registry().register(&mut SourceFd(&fd), Token(id), Interest::READABLE)
+    }
+
+    /// A guest said who it is: it is the nanny of a destination that the file
+    /// wants, or goes. One that says nothing is known by the name of its place.
+    pub(super) fn introduce(&mut self, id: Id, arguments: Option<&Arguments>, now: Instant) {
+        let target = arguments.and_then(nanny_command::target);
+        let place = self.nannies.meeting_place(id).unwrap_or_default();
+        let monitor = match target {
+            Some(target) => self
+                .services
+                .find(&target.service)
+                .and_then(|wanted| wanted.monitors.iter().find(|monitor| monitor.target == target)),
+            None => self.services.wanted().monitors().find(|monitor| monitor.place == place),
+        };
+        let mut out = Vec::new();
+        if let Some(monitor) = monitor {
+            self.nannies.place(id, monitor, arguments, now, &mut out);
+        } else {
+            self.strays += 1;
+            self.nannies.dismiss(id, target, now, &mut out);
+        }
+        self.perform(out, now);
+    }
+}

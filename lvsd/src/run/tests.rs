@@ -1,0 +1,199 @@
+//! The loop with real processes over a table in memory. The nanny is a script that
+//! never speaks, as a `client_monitor` of an operator's own may be; ours is proved
+//! against a real kernel in the lab. One test at a time: waitpid takes any child.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use common::ipvs::fake::Fake;
+use common::ipvs::{Destination, DestinationKey, ForwardingMethod, Protocol, Service};
+
+use super::*;
+use crate::ledger::{Ledger, LedgerFile};
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Generous: a condition that does not come in this time does not come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Stage {
+    daemon: Daemon<Fake>,
+    events: RefCell<Events>,
+    table: Fake,
+    dir: tempfile::TempDir,
+    ended: Option<End>,
+    _one: MutexGuard<'static, ()>,
+}
+
+fn key(last: u8) -> ServiceKey {
+    ServiceKey::Address { protocol: Protocol::Tcp, address: [192, 0, 2, last].into(), port: 80 }
+}
+
+/// A virtual `v1`, `v2`, ... with servers 10.0.0.N, all watched by the script.
+fn file(dir: &Path, virtuals: &[(u8, &str, &[u8])]) -> String {
+    let script = dir.join("watch").display().to_string();
+    let mut text = String::new();
+    for (last, keys, servers) in virtuals {
+        writeln!(text, "virtual v{last} {{\n active = 1\n address = 192.0.2.{last} eth0:{last}\n{keys}").unwrap();
+        writeln!(text, " client_monitor = {script}").unwrap();
+        for server in *servers {
+            writeln!(text, " server s{server} {{\n address = 10.0.0.{server}\n active = 1\n }}").unwrap();
+        }
+        text += "}\n";
+    }
+    text
+}
+
+impl Stage {
+    fn start(virtuals: &[(u8, &str, &[u8])]) -> Self {
+        let one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let dir = tempfile::tempdir().unwrap();
+        let script = dir.path().join("watch");
+        std::fs::write(&script, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let table = Fake::default();
+        let settings = Settings {
+            file: dir.path().join("lvs.cf"),
+            nanny: "/nonexistent/nanny".into(),
+            manner: Manner::default(),
+            rules: Rules::default(),
+            places: Some(dir.path().join("nanny")),
+        };
+        std::fs::write(&settings.file, file(dir.path(), virtuals)).unwrap();
+        let (wanted, _) = file::read(&settings.file, &settings.nanny, &settings.manner).unwrap();
+        let services = Services::new(Ledger::new(), Some(LedgerFile::at(dir.path().join("ledger"))));
+        let mut daemon = Daemon::new(settings, Log::new(false), table.clone(), services, None, None).unwrap();
+        daemon.begin(wanted);
+        let mut stage =
+            Self { daemon, events: RefCell::new(Events::with_capacity(64)), table, dir, ended: None, _one: one };
+        stage.until(|daemon| daemon.is_ready);
+        stage
+    }
+
+    /// Lets the loop turn until the condition holds.
+    fn until(&mut self, condition: impl Fn(&Daemon<Fake>) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition(&self.daemon) {
+            assert!(Instant::now() < deadline, "the condition did not come");
+            // The loop waits for its own deadlines; the test has an eye on the clock too.
+            self.daemon.look_at = self.daemon.look_at.min(Instant::now() + Duration::from_millis(50));
+            if let Some(end) = self.daemon.turn(&mut self.events.borrow_mut()).unwrap() {
+                self.ended = Some(end);
+                return;
+            }
+        }
+    }
+
+    fn pid(&self, service: u8, server: u8) -> Option<u32> {
+        let destination = DestinationKey { address: [10, 0, 0, server].into(), port: 80 };
+        self.daemon.nannies.pid(&Target { service: key(service), destination })
+    }
+
+    fn services(&self) -> BTreeSet<ServiceKey> {
+        self.table.clone().services().unwrap().iter().map(|entry| entry.service.key).collect()
+    }
+
+    fn reload(&mut self, text: &str) {
+        std::fs::write(self.dir.path().join("lvs.cf"), text).unwrap();
+        self.daemon.reread(Instant::now());
+        self.until(|daemon| daemon.reload.is_none());
+    }
+
+    fn stop(&mut self) {
+        self.daemon.stop(SIGTERM, Instant::now());
+        self.until(|_| false);
+        assert_eq!(self.ended, Some(End::Stopped));
+    }
+}
+
+fn lives(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+#[test]
+fn one_death_costs_nothing_and_a_stop_leaves_nothing() {
+    let mut stage = Stage::start(&[(1, "", &[3, 4]), (2, "", &[3])]);
+    stage.table.clone().add_service(&Service::new(key(7), "rr")).unwrap();
+    let before = [stage.pid(1, 3), stage.pid(1, 4), stage.pid(2, 3)].map(Option::unwrap);
+    assert!(before.iter().all(|pid| lives(*pid)));
+
+    hands::signal(before[0], nix::sys::signal::Signal::SIGKILL);
+    let target = Target { service: key(1), destination: DestinationKey { address: [10, 0, 0, 3].into(), port: 80 } };
+    stage.until(|daemon| daemon.nannies.pid(&target).is_some_and(|pid| pid != before[0]));
+    assert_eq!([stage.pid(1, 4), stage.pid(2, 3)], [Some(before[1]), Some(before[2])]);
+    assert_eq!(stage.services(), BTreeSet::from([key(1), key(2), key(7)]));
+
+    let last = [stage.pid(1, 3), stage.pid(1, 4), stage.pid(2, 3)].map(Option::unwrap);
+    stage.stop();
+    assert!(last.iter().all(|pid| !lives(*pid)));
+    assert_eq!(stage.services(), BTreeSet::from([key(7)]), "a stranger's service still stands");
+    assert!(!stage.dir.path().join("ledger").exists());
+}
+
+#[test]
+fn what_somebody_deleted_or_added_by_hand_is_put_right() {
+    let mut stage = Stage::start(&[(1, "", &[3])]);
+    let mut hand = stage.table.clone();
+    hand.delete_service(&key(1)).unwrap();
+    stage.until(|_| hand.clone().service(&key(1)).unwrap().is_some());
+    let foreign = DestinationKey { address: [10, 0, 0, 77].into(), port: 80 };
+    hand.add_destination(&key(1), &Destination::new(foreign, ForwardingMethod::Masquerade, 1)).unwrap();
+    stage.until(|_| hand.clone().destinations(&key(1)).unwrap().is_empty());
+    stage.stop();
+}
+
+#[test]
+fn a_reload_touches_what_changed_and_a_wrong_file_touches_nothing() {
+    let mut stage = Stage::start(&[(1, "", &[3, 4]), (2, "", &[3])]);
+    let (same, changed, removed) = (stage.pid(1, 3), stage.pid(1, 4).unwrap(), stage.pid(2, 3).unwrap());
+    stage.reload("frobnicate = 1\n");
+    assert_eq!([stage.pid(1, 3), stage.pid(1, 4), stage.pid(2, 3)], [same, Some(changed), Some(removed)]);
+
+    let dir = stage.dir.path().to_owned();
+    let text = file(&dir, &[(1, " scheduler = rr", &[3, 4]), (3, "", &[5])]);
+    stage.reload(&text.replace("10.0.0.4\n", "10.0.0.4\n weight = 5\n"));
+    stage.until(|daemon| daemon.services.find(&key(2)).is_none() && !daemon.nannies.busy().contains(&key(2)));
+    let new = Target { service: key(1), destination: DestinationKey { address: [10, 0, 0, 4].into(), port: 80 } };
+    stage.until(|daemon| daemon.nannies.pid(&new).is_some_and(|pid| pid != changed));
+    let table = stage.table.clone();
+    stage.until(|_| table.clone().service(&key(2)).unwrap().is_none());
+    assert_eq!(stage.pid(1, 3), same, "what did not change keeps its process");
+    assert!(!lives(changed) && !lives(removed));
+    assert!(stage.pid(3, 5).is_some_and(lives));
+    assert_eq!(table.clone().service(&key(1)).unwrap().unwrap().service.scheduler, "rr");
+    stage.stop();
+}
+
+#[test]
+fn making_room_for_another_leaves_everything() {
+    let mut stage = Stage::start(&[(1, "", &[3])]);
+    let pid = stage.pid(1, 3).unwrap();
+    let (line, theirs) = Line::pair().unwrap();
+    stage.daemon.parents.welcome(line, true, stage.daemon.poll.registry());
+    let packet = common::channel::Ask::Release.encode();
+    nix::sys::socket::send(theirs.as_raw_fd(), &packet, nix::sys::socket::MsgFlags::empty()).unwrap();
+    stage.until(|_| false);
+    assert_eq!(stage.ended, Some(End::Released));
+    assert!(lives(pid) && stage.services() == BTreeSet::from([key(1)]));
+    assert!(stage.dir.path().join("ledger").exists(), "the next one knows what is ours");
+    hands::signal(pid, nix::sys::signal::Signal::SIGKILL);
+    while hands::reap().is_none() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_started_keeps_nobody_else_from_running() {
+    let mut stage = Stage::start(&[(1, "", &[3])]);
+    let dir = stage.dir.path().to_owned();
+    let text = file(&dir, &[(1, "", &[3]), (2, "", &[3])]);
+    let (before, after) = text.rsplit_once("/watch").unwrap();
+    stage.reload(&format!("{before}/nonexistent{after}"));
+    assert!(stage.pid(1, 3).is_some() && stage.pid(2, 3).is_none());
+    assert_eq!(stage.services(), BTreeSet::from([key(1), key(2)]));
+    stage.stop();
+    assert!(stage.services().is_empty());
+}

@@ -1,0 +1,440 @@
+//! The virtual services: set up in file order, looked after every few seconds,
+//! taken away at a stop or when they leave the file. The decisions are
+//! [`crate::plan`]'s and [`crate::sorry`]'s; here is what is known about each
+//! service between two looks, so that a trouble is one line when it begins and
+//! one when it is over, however often it is tried.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use common::ipvs::{Destination, Error, Ipvs, Service, ServiceKey};
+
+use crate::hands::Kernel;
+use crate::ledger::{Ledger, LedgerFile};
+use crate::messages::Message;
+use crate::plan::{self, Step, Why};
+use crate::sorry::{Change, Sorry, Standby, Tally};
+use crate::wanted::{Target, Virtual, Wanted};
+
+/// How often the kernel's table is compared with the file. What somebody else
+/// deleted is back after at most this long.
+pub const LOOK_EVERY: Duration = Duration::from_secs(3);
+
+/// What the loop must do or say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Log a line.
+    Say(Message),
+    /// The service is in the kernel: its nannies may run.
+    Up(ServiceKey),
+    /// The service is back in the kernel, empty: its nannies should look now.
+    PutBack(ServiceKey),
+}
+
+/// What is known about one service.
+#[derive(Debug, Default)]
+struct State {
+    /// It was set up, by us or by a predecessor.
+    up: bool,
+    /// It was tried at least once.
+    tried: bool,
+    /// Why the last try failed, as the log has it.
+    trouble: Option<String>,
+    /// The same for its destinations.
+    destination_trouble: Option<String>,
+    sorry: Option<Sorry>,
+    /// The line that it is being taken away was said.
+    leaving: bool,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct Services {
+    wanted: Wanted,
+    index: HashMap<ServiceKey, usize>,
+    states: HashMap<ServiceKey, State>,
+    ledger: Ledger,
+    file: Option<LedgerFile>,
+    /// What the ledger said when we started, until it was looked at.
+    left_behind: HashSet<ServiceKey>,
+    /// Whose destinations are still to be looked at in this round.
+    round: VecDeque<ServiceKey>,
+    table_trouble: bool,
+    timeouts_trouble: bool,
+}
+
+impl Services {
+    /// None yet. `ledger` is what a predecessor left; without a file nothing is
+    /// kept for a successor.
+    pub fn new(ledger: Ledger, file: Option<LedgerFile>) -> Self {
+        Self {
+            wanted: Wanted::default(),
+            index: HashMap::new(),
+            states: HashMap::new(),
+            left_behind: ledger.keys().copied().collect(),
+            ledger,
+            file,
+            round: VecDeque::new(),
+            table_trouble: false,
+            timeouts_trouble: false,
+        }
+    }
+
+    /// What should be.
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
+    /// The virtual with this key, if the file wants it.
+    pub fn find(&self, key: &ServiceKey) -> Option<&Virtual> {
+        self.wanted.virtuals.get(*self.index.get(key)?)
+    }
+
+    /// How many a predecessor left that are set up now without a change of hands.
+    pub fn adopted(&self) -> usize {
+        self.left_behind.iter().filter(|key| self.states.get(key).is_some_and(|state| state.up)).count()
+    }
+
+    /// This should be from now on. What left the file is said here, and deleted
+    /// by a later [`Services::look`], when its nannies are gone.
+    pub fn load(&mut self, wanted: Wanted, out: &mut Vec<Action>) {
+        self.index = wanted.virtuals.iter().enumerate().map(|(n, wanted)| (wanted.service.key, n)).collect();
+        let before = std::mem::replace(&mut self.wanted, wanted);
+        for gone in before.virtuals.iter().filter(|gone| !self.index.contains_key(&gone.service.key)) {
+            out.push(Action::Say(Message::ShuttingDown { name: gone.name.clone() }));
+            self.states.insert(gone.service.key, State { leaving: true, ..State::default() });
+        }
+        for wanted in &self.wanted.virtuals {
+            let state = self.states.entry(wanted.service.key).or_default();
+            state.leaving = false;
+            if wanted.sorry.is_none() {
+                state.sorry = None;
+            }
+            self.ledger.insert(wanted.service.key, wanted.name.clone());
+        }
+        self.round.clear();
+        self.keep_ledger(out);
+    }
+
+    /// Makes one service as it should be, the first time or again, and looks at
+    /// what a predecessor left in it.
+    pub fn set_up<K: Ipvs>(
+        &mut self,
+        key: &ServiceKey,
+        kernel: &mut Kernel<K>,
+        owned: impl Fn(&Target) -> bool,
+        now: Instant,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(wanted) = self.index.get(key).and_then(|n| self.wanted.virtuals.get(*n)) else { return };
+        let state = self.states.entry(*key).or_default();
+        let was_up = state.up;
+        let have = kernel.service(key);
+        if !std::mem::replace(&mut state.tried, true) {
+            let is_adopted = self.left_behind.contains(key) && matches!(have, Ok(Some(_)));
+            if !is_adopted {
+                let (name, port) = (wanted.name.clone(), wanted.port);
+                out.push(Action::Say(Message::Starting { name, port }));
+            }
+        }
+        match have.and_then(|have| make(wanted, have.as_ref(), was_up, kernel, out).map(|()| have.is_some())) {
+            Ok(was_there) => {
+                recover(state, wanted, out);
+                let mut destinations = Ok(Vec::new());
+                if was_there {
+                    destinations = kernel.destinations(key);
+                } else if was_up {
+                    out.push(Action::PutBack(*key));
+                }
+                if state.sorry.is_none()
+                    && let Some(sorry) = &wanted.sorry
+                {
+                    let has = |list: &Vec<Destination>| list.iter().any(|entry| entry.key == sorry.key);
+                    state.sorry = Some(Sorry::new(destinations.as_ref().is_ok_and(has), now + wanted.timeout));
+                }
+                tend(wanted, state, destinations, kernel, owned, out);
+                out.push(Action::Up(*key));
+            }
+            Err(e) => {
+                fail(state, wanted.name.as_str(), &e, out);
+                if state.up {
+                    // It stands as it was; its nannies are another matter.
+                    out.push(Action::Up(*key));
+                }
+            }
+        }
+    }
+
+    /// One look at the whole table: timeouts, our services, what left the file.
+    /// Destinations follow with [`Services::tend_next`].
+    pub fn look<K: Ipvs>(
+        &mut self,
+        kernel: &mut Kernel<K>,
+        busy: impl Fn() -> HashSet<ServiceKey>,
+        owned: impl Fn(&Target) -> bool,
+        now: Instant,
+        out: &mut Vec<Action>,
+    ) {
+        let have = match kernel.services() {
+            Ok(have) => have,
+            Err(e) => {
+                if !std::mem::replace(&mut self.table_trouble, true) {
+                    out.push(Action::Say(Message::TableUnreadable { reason: e.to_string() }));
+                }
+                return;
+            }
+        };
+        if std::mem::take(&mut self.table_trouble) {
+            out.push(Action::Say(Message::TableReadable));
+        }
+        self.tend_timeouts(kernel, out);
+        let differ: Vec<ServiceKey> = self
+            .wanted
+            .virtuals
+            .iter()
+            .filter(|wanted| plan::service(wanted, have.get(&wanted.service.key)).is_some())
+            .map(|wanted| wanted.service.key)
+            .collect();
+        for key in differ {
+            // Asks for this one again: an entry may be missing from a long dump.
+            if self.states.get(&key).is_some_and(|state| state.tried) {
+                self.set_up(&key, kernel, &owned, now, out);
+            }
+        }
+        self.remove_leftovers(&have, kernel, busy, out);
+        if self.round.is_empty() {
+            self.round.extend(self.index.keys().filter(|key| have.contains_key(*key)));
+        }
+    }
+
+    /// Whether [`Services::tend_next`] has something to look at.
+    pub fn has_round(&self) -> bool {
+        !self.round.is_empty()
+    }
+
+    /// The destinations of up to `count` services of this round.
+    pub fn tend_next<K: Ipvs>(
+        &mut self,
+        count: usize,
+        kernel: &mut Kernel<K>,
+        owned: impl Fn(&Target) -> bool,
+        out: &mut Vec<Action>,
+    ) {
+        for _ in 0..count {
+            let Some(key) = self.round.pop_front() else { return };
+            self.tend_one(&key, kernel, &owned, out);
+        }
+    }
+
+    fn tend_one<K: Ipvs>(
+        &mut self,
+        key: &ServiceKey,
+        kernel: &mut Kernel<K>,
+        owned: impl Fn(&Target) -> bool,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(wanted) = self.index.get(key).and_then(|n| self.wanted.virtuals.get(*n)) else { return };
+        let Some(state) = self.states.get_mut(key).filter(|state| state.up) else { return };
+        let destinations = kernel.destinations(key);
+        tend(wanted, state, destinations, kernel, owned, out);
+    }
+
+    /// The verdicts of a service's nannies changed, or their grace is over.
+    pub fn judge<K: Ipvs>(
+        &mut self,
+        key: &ServiceKey,
+        tally: impl Fn(&Virtual) -> Tally,
+        kernel: &mut Kernel<K>,
+        owned: impl Fn(&Target) -> bool,
+        now: Instant,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(wanted) = self.index.get(key).and_then(|n| self.wanted.virtuals.get(*n)) else { return };
+        let (Some(state), Some(server)) = (self.states.get_mut(key), &wanted.sorry) else { return };
+        let Some(sorry) = &mut state.sorry else { return };
+        let (name, address) = (wanted.name.clone(), server.key.address);
+        match sorry.judge(tally(wanted), now, now + wanted.timeout) {
+            None => return,
+            Some(Change::Activate) => out.push(Action::Say(Message::SorryIn { name, address })),
+            Some(Change::Deactivate(available)) => {
+                out.push(Action::Say(Message::SorryOut { name, available, address }));
+            }
+        }
+        self.tend_one(key, kernel, owned, out);
+    }
+
+    /// When a grace of first verdicts ends, and whose.
+    pub fn graces(&self) -> impl Iterator<Item = (Instant, ServiceKey)> {
+        self.states.iter().filter_map(|(key, state)| Some((state.sorry.as_ref()?.deadline()?, *key)))
+    }
+
+    /// The end of a stop, when the nannies are gone: every service of ours goes.
+    pub fn remove_all<K: Ipvs>(&mut self, kernel: &mut Kernel<K>, out: &mut Vec<Action>) {
+        for step in plan::stop(&self.wanted, &self.ledger) {
+            self.delete(&step, kernel, out);
+        }
+        if self.ledger.is_empty()
+            && let Some(file) = &self.file
+        {
+            file.remove();
+        } else {
+            self.keep_ledger(out);
+        }
+    }
+
+    /// The connection timeouts as they should be.
+    pub fn tend_timeouts<K: Ipvs>(&mut self, kernel: &mut Kernel<K>, out: &mut Vec<Action>) {
+        let step = kernel.timeouts().map(|have| plan::timeouts(&self.wanted.timeouts, &have));
+        let (timeouts, outcome) = match step {
+            Ok(None) => return self.timeouts_trouble = false,
+            Ok(Some(step)) => (self.wanted.timeouts, kernel.apply(&step)),
+            Err(e) => (self.wanted.timeouts, Err(e)),
+        };
+        match outcome {
+            Ok(()) => {
+                self.timeouts_trouble = false;
+                out.push(Action::Say(Message::TimeoutsSet { timeouts }));
+            }
+            Err(e) if !std::mem::replace(&mut self.timeouts_trouble, true) => {
+                out.push(Action::Say(Message::TimeoutsFailed { timeouts }));
+                out.push(Action::Say(Message::TimeoutsRefused { reason: e.to_string() }));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Deletes what an lvsd made and the file does not want, and forgets what is
+    /// gone already.
+    fn remove_leftovers<K: Ipvs>(
+        &mut self,
+        have: &BTreeMap<ServiceKey, Service>,
+        kernel: &mut Kernel<K>,
+        busy: impl Fn() -> HashSet<ServiceKey>,
+        out: &mut Vec<Action>,
+    ) {
+        if self.ledger.keys().all(|key| self.index.contains_key(key)) {
+            return;
+        }
+        let busy = busy();
+        let (index, before) = (&self.index, self.ledger.len());
+        let has = |key: &ServiceKey| have.contains_key(key);
+        let steps: Vec<Step> =
+            plan::leftovers(|key| index.contains_key(key), has, &self.ledger, |key| busy.contains(key)).collect();
+        self.ledger.retain(|key, _| index.contains_key(key) || has(key) || busy.contains(key));
+        for step in steps {
+            self.delete(&step, kernel, out);
+        }
+        if self.ledger.len() != before {
+            self.keep_ledger(out);
+        }
+        self.states.retain(|key, _| self.index.contains_key(key) || self.ledger.contains_key(key));
+    }
+
+    fn delete<K: Ipvs>(&mut self, step: &Step, kernel: &mut Kernel<K>, out: &mut Vec<Action>) {
+        let Step::DeleteService { name, key } = step else { return };
+        let state = self.states.entry(*key).or_default();
+        if !self.index.contains_key(key) && !std::mem::replace(&mut state.leaving, true) {
+            out.push(Action::Say(Message::ShuttingDown { name: name.clone() }));
+        }
+        match kernel.apply(step) {
+            Ok(()) => {
+                self.ledger.remove(key);
+            }
+            Err(e) => fail(state, name, &e, out),
+        }
+    }
+
+    fn keep_ledger(&mut self, out: &mut Vec<Action>) {
+        let Some(file) = &self.file else { return };
+        if let Err(e) = file.write(&self.ledger) {
+            let reason = format!("{}: {e}", file.path().display());
+            out.push(Action::Say(Message::NoState { reason }));
+            // Said once; what cannot be written now would be stale later.
+            self.file = None;
+        }
+    }
+}
+
+/// Brings one service to what it should be.
+fn make<K: Ipvs>(
+    wanted: &Virtual,
+    have: Option<&Service>,
+    was_up: bool,
+    kernel: &mut Kernel<K>,
+    out: &mut Vec<Action>,
+) -> Result<(), Error> {
+    let Some(step) = plan::service(wanted, have) else { return Ok(()) };
+    kernel.apply(&step)?;
+    match step {
+        Step::EditService { name, what, .. } => out.push(Action::Say(Message::ServiceChanged { name, what })),
+        Step::AddService { name, .. } if was_up => out.push(Action::Say(Message::ServicePutBack { name })),
+        Step::AddService { .. }
+        | Step::SetTimeouts(_)
+        | Step::DeleteService { .. }
+        | Step::AddSorry { .. }
+        | Step::EditSorry { .. }
+        | Step::RemoveDestination { .. } => {}
+    }
+    Ok(())
+}
+
+/// Makes the destinations that are lvsd's as they should be.
+fn tend<K: Ipvs>(
+    wanted: &Virtual,
+    state: &mut State,
+    have: Result<Vec<Destination>, Error>,
+    kernel: &mut Kernel<K>,
+    owned: impl Fn(&Target) -> bool,
+    out: &mut Vec<Action>,
+) {
+    // What cannot be read is said by the look at the whole table.
+    let Ok(have) = have else { return };
+    let standby = state.sorry.as_ref().map_or(Standby::Out, Sorry::standby);
+    let mut trouble = None;
+    for step in plan::destinations(wanted, &have, owned, standby) {
+        let (destination, line) = match &step {
+            Step::RemoveDestination { name, destination, why: Why::NotConfigured, .. } => {
+                let (name, destination) = (name.clone(), *destination);
+                (destination, Some(Message::ForeignRemoved { name, destination }))
+            }
+            Step::RemoveDestination { destination, why: Why::SorryOut, .. } => (*destination, None),
+            Step::AddSorry { destination, .. } | Step::EditSorry { destination, .. } => (destination.key, None),
+            Step::SetTimeouts(_) | Step::AddService { .. } | Step::EditService { .. } | Step::DeleteService { .. } => {
+                continue;
+            }
+        };
+        match kernel.apply(&step) {
+            Ok(()) => out.extend(line.map(Action::Say)),
+            Err(e) => {
+                let (name, reason) = (wanted.name.clone(), e.to_string());
+                let line = Message::DestinationFailed { name, destination, reason };
+                if state.destination_trouble.as_deref() != Some(line.to_string().as_str()) {
+                    out.push(Action::Say(line.clone()));
+                }
+                trouble = Some(line.to_string());
+            }
+        }
+    }
+    state.destination_trouble = trouble;
+}
+
+/// A try failed: two lines, once for each reason.
+fn fail(state: &mut State, name: &str, error: &Error, out: &mut Vec<Action>) {
+    let (name, reason) = (name.to_owned(), error.to_string());
+    if state.trouble.as_deref() != Some(reason.as_str()) {
+        out.push(Action::Say(Message::IpvsFailed { name: name.clone() }));
+        out.push(Action::Say(Message::Refused { name, reason: reason.clone(), again_in: LOOK_EVERY }));
+    }
+    state.trouble = Some(reason);
+}
+
+/// A try succeeded.
+fn recover(state: &mut State, wanted: &Virtual, out: &mut Vec<Action>) {
+    if state.trouble.take().is_some() {
+        out.push(Action::Say(Message::SetUpAfterAll { name: wanted.name.clone() }));
+    }
+    state.up = true;
+}
+
+#[cfg(test)]
+mod tests;

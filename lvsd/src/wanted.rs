@@ -1,0 +1,156 @@
+//! What the file asks for, in lvsd's terms: the services, and for each of them
+//! the monitors (one nanny per real server) and the sorry server. What cannot be
+//! done as written is left out here, once, with a line that says so.
+//! Pure.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use common::channel::nanny_place;
+use common::config::{Config, RealServer, VirtualService};
+use common::ipvs::{Destination, DestinationKey, Service, ServiceKey, Timeouts};
+
+use crate::messages::Message;
+use crate::nanny_command::{self, Arguments, Manner};
+
+/// The original's `client_monitor`, which stands in every old file's mind.
+pub const DEFAULT_MONITOR: &str = "/usr/sbin/nanny";
+
+/// A destination in the whole table: what one nanny keeps. The service's key
+/// contains the fwmark (the original's did not: piranha.md 3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Target {
+    /// The virtual service.
+    pub service: ServiceKey,
+    /// The real server in it, with the port the kernel has.
+    pub destination: DestinationKey,
+}
+
+/// A nanny as it should run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Monitor {
+    /// The destination it keeps.
+    pub target: Target,
+    /// The virtual's name in the file.
+    pub name: String,
+    /// The server's name in the file.
+    pub server: String,
+    /// The program.
+    pub program: PathBuf,
+    /// Its command line behind the program's name.
+    pub arguments: Arguments,
+    /// The name of its meeting place.
+    pub place: String,
+    /// Whether it is our nanny. A `client_monitor` of the operator's own need not
+    /// speak on its line; it is watched by its end alone until it does.
+    pub is_nanny: bool,
+}
+
+/// A virtual service as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Virtual {
+    /// Its name in the file.
+    pub name: String,
+    /// Its port in the file; a service by mark has one too.
+    pub port: u16,
+    /// The service.
+    pub service: Service,
+    /// What takes its place when no real server is available.
+    pub sorry: Option<Destination>,
+    /// How long one probe may take: the grace of first verdicts.
+    pub timeout: Duration,
+    /// One per active server, in file order.
+    pub monitors: Vec<Rc<Monitor>>,
+}
+
+/// All that the file asks of lvsd.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Zero where the kernel's are to be left alone.
+    pub timeouts: Timeouts,
+    /// The active virtuals in file order.
+    pub virtuals: Vec<Virtual>,
+}
+
+impl Wanted {
+    /// Reads the configuration. `nanny` is our own monitor, taken where the file
+    /// has the default one. The lines say what was left out or will surprise.
+    pub fn new(config: &Config, nanny: &Path, manner: &Manner) -> (Self, Vec<Message>) {
+        let mut reader = Reader { config, nanny, manner, lines: Vec::new() };
+        let mut first: HashMap<ServiceKey, &str> = HashMap::new();
+        let mut virtuals: Vec<Virtual> = Vec::new();
+        for block in config.virtuals.iter().filter(|block| block.active) {
+            let Some(wanted) = reader.virtual_service(block) else { continue };
+            let key = wanted.service.key;
+            if let Some(first) = first.get(&key) {
+                let (name, first) = (block.name.clone(), (*first).to_owned());
+                reader.lines.push(Message::SameService { name, first, service: key });
+                continue;
+            }
+            first.insert(key, &block.name);
+            virtuals.push(wanted);
+        }
+        let timeouts = Timeouts { tcp: config.tcp_timeout, tcp_fin: config.tcpfin_timeout, udp: config.udp_timeout };
+        (Self { timeouts, virtuals }, reader.lines)
+    }
+
+    /// Every monitor, in file order.
+    pub fn monitors(&self) -> impl Iterator<Item = &Rc<Monitor>> {
+        self.virtuals.iter().flat_map(|wanted| &wanted.monitors)
+    }
+}
+
+struct Reader<'a> {
+    config: &'a Config,
+    nanny: &'a Path,
+    manner: &'a Manner,
+    lines: Vec<Message>,
+}
+
+impl Reader<'_> {
+    fn virtual_service(&mut self, block: &VirtualService) -> Option<Virtual> {
+        let Some(service) = block.service() else {
+            let name = format!("virtual service {}", block.name);
+            self.lines.push(Message::Incomplete { name, what: "it has no address" });
+            return None;
+        };
+        let mut seen = HashSet::new();
+        let mut monitors = Vec::new();
+        for server in block.servers.iter().filter(|server| server.active) {
+            let Some(monitor) = self.monitor(block, service.key, server) else {
+                let name = format!("{}/{}", block.name, server.name);
+                self.lines.push(Message::Incomplete { name, what: "it has no address" });
+                continue;
+            };
+            let destination = monitor.target.destination;
+            let (name, server_name) = (block.name.clone(), server.name.clone());
+            if !seen.insert(destination) {
+                self.lines.push(Message::SameDestination { name, server: server_name, destination });
+                continue;
+            }
+            if destination.port != server.port {
+                let (kernel_port, probe_port) = (destination.port, server.port);
+                self.lines.push(Message::ProbeElsewhere { name, server: server_name, kernel_port, probe_port });
+            }
+            monitors.push(Rc::new(monitor));
+        }
+        let sorry = block.sorry_destination(self.config.network);
+        let (name, port, timeout) = (block.name.clone(), block.port, block.timeout);
+        Some(Virtual { name, port, service, sorry, timeout, monitors })
+    }
+
+    fn monitor(&self, block: &VirtualService, service: ServiceKey, server: &RealServer) -> Option<Monitor> {
+        let destination = block.destination(server, self.config.network)?.key;
+        let arguments = nanny_command::arguments(self.config, block, server, self.manner)?;
+        let is_nanny = block.client_monitor == DEFAULT_MONITOR;
+        let program = if is_nanny { self.nanny.to_owned() } else { PathBuf::from(&block.client_monitor) };
+        let place = nanny_place(&service, destination.address, server.port);
+        let (name, server) = (block.name.clone(), server.name.clone());
+        Some(Monitor { target: Target { service, destination }, name, server, program, arguments, place, is_nanny })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
