@@ -240,6 +240,7 @@ impl Child {
     }
 
     /// One event. What must be done is appended to `out`.
+    #[allow(clippy::unnested_or_patterns)] // each group of pairs has its own reason above it
     pub fn handle(&mut self, event: Event, now: Instant, out: &mut Vec<Action>) {
         self.state = match (self.state, event) {
             // A process appears.

@@ -53,6 +53,10 @@ pub(super) fn convert(text: &str, raw: &Raw, to: Syntax, reader: &mut Reader<'_>
     for Comment { text, gap, .. } in comments {
         write_comment(&text, gap, "", &mut out);
     }
+    if out.is_empty() {
+        // an empty file is refused, one with a blank line is not
+        out.push('\n');
+    }
     out
 }
 

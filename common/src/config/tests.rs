@@ -44,3 +44,18 @@ fn ids(text: &str) -> Vec<&'static str> {
     };
     said.iter().map(|d| d.id).filter(|id| !rules::is_lint(id)).collect()
 }
+
+#[test]
+fn the_files_we_ship_are_read_without_a_word() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "cf" || e == "toml") {
+            let loaded = load(&path).unwrap_or_else(|failed| panic!("{failed}"));
+            assert_eq!(loaded.warnings, [], "{}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 0);
+}

@@ -143,7 +143,7 @@ fn global(config: &Config) -> String {
         ForwardingMethod::Masquerade => 1,
         ForwardingMethod::DirectRouting => 2,
         ForwardingMethod::Tunnel => 3,
-        ForwardingMethod::Local | ForwardingMethod::Bypass => panic!("not in lvs.cf"),
+        ForwardingMethod::Local | ForwardingMethod::Bypass | ForwardingMethod::Other(_) => panic!("not in lvs.cf"),
     };
     let router = config.nat_router.as_ref();
     [
