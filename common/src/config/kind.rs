@@ -19,7 +19,7 @@ mod time;
 pub(super) use address::{Device, Host, Ip, Mask, PersistenceMask};
 pub(super) use number::{Flag, LowByte, Mark, Port, Serial, Switch, Weight};
 pub(super) use text::{Command, List, OneOf, Scheduler, Text, Word, is_bare, lvscf_name, lvscf_text};
-pub(super) use time::Time;
+pub(super) use time::{OwnTime, Time};
 
 /// A kind of value.
 pub(super) trait Kind {

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::{
-    Command, Device, Flag, Host, Ip, Kind, List, LowByte, Mark, Mask, OneOf, PersistenceMask, Port, Quotes, Reader,
-    Scheduler, Serial, Switch, Text, Time, Weight, Word, Written,
+    Command, Device, Flag, Host, Ip, Kind, List, LowByte, Mark, Mask, OneOf, OwnTime, PersistenceMask, Port, Quotes,
+    Reader, Scheduler, Serial, Switch, Text, Time, Weight, Word, Written,
 };
 use super::raw::Value;
 use super::source::Span;
@@ -312,6 +312,8 @@ table! {
         reentry: Duration = seconds(180), time(Duration::ZERO, 30 * 86_400), Piranha, Pair;
         /// Whether a failed real server keeps its connections and gets weight 0 instead of being removed.
         quiesce_server: bool = false, Flag, Piranha, Pair;
+        /// How long a real server that a reload takes out keeps its connections: it gets weight 0, and goes when it has none or the time is over; 0 is not at all.
+        drain: Duration = Duration::ZERO, time(Duration::ZERO, 30 * 86_400), Ours, Pair;
         /// The path of nanny.
         client_monitor: String = "/usr/sbin/nanny".to_owned(), Word, Piranha, Node;
         /// The command that starts a failover service.
@@ -341,6 +343,8 @@ table! {
         port: u16 = 80, Port { zero: true, names: false }, Piranha, Pair;
         /// Its share of new connections.
         weight: u32 = 1, Weight, Piranha, Pair;
+        /// The virtual's drain, for this server alone; without it the virtual's counts, wherever it stands.
+        drain: Option<Duration> = None, OwnTime(time(Duration::ZERO, 30 * 86_400)), Ours, Pair;
     } and {
         /// The block's name; a label only.
         name: String,

@@ -102,6 +102,25 @@ impl Kind for Time {
     }
 }
 
+/// A time that need not be given: without it another keyword's counts.
+pub(in crate::config) struct OwnTime(pub(in crate::config) Time);
+
+impl Kind for OwnTime {
+    type Value = Option<Duration>;
+
+    fn read(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Option<Duration>> {
+        self.0.read(value, span, reader).map(Some)
+    }
+
+    fn write(&self, value: &Option<Duration>) -> Option<Written> {
+        value.as_ref().and_then(|time| self.0.write(time))
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

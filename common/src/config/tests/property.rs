@@ -66,8 +66,9 @@ fn device_address() -> impl Strategy<Value = DeviceAddress> {
 prop_compose! {
     fn server()(
         name in name(), address in proptest::option::of(host()), weight in 0u32..=65_535, port in any::<u16>(),
+        drain in proptest::option::of(time(30 * 86_400)),
     ) -> RealServer {
-        RealServer { name, address, active: false, weight, port }
+        RealServer { name, address, active: false, weight, drain, port }
     }
 }
 
@@ -78,12 +79,12 @@ prop_compose! {
         use_regex in any::<bool>(),
         send_program in command(Quotes::SingleKept),
         load_monitor in command(Quotes::Dropped),
-        timeout in time(86_400), reentry in time(30 * 86_400),
+        timeout in time(86_400), reentry in time(30 * 86_400), drain in time(30 * 86_400),
         start_cmd in command(Quotes::SingleKept), stop_cmd in command(Quotes::SingleKept),
         dirs in proptest::collection::vec(name().prop_filter("a bracket", |word| word != "[" && word != "]"), 0..4),
     ) -> VirtualService {
         VirtualService {
-            send, expect, use_regex, send_program, load_monitor, timeout, reentry, start_cmd, stop_cmd, dirs,
+            send, expect, use_regex, send_program, load_monitor, timeout, reentry, drain, start_cmd, stop_cmd, dirs,
             ..VirtualService::default()
         }
     }
