@@ -41,6 +41,11 @@ pub struct Args {
     #[arg(long)]
     pub check: bool,
 
+    /// Print what a reload with FILE (the configuration file by default) would do now, in
+    /// order, or a start if no lvsd runs, and do nothing
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub plan: Option<Option<PathBuf>>,
+
     /// Syslog facility: daemon, local0 to local7, ...
     #[arg(long, value_name = "NAME")]
     pub log_facility: Option<String>,

@@ -6,18 +6,22 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
 use common::channel::{Line, join};
 use common::child::Exit;
-use common::ipvs::{Agreement as _, Destination, Error, Ipvs, Service, ServiceKey, Timeouts};
+use common::daemon::RUN_DIR;
+use common::ipvs::{Agreement as _, Destination, DestinationEntry, Error, Ipvs, Service, ServiceKey, Timeouts};
 
 use crate::plan::{Step, Table};
-use crate::wanted::{Monitor, Wanted};
+use crate::preview::Found;
+use crate::wanted::Monitor;
 
 /// The kernel's table, or a test's.
 #[derive(Debug)]
@@ -56,6 +60,9 @@ impl<K: Ipvs> Kernel<K> {
             Step::RemoveDestination { service, destination, .. } => {
                 self.table.delete_destination(service, destination).or_absent().map(drop)
             }
+            Step::Drain { service, destination, .. } | Step::Return { service, destination, .. } => {
+                self.table.edit_destination(service, destination)
+            }
         }
     }
 
@@ -88,25 +95,30 @@ impl<K: Ipvs> Kernel<K> {
     /// # Errors
     /// The kernel's refusal.
     pub fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<Destination>, Error> {
-        match self.table.destinations(key) {
-            Ok(entries) => Ok(entries.into_iter().map(|entry| entry.destination).collect()),
-            Err(Error::NoSuchService) => Ok(Vec::new()),
-            Err(e) => Err(e),
-        }
+        Ok(self.entries(key)?.into_iter().map(|entry| entry.destination).collect())
     }
 
-    /// Everything that a plan for this configuration looks at.
+    /// The same with their connections.
     ///
     /// # Errors
     /// The kernel's refusal.
-    pub fn table(&mut self, wanted: &Wanted) -> Result<Table, Error> {
-        let timeouts = self.timeouts()?;
-        let services = self.services()?;
+    pub fn entries(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, Error> {
+        match self.table.destinations(key) {
+            Err(Error::NoSuchService) => Ok(Vec::new()),
+            other => other,
+        }
+    }
+
+    /// All that a plan looks at: the services, and the destinations of these.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn table<'a>(&mut self, keys: impl IntoIterator<Item = &'a ServiceKey>) -> Result<Table, Error> {
+        let (timeouts, services) = (self.timeouts()?, self.services()?);
         let mut destinations = BTreeMap::new();
-        for wanted in &wanted.virtuals {
-            let key = wanted.service.key;
-            if services.contains_key(&key) {
-                destinations.insert(key, self.destinations(&key)?);
+        for key in keys {
+            if services.contains_key(key) && !destinations.contains_key(key) {
+                destinations.insert(*key, self.entries(key)?);
             }
         }
         Ok(Table { timeouts, services, destinations })
@@ -157,12 +169,50 @@ pub fn reap() -> Option<(u32, Exit)> {
     }
 }
 
+/// The time since the machine's start, the same for all processes.
+pub fn since_boot() -> Duration {
+    // Every kernel that has IPVS has this clock.
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
+}
+
 /// Joins the process at a meeting place, if there is one; with the process that
 /// opened the place, as the kernel knows it.
 pub fn meet(place: &Path) -> Option<(Line, u32)> {
     let line = join(place).ok()?;
     let pid = line.peer().ok()?.pid();
     Some((line, u32::try_from(pid).ok()?))
+}
+
+/// The command line of the lvsd that lives, by its pid file, if one answers at its
+/// meeting place. Whoever only knocks changes nothing.
+pub fn living_lvsd(pid_file: &Path) -> Option<Vec<String>> {
+    let line = join(&Path::new(RUN_DIR).join("lvsd")).ok()?;
+    drop(line);
+    let pid: u32 = std::fs::read_to_string(pid_file).ok()?.trim().parse().ok()?;
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let line = String::from_utf8_lossy(&line).into_owned();
+    Some(line.trim_end_matches('\0').split('\0').map(str::to_owned).collect())
+}
+
+/// The monitors that run in our namespaces, by their command lines: to look at them
+/// disturbs nobody, to knock would.
+pub fn monitors() -> Vec<Found> {
+    let ours = |kind: &str| std::fs::read_link(format!("/proc/self/ns/{kind}")).ok();
+    let (network, mounts) = (ours("net"), ours("mnt"));
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let mut found: Vec<Found> = entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()))
+        .filter_map(|entry| {
+            let process = entry.path();
+            let line = std::fs::read(process.join("cmdline")).ok()?;
+            let found = Found::read(&String::from_utf8_lossy(&line))?;
+            let of = |kind: &str| std::fs::read_link(process.join("ns").join(kind)).ok();
+            (of("net") == network && of("mnt") == mounts).then_some(found)
+        })
+        .collect();
+    found.sort_by_key(|found| found.target);
+    found
 }
 
 /// The names of all meeting places in a folder, in order.

@@ -1,11 +1,20 @@
-//! Which services an lvsd made, kept in a file, so that one that left the
-//! configuration while no lvsd ran is removed by the next, and one that somebody
-//! else made never is.
+//! What lvsd's successor must know, kept in a file: the services an lvsd made, so
+//! that one that left the configuration while no lvsd ran is removed by the next,
+//! and one that somebody else made never is; how long its servers drain, in case
+//! they leave it meanwhile; and which are draining.
 //!
-//! A line per service: its key as the log shows it, a tab, its name in the file.
-//! The file is replaced in one step, before the kernel is asked to add a service
-//! and after it deleted one: after a crash in between it names too much, and a
-//! service that is not there is nothing to delete.
+//! A line each, fields between tabs; keys as the log shows them:
+//!
+//! ```text
+//! tcp 192.0.2.1:80  web
+//! tcp 192.0.2.1:80  drain    10.0.0.3:80  MILLISECONDS
+//! tcp 192.0.2.1:80  leaving  10.0.0.4:80  WEIGHT  MILLISECONDS  UNTIL  web  a
+//! ```
+//!
+//! UNTIL is on the clock that began with the machine (CLOCK_BOOTTIME), in
+//! milliseconds, 0 if it does not drain yet. The file is replaced in one step,
+//! before the kernel is asked to add a service and after it deleted one: after a
+//! crash in between it names too much, and what is not there is nothing to delete.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,39 +22,116 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use common::ipvs::{Family, Protocol, ServiceKey};
+use common::ipvs::{DestinationKey, Family, Protocol, ServiceKey};
 
-/// The largest file that is read, in bytes: a hundred thousand services.
+use crate::wanted::Target;
+
+/// The largest file that is read, in bytes: a hundred thousand servers that drain.
 const FILE_MAX: u64 = 16 * 1024 * 1024;
 
-/// The services, by key, with their names.
-pub type Ledger = BTreeMap<ServiceKey, String>;
+/// The longest drain that is believed: the range of the keyword.
+const DRAIN_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+/// One that was leaving.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The virtual's name.
+    pub name: String,
+    /// The server's name.
+    pub server: String,
+    /// Its weight before it was drained.
+    pub weight: u32,
+    /// How long it drains in all.
+    pub drain: Duration,
+    /// When that is over, since the machine's start; `None`: it did not begin.
+    pub until: Option<Duration>,
+}
+
+/// All of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// The services, with their names.
+    pub services: BTreeMap<ServiceKey, String>,
+    /// How long real servers drain when they leave.
+    pub drains: BTreeMap<Target, Duration>,
+    /// Which do.
+    pub leaving: BTreeMap<Target, Left>,
+}
+
+impl Ledger {
+    /// Services alone.
+    pub fn of<const N: usize>(services: [(ServiceKey, String); N]) -> Self {
+        Self { services: services.into(), ..Self::default() }
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.drains.is_empty() && self.leaving.is_empty()
+    }
+}
 
 /// The file's text.
 pub fn print(ledger: &Ledger) -> String {
     let mut text = String::new();
-    for (key, name) in ledger {
-        let name: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        // Writing into a String cannot fail.
-        let _ = writeln!(text, "{key}\t{name}");
+    // Writing into a String cannot fail.
+    for (key, name) in &ledger.services {
+        let _ = writeln!(text, "{key}\t{}", plain(name));
+    }
+    for (Target { service, destination }, drain) in &ledger.drains {
+        let _ = writeln!(text, "{service}\tdrain\t{destination}\t{}", drain.as_millis());
+    }
+    for (Target { service, destination }, left) in &ledger.leaving {
+        let until = left.until.map_or(0, |until| until.as_millis().max(1));
+        let (weight, drain) = (left.weight, left.drain.as_millis());
+        let _ = write!(text, "{service}\tleaving\t{destination}\t{weight}\t{drain}\t{until}");
+        let _ = writeln!(text, "\t{}\t{}", plain(&left.name), plain(&left.server));
     }
     text
 }
 
+/// A name that cannot forge a field.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// Reads the file's text; the number says how many lines are none.
 pub fn parse(text: &str) -> (Ledger, usize) {
-    let mut ledger = Ledger::new();
+    let mut ledger = Ledger::default();
     let mut bad = 0;
     for line in text.lines().filter(|line| !line.is_empty()) {
-        match line.split_once('\t').and_then(|(key, name)| Some((parse_key(key)?, name))) {
-            Some((key, name)) => {
-                ledger.insert(key, name.to_owned());
-            }
-            None => bad += 1,
+        let fields: Vec<&str> = line.split('\t').collect();
+        if parse_line(&fields, &mut ledger).is_none() {
+            bad += 1;
         }
     }
     (ledger, bad)
+}
+
+fn parse_line(fields: &[&str], ledger: &mut Ledger) -> Option<()> {
+    let target = |key: &str, destination: &str| {
+        let at: SocketAddr = destination.parse().ok()?;
+        let destination = DestinationKey { address: at.ip(), port: at.port() };
+        Some(Target { service: parse_key(key)?, destination })
+    };
+    let millis = |text: &str| Some(Duration::from_millis(text.parse().ok()?));
+    match *fields {
+        [key, name] => {
+            ledger.services.insert(parse_key(key)?, name.to_owned());
+        }
+        [key, "drain", destination, drain] => {
+            ledger.drains.insert(target(key, destination)?, millis(drain)?.min(DRAIN_MAX));
+        }
+        [key, "leaving", destination, weight, drain, until, name, server] => {
+            let until = Some(millis(until)?).filter(|until| !until.is_zero());
+            let (name, server, weight) = (name.to_owned(), server.to_owned(), weight.parse().ok()?);
+            let left = Left { name, server, weight, drain: millis(drain)?.min(DRAIN_MAX), until };
+            ledger.leaving.insert(target(key, destination)?, left);
+        }
+        _ => return None,
+    }
+    Some(())
 }
 
 /// The inverse of `ServiceKey`'s `Display`.
@@ -90,7 +176,7 @@ impl LedgerFile {
         let mut bytes = Vec::new();
         match File::open(&self.path) {
             Ok(file) => file.take(FILE_MAX).read_to_end(&mut bytes)?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Ledger::new(), 0)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Ledger::default(), 0)),
             Err(e) => return Err(e),
         };
         Ok(parse(&String::from_utf8_lossy(&bytes)))

@@ -13,6 +13,9 @@
 //! | [`wanted`] | pure: what the file asks of lvsd |
 //! | [`nanny_command`] | pure: a nanny's arguments, both ways |
 //! | [`plan`] | pure: what should be, what is → steps |
+//! | [`departure`] | pure: how what runs and is not wanted goes |
+//! | [`leaving`] | pure: what left the file and stays in the kernel for a while |
+//! | [`preview`] | pure: all of it at once, for `--plan` |
 //! | [`sorry`] | pure: when the sorry server stands in |
 //! | [`ledger`] | which services an lvsd made, for its successor |
 //! | [`services`] | the virtual services between two looks |
@@ -25,14 +28,17 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod departure;
 pub mod file;
 pub mod hands;
+pub mod leaving;
 pub mod ledger;
 pub mod messages;
 pub mod nannies;
 pub mod nanny_command;
 pub mod parents;
 pub mod plan;
+pub mod preview;
 pub mod run;
 pub mod services;
 pub mod sorry;

@@ -60,6 +60,16 @@ pub enum Message {
     ForeignRemoved { name: String, destination: DestinationKey },
     /// A destination could not be added or removed.
     DestinationFailed { name: String, destination: DestinationKey, reason: String },
+    /// A real server that left the file keeps its connections for a while.
+    DrainBegins { name: String, server: String, destination: DestinationKey, connections: u32, limit: Duration },
+    /// It has none any more, or the time is over.
+    DrainEnds { name: String, server: String, destination: DestinationKey, connections: u32, limit: Duration },
+    /// Somebody else removed it.
+    DrainGone { name: String, server: String, destination: DestinationKey },
+    /// The file wants it again.
+    DrainReturns { name: String, server: String, destination: DestinationKey },
+    /// A real server that left the file is removed, after its successors were judged.
+    Left { name: String, server: String, destination: DestinationKey },
     /// The connection timeouts were set.
     TimeoutsSet { timeouts: Timeouts },
     /// What a dead lvsd left was found at work.
@@ -104,7 +114,7 @@ pub enum Message {
 }
 
 /// Whole seconds, or with as many decimals as milliseconds need.
-struct Seconds(Duration);
+pub(crate) struct Seconds(pub(crate) Duration);
 
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -153,6 +163,11 @@ impl Line for Message {
             | Self::LedgerDamaged { .. } => Level::Warning,
             Self::SorryIn { .. }
             | Self::SorryOut { .. }
+            | Self::DrainBegins { .. }
+            | Self::DrainEnds { .. }
+            | Self::DrainGone { .. }
+            | Self::DrainReturns { .. }
+            | Self::Left { .. }
             | Self::SetUpAfterAll { .. }
             | Self::ServiceChanged { .. }
             | Self::TableReadable
@@ -173,6 +188,7 @@ impl Line for Message {
 }
 
 /// One arm per line an operator can read, so that this is the place to look.
+#[expect(clippy::too_many_lines, reason = "a list of lines, not a course of action")]
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -213,6 +229,26 @@ impl fmt::Display for Message {
             }
             Self::DestinationFailed { name, destination, reason } => {
                 write!(f, "destination {destination} of virtual service {name}: {reason}, trying again")
+            }
+            Self::DrainBegins { name, server, destination, connections, limit } => {
+                write!(f, "draining {name}/{server} ({destination}): {connections} connections, ")?;
+                write!(f, "{} at most", Seconds(*limit))
+            }
+            Self::DrainEnds { name, server, destination, connections: 0, .. } => {
+                write!(f, "{name}/{server} ({destination}) is drained, removing it")
+            }
+            Self::DrainEnds { name, server, destination, connections, limit } => {
+                write!(f, "{name}/{server} ({destination}) still has {connections} connections after ")?;
+                write!(f, "{}, removing it", Seconds(*limit))
+            }
+            Self::DrainGone { name, server, destination } => {
+                write!(f, "{name}/{server} ({destination}) was draining and is gone from the kernel")
+            }
+            Self::DrainReturns { name, server, destination } => {
+                write!(f, "{name}/{server} ({destination}) was draining and is wanted again, giving its weight back")
+            }
+            Self::Left { name, server, destination } => {
+                write!(f, "{name}/{server} ({destination}) is not configured any more, removing it")
             }
             Self::TimeoutsSet { timeouts } => write!(f, "setting timeouts ({})", Triple(timeouts)),
             Self::Adopted { services, monitors } => {

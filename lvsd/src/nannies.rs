@@ -24,10 +24,12 @@ use common::ipvs::ServiceKey;
 
 use crate::messages::Message;
 use crate::nanny_command::Arguments;
+use crate::services::Keepers;
 use crate::sorry::Tally;
-use crate::wanted::{Monitor, Target};
+use crate::wanted::{Monitor, Target, Virtual};
 use nanny::Nanny;
 
+mod departing;
 mod guests;
 mod nanny;
 
@@ -86,6 +88,17 @@ pub enum Wish {
     Unchanged,
 }
 
+impl Keepers for Nannies {
+    fn owns(&self, target: &Target) -> bool {
+        self.by_target.contains_key(target)
+    }
+
+    fn judged(&self, wanted: &Virtual) -> bool {
+        let nanny = |monitor: &Rc<Monitor>| self.all.get(self.by_target.get(&monitor.target)?);
+        wanted.monitors.iter().all(|monitor| nanny(monitor).is_some_and(|nanny| nanny.available.is_some()))
+    }
+}
+
 /// All of them. See the module's text.
 #[derive(Debug)]
 pub struct Nannies {
@@ -130,11 +143,6 @@ impl Nannies {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
-    }
-
-    /// Whether a nanny keeps this destination, even one that is on its way out.
-    pub fn owns(&self, target: &Target) -> bool {
-        self.by_target.contains_key(target)
     }
 
     /// The services in which a nanny keeps something.
@@ -196,20 +204,6 @@ impl Nannies {
                 Wish::Replaced
             }
         }
-    }
-
-    /// Stops every one whose destination is not in `wanted`; how many that are.
-    pub fn keep_only(&mut self, wanted: &HashSet<Target>, now: Instant, out: &mut Vec<Action>) -> usize {
-        let gone: Vec<Id> = self
-            .all
-            .iter()
-            .filter(|(_, nanny)| nanny.monitor.as_ref().is_some_and(|monitor| !wanted.contains(&monitor.target)))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in &gone {
-            self.stop(*id, now, out);
-        }
-        gone.len()
     }
 
     /// Stops all of them, at once.
@@ -368,6 +362,7 @@ impl Nannies {
         let guest = self.take_guest(id);
         let Some(nanny) = self.all.get_mut(&id) else { return };
         nanny.monitor = None;
+        nanny.is_sheltered = false;
         if let Some(guest) = guest {
             // None is wanted, and there is one: it goes.
             nanny.child.handle(Event::Stop, now, &mut self.scratch);
@@ -428,6 +423,7 @@ impl Nannies {
             match action {
                 child::Action::Spawn if nanny.monitor.is_some() => out.push(Action::Find(id)),
                 child::Action::Spawn => unwanted_start = true,
+                child::Action::Terminate(pid) if nanny.leaves_destination => out.extend(nanny.release(pid)),
                 child::Action::Terminate(pid) => out.push(Action::Terminate(pid)),
                 child::Action::Kill(pid) => out.push(Action::Kill(pid)),
                 child::Action::Release(pid) => out.extend(nanny.release(pid)),

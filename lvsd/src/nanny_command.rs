@@ -96,6 +96,11 @@ pub fn arguments(config: &Config, service: &VirtualService, server: &RealServer,
 /// Whose destination a nanny with these arguments keeps, if they are ones that
 /// [`arguments`] builds.
 pub fn target(arguments: &Arguments) -> Option<Target> {
+    target_and_probe(arguments).map(|(target, _)| target)
+}
+
+/// The same with the port that its probes go to.
+pub fn target_and_probe(arguments: &Arguments) -> Option<(Target, u16)> {
     let mut server = None;
     let mut vip = None;
     let (mut port, mut probe_port, mut mark) = (80, None, 0);
@@ -123,8 +128,9 @@ pub fn target(arguments: &Arguments) -> Option<Target> {
     } else {
         ServiceKey::Mark { family: if address.is_ipv4() { Family::V4 } else { Family::V6 }, mark }
     };
-    let port = method.destination_port(port, probe_port.unwrap_or(port));
-    Some(Target { service, destination: DestinationKey { address: rip, port } })
+    let probe_port = probe_port.unwrap_or(port);
+    let port = method.destination_port(port, probe_port);
+    Some((Target { service, destination: DestinationKey { address: rip, port } }, probe_port))
 }
 
 /// A service by mark needs no address; the original passed 0.0.0.0 then.

@@ -13,12 +13,16 @@
 //! and is never touched; the sorry server belongs to lvsd; anything else is
 //! nobody's and goes. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::time::Duration;
 
-use common::ipvs::{Destination, DestinationKey, ForwardingMethod, Service, ServiceFlags, ServiceKey, Timeouts};
+use common::ipvs::{
+    Destination, DestinationEntry, DestinationKey, ForwardingMethod, Service, ServiceFlags, ServiceKey, Timeouts,
+};
 
 use crate::ledger::Ledger;
+use crate::messages::Seconds;
 use crate::sorry::Standby;
 use crate::wanted::{Target, Virtual, Wanted};
 
@@ -30,7 +34,7 @@ pub struct Table {
     /// All services.
     pub services: BTreeMap<ServiceKey, Service>,
     /// The destinations of those that are ours.
-    pub destinations: BTreeMap<ServiceKey, Vec<Destination>>,
+    pub destinations: BTreeMap<ServiceKey, Vec<DestinationEntry>>,
 }
 
 /// Why a destination goes.
@@ -40,6 +44,13 @@ pub enum Why {
     SorryOut,
     /// Nothing in the file asks for it.
     NotConfigured,
+    /// It left the file; its nanny went before.
+    Left,
+    /// It left the file, and drained as long as it was to.
+    Drained {
+        /// What it has still.
+        connections: u32,
+    },
 }
 
 /// One change. Names are those of the file (or the ledger) and go into the log.
@@ -60,9 +71,13 @@ pub enum Step {
     EditSorry { name: String, service: ServiceKey, destination: Destination },
     /// Remove a destination.
     RemoveDestination { name: String, service: ServiceKey, destination: DestinationKey, why: Why },
+    /// Give a destination that leaves weight 0.
+    Drain { name: String, service: ServiceKey, destination: Destination, connections: u32, limit: Duration },
+    /// Give one that was draining its weight back.
+    Return { name: String, service: ServiceKey, destination: Destination },
 }
 
-/// What the step does, for `--test-start`.
+/// What the step does, for `--plan` and `--test-start`.
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -83,13 +98,20 @@ impl fmt::Display for Step {
             Self::AddSorry { name, destination, .. } => write!(f, "add sorry server {} to {name}", destination.key),
             Self::EditSorry { name, destination, .. } => write!(f, "change sorry server {} of {name}", destination.key),
             Self::RemoveDestination { name, destination, .. } => write!(f, "remove {destination} from {name}"),
+            Self::Drain { name, destination, connections, limit, .. } => {
+                let limit = Seconds(*limit);
+                write!(f, "drain {} of {name}: {connections} connections, {limit} at most", destination.key)
+            }
+            Self::Return { name, destination, .. } => {
+                write!(f, "give {} of {name} its weight back: {}", destination.key, destination.weight)
+            }
         }
     }
 }
 
 /// The timeouts to set: only those that are wanted (not zero) and different.
 pub fn timeouts(wanted: &Timeouts, have: &Timeouts) -> Option<Step> {
-    let differs = |wanted: std::time::Duration, have| !wanted.is_zero() && wanted != have;
+    let differs = |wanted: Duration, have| !wanted.is_zero() && wanted != have;
     let any = differs(wanted.tcp, have.tcp) || differs(wanted.tcp_fin, have.tcp_fin) || differs(wanted.udp, have.udp);
     any.then_some(Step::SetTimeouts(*wanted))
 }
@@ -107,7 +129,8 @@ pub fn service(wanted: &Virtual, have: Option<&Service>) -> Option<Step> {
 }
 
 /// What makes the destinations of a wanted service as they should be, but for
-/// those of the nannies.
+/// those of the nannies: the configured ones, and those of nannies on their way
+/// out (`owned`).
 pub fn destinations(
     wanted: &Virtual,
     have: &[Destination],
@@ -115,9 +138,11 @@ pub fn destinations(
     standby: Standby,
 ) -> Vec<Step> {
     let (name, service) = (&wanted.name, wanted.service.key);
-    let is_owned = |key: &DestinationKey| owned(&Target { service, destination: *key });
+    // A configured one is its nanny's, even before that runs.
+    let monitored: HashSet<DestinationKey> = wanted.monitors.iter().map(|it| it.target.destination).collect();
+    let is_owned = |key: &DestinationKey| monitored.contains(key) || owned(&Target { service, destination: *key });
     let sorry = wanted.sorry.as_ref().filter(|sorry| !is_owned(&sorry.key));
-    let mut steps = Vec::new();
+    let (mut steps, mut removals) = (Vec::new(), Vec::new());
     for entry in have.iter().filter(|entry| !is_owned(&entry.key)) {
         let why = match (sorry.filter(|sorry| sorry.key == entry.key), standby) {
             (Some(_), Standby::Undecided) => continue,
@@ -131,7 +156,7 @@ pub fn destinations(
             (Some(_), Standby::Out) => Why::SorryOut,
             (None, Standby::Undecided | Standby::In | Standby::Out) => Why::NotConfigured,
         };
-        steps.push(Step::RemoveDestination { name: name.clone(), service, destination: entry.key, why });
+        removals.push(Step::RemoveDestination { name: name.clone(), service, destination: entry.key, why });
     }
     if let Some(sorry) = sorry
         && standby == Standby::In
@@ -139,6 +164,8 @@ pub fn destinations(
     {
         steps.push(Step::AddSorry { name: name.clone(), service, destination: sorry.clone() });
     }
+    // What comes is there before what it replaces goes.
+    steps.append(&mut removals);
     steps
 }
 
@@ -151,37 +178,18 @@ pub fn leftovers<'a>(
     busy: impl Fn(&ServiceKey) -> bool + 'a,
 ) -> impl Iterator<Item = Step> + 'a {
     ledger
+        .services
         .iter()
         .filter(move |(key, _)| !wanted(key) && has(key) && !busy(key))
         .map(|(key, name)| Step::DeleteService { name: name.clone(), key: *key })
-}
-
-/// All of it in order: timeouts, services as in the file, then what left it.
-pub fn plan(
-    wanted: &Wanted,
-    table: &Table,
-    ledger: &Ledger,
-    owned: impl Fn(&Target) -> bool,
-    standby: impl Fn(&Virtual) -> Standby,
-) -> Vec<Step> {
-    let mut steps: Vec<Step> = timeouts(&wanted.timeouts, &table.timeouts).into_iter().collect();
-    for wanted in &wanted.virtuals {
-        let key = &wanted.service.key;
-        steps.extend(service(wanted, table.services.get(key)));
-        let have = table.destinations.get(key).map_or(&[][..], Vec::as_slice);
-        steps.extend(destinations(wanted, have, &owned, standby(wanted)));
-    }
-    let is_wanted = |key: &ServiceKey| wanted.virtuals.iter().any(|wanted| wanted.service.key == *key);
-    steps.extend(leftovers(is_wanted, |key| table.services.contains_key(key), ledger, |_| false));
-    steps
 }
 
 /// A stop, after the nannies ended: every configured service goes, and what the
 /// ledger still has.
 pub fn stop(wanted: &Wanted, ledger: &Ledger) -> Vec<Step> {
     let configured = wanted.virtuals.iter().map(|wanted| (wanted.service.key, wanted.name.clone()));
-    let is_configured = |key: &ServiceKey| wanted.virtuals.iter().any(|wanted| wanted.service.key == *key);
-    let others = ledger.iter().filter(|(key, _)| !is_configured(key)).map(|(key, name)| (*key, name.clone()));
+    let keys: HashSet<ServiceKey> = wanted.virtuals.iter().map(|wanted| wanted.service.key).collect();
+    let others = ledger.services.iter().filter(|(key, _)| !keys.contains(key)).map(|(key, name)| (*key, name.clone()));
     configured.chain(others).map(|(key, name)| Step::DeleteService { name, key }).collect()
 }
 

@@ -12,7 +12,7 @@
 //! Work that can be long (ten thousand starts, two thousand services) is done a
 //! slice per turn, so that the loop keeps answering and keeps its beat.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ use common::child::Rules;
 use common::ipvs::{Ipvs, ServiceKey};
 use common::log::Log;
 
-use crate::file;
+use crate::departure::{self, Departure};
 use crate::hands::{self, Kernel};
 use crate::messages::Message;
 use crate::nannies::{Id, Nannies};
@@ -38,6 +38,7 @@ use crate::services::{self, LOOK_EVERY, Services};
 use crate::wanted::{Target, Virtual, Wanted};
 
 mod monitors;
+mod reload;
 
 const SIGNALS: Token = Token(0);
 const MEETING: Token = Token(1);
@@ -55,6 +56,10 @@ const LOOKS_PER_TURN: usize = 100;
 /// Waking up this much later than asked, or after a turn that took this long, we
 /// were away: asleep, or busy with something long.
 const OVERSLEPT: Duration = Duration::from_secs(1);
+
+/// How long the news of an end waits for more of them, before a service that has
+/// nothing left is deleted.
+const GATHER: Duration = Duration::from_millis(50);
 
 /// Events taken from the kernel at once; the rest comes in the next turn.
 const EVENTS: usize = 1024;
@@ -127,6 +132,10 @@ pub struct Daemon<K> {
     /// When the loop last woke.
     woke: Instant,
     reload: Option<Outcome>,
+    /// What runs and is not wanted, until everything that is was set up.
+    departures: Vec<Departure>,
+    /// Whose nanny a newcomer follows at the same meeting place.
+    follows: HashMap<Target, Target>,
     /// What was said of the file as it is.
     notes: HashSet<String>,
     /// Nannies found at start that the file does not want.
@@ -173,6 +182,8 @@ impl<K: Ipvs> Daemon<K> {
             look_at: now + LOOK_EVERY,
             woke: now,
             reload: None,
+            departures: Vec::new(),
+            follows: HashMap::new(),
             notes: HashSet::new(),
             strays: 0,
             is_ready: false,
@@ -217,6 +228,9 @@ impl<K: Ipvs> Daemon<K> {
             if self.strays > 0 {
                 self.log.say(&Message::StoppingStrays { monitors: self.strays });
             }
+            let departures =
+                departure::departures(self.services.wanted(), &self.nannies.running(), self.services.ledger());
+            self.see_off(departures, now);
             self.queue_set_ups(now);
         }
     }
@@ -288,7 +302,10 @@ impl<K: Ipvs> Daemon<K> {
         }
         let phase = match self.phase {
             Phase::Meeting => None,
-            Phase::Working => self.services.graces().map(|(at, _)| at).min(),
+            Phase::Working => {
+                let graces = self.services.graces().map(|(at, _)| at);
+                graces.chain(self.services.leaving_deadline()).min()
+            }
             Phase::Stopping { until } => Some(until),
         };
         let deadlines = [self.parents.deadline(), self.nannies.deadline(), phase];
@@ -322,7 +339,8 @@ impl<K: Ipvs> Daemon<K> {
     fn step_phase(&mut self, now: Instant) -> Option<End> {
         match self.phase {
             Phase::Meeting => self.begin_work(now),
-            Phase::Working if self.set_ups.is_empty() && self.starts.is_empty() => self.work_is_done(),
+            Phase::Working if self.set_ups.is_empty() && !self.departures.is_empty() => self.depart(now),
+            Phase::Working if self.set_ups.is_empty() && self.starts.is_empty() => self.work_is_done(now),
             Phase::Stopping { until } if self.nannies.is_empty() || now >= until => {
                 if !self.nannies.is_empty() {
                     self.log.say(&Message::LeftBehind { monitors: self.nannies.len() });
@@ -347,7 +365,10 @@ impl<K: Ipvs> Daemon<K> {
     }
 
     /// Everything was tried once: the start, or a reload, is over.
-    fn work_is_done(&mut self) {
+    fn work_is_done(&mut self, now: Instant) {
+        if self.reload.is_some() || !self.is_ready {
+            self.services.await_newcomers(now);
+        }
         if !std::mem::replace(&mut self.is_ready, true) {
             let (services, monitors) = (self.services.adopted(), self.nannies.adopted());
             if services + monitors > 0 {
@@ -371,13 +392,15 @@ impl<K: Ipvs> Daemon<K> {
             self.perform(lost, now);
             if self.phase == Phase::Working {
                 let nannies = &self.nannies;
-                let owns = |target: &Target| nannies.owns(target);
-                self.services.look(&mut self.kernel, || nannies.busy(), owns, now, &mut out);
+                self.services.look(&mut self.kernel, || nannies.busy(), nannies, now, &mut out);
+                if self.starts.is_empty() && self.set_ups.is_empty() {
+                    self.services.await_newcomers(now);
+                }
             }
         }
         if self.phase == Phase::Working {
-            let nannies = &self.nannies;
-            self.services.tend_next(LOOKS_PER_TURN, &mut self.kernel, |target| nannies.owns(target), &mut out);
+            self.services.wake_leavers(now);
+            self.services.tend_next(LOOKS_PER_TURN, &mut self.kernel, &self.nannies, now, &mut out);
             let over: Vec<ServiceKey> =
                 self.services.graces().filter(|(at, _)| *at <= now).map(|(_, key)| key).collect();
             for key in over {
@@ -390,9 +413,8 @@ impl<K: Ipvs> Daemon<K> {
             if let Some((id, look_first)) = self.starts.pop_front() {
                 self.start(id, look_first, now);
             } else if let Some(key) = self.set_ups.pop_front() {
-                let nannies = &self.nannies;
                 let mut out = Vec::new();
-                self.services.set_up(&key, &mut self.kernel, |target| nannies.owns(target), now, &mut out);
+                self.services.set_up(&key, &mut self.kernel, &self.nannies, now, &mut out);
                 self.perform_services(out, now);
             } else {
                 return;
@@ -403,7 +425,7 @@ impl<K: Ipvs> Daemon<K> {
     fn judge(&mut self, key: &ServiceKey, now: Instant, out: &mut Vec<services::Action>) {
         let nannies = &self.nannies;
         let tally = |wanted: &Virtual| nannies.tally(wanted.monitors.iter().map(|m| &m.target));
-        self.services.judge(key, tally, &mut self.kernel, |target| nannies.owns(target), now, out);
+        self.services.judge(key, tally, &mut self.kernel, nannies, now, out);
     }
 
     fn stop(&mut self, signal: i32, now: Instant) {
@@ -432,30 +454,6 @@ impl<K: Ipvs> Daemon<K> {
         self.notes = notes;
     }
 
-    fn reread(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Stopping { .. }) {
-            return;
-        }
-        self.log.say(&Message::Rereading);
-        let read = file::read(&self.settings.file, &self.settings.nanny, &self.settings.manner);
-        let (wanted, lines) = match read {
-            Ok(read) => read,
-            Err(trouble) => return trouble.lines.iter().for_each(|line| self.log.say(line)),
-        };
-        self.say_notes(&lines);
-        let mut out = Vec::new();
-        self.services.load(wanted, &mut out);
-        self.perform_services(out, now);
-        let targets: HashSet<Target> = self.services.wanted().monitors().map(|monitor| monitor.target).collect();
-        let mut out = Vec::new();
-        let stopped = self.nannies.keep_only(&targets, now, &mut out);
-        self.reload = Some(Outcome { stopped, ..Outcome::default() });
-        self.perform(out, now);
-        if self.phase == Phase::Working {
-            self.queue_set_ups(now);
-        }
-    }
-
     /// Does what the services asked for.
     fn perform_services(&mut self, actions: Vec<services::Action>, now: Instant) {
         for action in actions {
@@ -463,6 +461,7 @@ impl<K: Ipvs> Daemon<K> {
                 services::Action::Say(line) => self.log.say(&line),
                 services::Action::PutBack(key) => self.nannies.ask_check(&key),
                 services::Action::Up(key) => self.want_monitors(&key, now),
+                services::Action::Emptied => self.look_at = self.look_at.min(now + GATHER),
             }
         }
     }

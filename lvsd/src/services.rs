@@ -4,21 +4,32 @@
 //! service between two looks, so that a trouble is one line when it begins and
 //! one when it is over, however often it is tried.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use common::ipvs::{Destination, Error, Ipvs, Service, ServiceKey};
+use common::ipvs::{DestinationEntry, Error, Ipvs, Service, ServiceKey};
 
 use crate::hands::Kernel;
+use crate::leaving::Leavers;
 use crate::ledger::{Ledger, LedgerFile};
 use crate::messages::Message;
 use crate::plan::{self, Step, Why};
 use crate::sorry::{Change, Sorry, Standby, Tally};
 use crate::wanted::{Target, Virtual, Wanted};
 
+mod leavers;
+
 /// How often the kernel's table is compared with the file. What somebody else
 /// deleted is back after at most this long.
 pub const LOOK_EVERY: Duration = Duration::from_secs(3);
+
+/// What the services know of the nannies.
+pub trait Keepers {
+    /// Whether one keeps this destination, even one on its way out.
+    fn owns(&self, target: &Target) -> bool;
+    /// Whether all of this virtual have judged their servers.
+    fn judged(&self, wanted: &Virtual) -> bool;
+}
 
 /// What the loop must do or say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +40,8 @@ pub enum Action {
     Up(ServiceKey),
     /// The service is back in the kernel, empty: its nannies should look now.
     PutBack(ServiceKey),
+    /// The last destination of a service that left the file is gone.
+    Emptied,
 }
 
 /// What is known about one service.
@@ -53,8 +66,16 @@ pub struct Services {
     wanted: Wanted,
     index: HashMap<ServiceKey, usize>,
     states: HashMap<ServiceKey, State>,
+    /// What leaves is kept in `leavers`, and put into the ledger as it is written.
     ledger: Ledger,
     file: Option<LedgerFile>,
+    leavers: Leavers,
+    /// Which services have leavers that wait for the newcomers of this one.
+    waiting: HashMap<ServiceKey, BTreeSet<ServiceKey>>,
+    /// When leavers are due, and where; what is too early or stale does no harm.
+    deadlines: BTreeSet<(Instant, ServiceKey)>,
+    /// Whose leavers are to be looked at in the next slice.
+    due: BTreeSet<ServiceKey>,
     /// What the ledger said when we started, until it was looked at.
     left_behind: HashSet<ServiceKey>,
     /// Whose destinations are still to be looked at in this round.
@@ -66,14 +87,19 @@ pub struct Services {
 impl Services {
     /// None yet. `ledger` is what a predecessor left; without a file nothing is
     /// kept for a successor.
-    pub fn new(ledger: Ledger, file: Option<LedgerFile>) -> Self {
+    pub fn new(mut ledger: Ledger, file: Option<LedgerFile>) -> Self {
+        let leavers = leavers::recall(std::mem::take(&mut ledger.leaving));
         Self {
             wanted: Wanted::default(),
             index: HashMap::new(),
             states: HashMap::new(),
-            left_behind: ledger.keys().copied().collect(),
+            left_behind: ledger.services.keys().copied().collect(),
             ledger,
             file,
+            due: leavers.keys().copied().collect(),
+            leavers,
+            waiting: HashMap::new(),
+            deadlines: BTreeSet::new(),
             round: VecDeque::new(),
             table_trouble: false,
             timeouts_trouble: false,
@@ -110,7 +136,7 @@ impl Services {
             if wanted.sorry.is_none() {
                 state.sorry = None;
             }
-            self.ledger.insert(wanted.service.key, wanted.name.clone());
+            self.ledger.services.insert(wanted.service.key, wanted.name.clone());
         }
         self.round.clear();
         self.keep_ledger(out);
@@ -122,7 +148,7 @@ impl Services {
         &mut self,
         key: &ServiceKey,
         kernel: &mut Kernel<K>,
-        owned: impl Fn(&Target) -> bool,
+        keepers: &impl Keepers,
         now: Instant,
         out: &mut Vec<Action>,
     ) {
@@ -142,18 +168,23 @@ impl Services {
                 recover(state, wanted, out);
                 let mut destinations = Ok(Vec::new());
                 if was_there {
-                    destinations = kernel.destinations(key);
+                    destinations = kernel.entries(key);
                 } else if was_up {
                     out.push(Action::PutBack(*key));
                 }
                 if state.sorry.is_none()
                     && let Some(sorry) = &wanted.sorry
                 {
-                    let has = |list: &Vec<Destination>| list.iter().any(|entry| entry.key == sorry.key);
+                    let has = |list: &Vec<DestinationEntry>| list.iter().any(|it| it.destination.key == sorry.key);
                     state.sorry = Some(Sorry::new(destinations.as_ref().is_ok_and(has), now + wanted.timeout));
                 }
-                tend(wanted, state, destinations, kernel, owned, out);
+                let returned = leavers::bring_back(wanted, &mut self.leavers, &destinations, kernel, out);
+                let held = |target: &Target| keepers.owns(target) || leavers::has(&self.leavers, target);
+                tend(wanted, state, &destinations, kernel, held, out);
                 out.push(Action::Up(*key));
+                if returned {
+                    self.keep_ledger(out);
+                }
             }
             Err(e) => {
                 fail(state, wanted.name.as_str(), &e, out);
@@ -171,7 +202,7 @@ impl Services {
         &mut self,
         kernel: &mut Kernel<K>,
         busy: impl Fn() -> HashSet<ServiceKey>,
-        owned: impl Fn(&Target) -> bool,
+        keepers: &impl Keepers,
         now: Instant,
         out: &mut Vec<Action>,
     ) {
@@ -198,18 +229,19 @@ impl Services {
         for key in differ {
             // Asks for this one again: an entry may be missing from a long dump.
             if self.states.get(&key).is_some_and(|state| state.tried) {
-                self.set_up(&key, kernel, &owned, now, out);
+                self.set_up(&key, kernel, keepers, now, out);
             }
         }
         self.remove_leftovers(&have, kernel, busy, out);
         if self.round.is_empty() {
             self.round.extend(self.index.keys().filter(|key| have.contains_key(*key)));
+            self.round.extend(self.leavers.keys().filter(|key| !self.index.contains_key(*key)));
         }
     }
 
     /// Whether [`Services::tend_next`] has something to look at.
     pub fn has_round(&self) -> bool {
-        !self.round.is_empty()
+        !self.round.is_empty() || !self.due.is_empty()
     }
 
     /// The destinations of up to `count` services of this round.
@@ -217,12 +249,13 @@ impl Services {
         &mut self,
         count: usize,
         kernel: &mut Kernel<K>,
-        owned: impl Fn(&Target) -> bool,
+        keepers: &impl Keepers,
+        now: Instant,
         out: &mut Vec<Action>,
     ) {
         for _ in 0..count {
-            let Some(key) = self.round.pop_front() else { return };
-            self.tend_one(&key, kernel, &owned, out);
+            let Some(key) = self.due.pop_first().or_else(|| self.round.pop_front()) else { return };
+            self.tend_one(&key, kernel, keepers, now, out);
         }
     }
 
@@ -230,13 +263,23 @@ impl Services {
         &mut self,
         key: &ServiceKey,
         kernel: &mut Kernel<K>,
-        owned: impl Fn(&Target) -> bool,
+        keepers: &impl Keepers,
+        now: Instant,
         out: &mut Vec<Action>,
     ) {
-        let Some(wanted) = self.index.get(key).and_then(|n| self.wanted.virtuals.get(*n)) else { return };
-        let Some(state) = self.states.get_mut(key).filter(|state| state.up) else { return };
-        let destinations = kernel.destinations(key);
-        tend(wanted, state, destinations, kernel, owned, out);
+        let wanted = self.index.get(key).and_then(|n| self.wanted.virtuals.get(*n));
+        let wanted = wanted.zip(self.states.get_mut(key).filter(|state| state.up));
+        if wanted.is_none() && !self.leavers.contains_key(key) {
+            return;
+        }
+        let destinations = kernel.entries(key);
+        if let Some((wanted, state)) = wanted {
+            let held = |target: &Target| keepers.owns(target) || leavers::has(&self.leavers, target);
+            tend(wanted, state, &destinations, kernel, held, out);
+        }
+        if let Ok(destinations) = destinations {
+            self.tend_leavers(key, &destinations, kernel, keepers, now, out);
+        }
     }
 
     /// The verdicts of a service's nannies changed, or their grace is over.
@@ -245,7 +288,7 @@ impl Services {
         key: &ServiceKey,
         tally: impl Fn(&Virtual) -> Tally,
         kernel: &mut Kernel<K>,
-        owned: impl Fn(&Target) -> bool,
+        keepers: &impl Keepers,
         now: Instant,
         out: &mut Vec<Action>,
     ) {
@@ -260,7 +303,7 @@ impl Services {
                 out.push(Action::Say(Message::SorryOut { name, available, address }));
             }
         }
-        self.tend_one(key, kernel, owned, out);
+        self.tend_one(key, kernel, keepers, now, out);
     }
 
     /// When a grace of first verdicts ends, and whose.
@@ -270,10 +313,11 @@ impl Services {
 
     /// The end of a stop, when the nannies are gone: every service of ours goes.
     pub fn remove_all<K: Ipvs>(&mut self, kernel: &mut Kernel<K>, out: &mut Vec<Action>) {
+        self.leavers.clear();
         for step in plan::stop(&self.wanted, &self.ledger) {
             self.delete(&step, kernel, out);
         }
-        if self.ledger.is_empty()
+        if self.ledger.services.is_empty()
             && let Some(file) = &self.file
         {
             file.remove();
@@ -312,22 +356,23 @@ impl Services {
         busy: impl Fn() -> HashSet<ServiceKey>,
         out: &mut Vec<Action>,
     ) {
-        if self.ledger.keys().all(|key| self.index.contains_key(key)) {
+        if self.ledger.services.keys().all(|key| self.index.contains_key(key)) {
             return;
         }
-        let busy = busy();
-        let (index, before) = (&self.index, self.ledger.len());
+        let mut busy = busy();
+        busy.extend(self.leavers.keys());
+        let (index, before) = (&self.index, self.ledger.services.len());
         let has = |key: &ServiceKey| have.contains_key(key);
         let steps: Vec<Step> =
             plan::leftovers(|key| index.contains_key(key), has, &self.ledger, |key| busy.contains(key)).collect();
-        self.ledger.retain(|key, _| index.contains_key(key) || has(key) || busy.contains(key));
+        self.ledger.services.retain(|key, _| index.contains_key(key) || has(key) || busy.contains(key));
         for step in steps {
             self.delete(&step, kernel, out);
         }
-        if self.ledger.len() != before {
+        if self.ledger.services.len() != before {
             self.keep_ledger(out);
         }
-        self.states.retain(|key, _| self.index.contains_key(key) || self.ledger.contains_key(key));
+        self.states.retain(|key, _| self.index.contains_key(key) || self.ledger.services.contains_key(key));
     }
 
     fn delete<K: Ipvs>(&mut self, step: &Step, kernel: &mut Kernel<K>, out: &mut Vec<Action>) {
@@ -338,7 +383,7 @@ impl Services {
         }
         match kernel.apply(step) {
             Ok(()) => {
-                self.ledger.remove(key);
+                self.ledger.services.remove(key);
             }
             Err(e) => fail(state, name, &e, out),
         }
@@ -346,6 +391,7 @@ impl Services {
 
     fn keep_ledger(&mut self, out: &mut Vec<Action>) {
         let Some(file) = &self.file else { return };
+        self.ledger.leaving = leavers::remember(&self.leavers);
         if let Err(e) = file.write(&self.ledger) {
             let reason = format!("{}: {e}", file.path().display());
             out.push(Action::Say(Message::NoState { reason }));
@@ -373,7 +419,9 @@ fn make<K: Ipvs>(
         | Step::DeleteService { .. }
         | Step::AddSorry { .. }
         | Step::EditSorry { .. }
-        | Step::RemoveDestination { .. } => {}
+        | Step::RemoveDestination { .. }
+        | Step::Drain { .. }
+        | Step::Return { .. } => {}
     }
     Ok(())
 }
@@ -382,16 +430,17 @@ fn make<K: Ipvs>(
 fn tend<K: Ipvs>(
     wanted: &Virtual,
     state: &mut State,
-    have: Result<Vec<Destination>, Error>,
+    have: &Result<Vec<DestinationEntry>, Error>,
     kernel: &mut Kernel<K>,
-    owned: impl Fn(&Target) -> bool,
+    held: impl Fn(&Target) -> bool,
     out: &mut Vec<Action>,
 ) {
     // What cannot be read is said by the look at the whole table.
     let Ok(have) = have else { return };
+    let have: Vec<_> = have.iter().map(|entry| entry.destination.clone()).collect();
     let standby = state.sorry.as_ref().map_or(Standby::Out, Sorry::standby);
     let mut trouble = None;
-    for step in plan::destinations(wanted, &have, owned, standby) {
+    for step in plan::destinations(wanted, &have, held, standby) {
         let (destination, line) = match &step {
             Step::RemoveDestination { name, destination, why: Why::NotConfigured, .. } => {
                 let (name, destination) = (name.clone(), *destination);
@@ -399,9 +448,14 @@ fn tend<K: Ipvs>(
             }
             Step::RemoveDestination { destination, why: Why::SorryOut, .. } => (*destination, None),
             Step::AddSorry { destination, .. } | Step::EditSorry { destination, .. } => (destination.key, None),
-            Step::SetTimeouts(_) | Step::AddService { .. } | Step::EditService { .. } | Step::DeleteService { .. } => {
-                continue;
-            }
+            // None of these is about the destinations of a service that stays.
+            Step::RemoveDestination { why: Why::Left | Why::Drained { .. }, .. }
+            | Step::SetTimeouts(_)
+            | Step::AddService { .. }
+            | Step::EditService { .. }
+            | Step::DeleteService { .. }
+            | Step::Drain { .. }
+            | Step::Return { .. } => continue,
         };
         match kernel.apply(&step) {
             Ok(()) => out.extend(line.map(Action::Say)),

@@ -1,5 +1,5 @@
 //! From the command line to the loop: what must be in order before lvsd runs, and
-//! the two modes that only look (`--check`, `--test-start`).
+//! the modes that only look (`--check`, `--plan`, `--test-start`).
 //!
 //! Until the loop runs, what goes wrong is said on stderr with the original's
 //! `lvs: ` in front, and in syslog too unless in the foreground: pulse gives its
@@ -20,17 +20,18 @@ use common::ipvs::client::Client;
 use common::ipvs::{Error, Ipvs};
 use common::log::Log;
 
-use crate::args::Args;
+use crate::args::{self, Args, Asked};
 use crate::file;
-use crate::hands::Kernel;
+use crate::hands::{self, Kernel};
 use crate::ledger::{Ledger, LedgerFile};
 use crate::messages::Message;
-use crate::nanny_command::{Arguments, Manner};
-use crate::plan::{self, Table};
+use crate::nanny_command::Manner;
+use crate::plan::Table;
+use crate::preview::{self, Item, World};
 use crate::run::{Daemon, End, Settings};
 use crate::services::Services;
 use crate::sorry::Standby;
-use crate::wanted::Wanted;
+use crate::wanted::{Virtual, Wanted};
 
 /// The original's.
 const PID_FILE: &str = "/var/run/lvs.pid";
@@ -59,6 +60,9 @@ pub(crate) fn start(args: &Args) -> ExitCode {
     }
     if args.check {
         return check(&args.configfile);
+    }
+    if let Some(file) = &args.plan {
+        return plan(file.as_deref().unwrap_or(&args.configfile), args);
     }
     if args.test_start {
         return test_start(args);
@@ -105,40 +109,61 @@ fn test_start(args: &Args) -> ExitCode {
         }
     };
     let mut text: Vec<String> = lines.iter().map(ToString::to_string).collect();
-    let table = Client::open().and_then(|client| Kernel::new(client).table(&wanted));
-    let table = table.unwrap_or_else(|e| {
+    let ledger = read_ledger();
+    let table = look(&wanted, &ledger).unwrap_or_else(|e| {
         text.push(format!("cannot read the IPVS table: {e}; taking it for empty"));
         Table::default()
     });
-    let (ledger, _) = LedgerFile::at(Path::new(daemon::RUN_DIR).join("lvsd.ledger")).read().unwrap_or_default();
-    text.extend(would(&wanted, &table, &ledger));
+    let world = World { table: &table, ledger: &ledger, found: &[], since_boot: hands::since_boot() };
+    text.extend(preview::preview(&wanted, &world, unknown).iter().map(|item| format!("would {item}")));
     print(&(join(text.into_iter()) + "\n"))
 }
 
-/// What a start would do, in words.
-fn would(wanted: &Wanted, table: &Table, ledger: &Ledger) -> Vec<String> {
-    let owned = |target: &_| wanted.monitors().any(|monitor| monitor.target == *target);
-    let steps = plan::plan(wanted, table, ledger, owned, |_| Standby::Undecided);
-    let steps = steps.iter().map(|step| format!("would {step}"));
-    let starts = wanted.monitors().map(|monitor| {
-        let command = shell_words(&monitor.program, &monitor.arguments);
-        format!("would start nanny for child {}/{}: {command}", monitor.name, monitor.server)
+/// `--plan`: what a reload with this file would do, or a start if no lvsd runs.
+fn plan(file: &Path, args: &Args) -> ExitCode {
+    let living = hands::living_lvsd(Path::new(PID_FILE));
+    // As it was told to start its nannies, so it would go on.
+    let manner = match living.as_ref().map(args::parse) {
+        Some(Asked::Run(its)) => manner(&its),
+        Some(Asked::Print(_) | Asked::Wrong(_)) | None => manner(args),
+    };
+    let (wanted, lines) = match file::read(file, &daemon::sibling("nanny"), &manner) {
+        Ok(read) => read,
+        Err(trouble) => return complain(&join(trouble.lines.iter().map(on_stderr)), trouble.status),
+    };
+    let ledger = read_ledger();
+    let table = match look(&wanted, &ledger) {
+        Ok(table) => table,
+        Err(e) => return complain(&format!("lvs: {e}"), status_of(&e)),
+    };
+    let found = hands::monitors();
+    let world = World { table: &table, ledger: &ledger, found: &found, since_boot: hands::since_boot() };
+    let items = preview::preview(&wanted, &world, unknown);
+    let (what, file) = (if living.is_some() { "reload" } else { "start" }, file.display());
+    let mut text: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    text.push(if items.iter().any(Item::is_act) {
+        format!("a {what} with {file} would:")
+    } else {
+        format!("a {what} with {file} would change nothing")
     });
-    steps.chain(starts).collect()
+    text.extend(items.iter().map(|item| format!("  {item}")));
+    print(&(join(text.into_iter()) + "\n"))
 }
 
-/// A command line as one would type it.
-fn shell_words(program: &Path, arguments: &Arguments) -> String {
-    let quoted = |word: &str| {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=%,@".contains(c);
-        if !word.is_empty() && word.chars().all(is_plain) {
-            word.to_owned()
-        } else {
-            format!("'{}'", word.replace('\'', "'\\''"))
-        }
-    };
-    let words = std::iter::once(quoted(&program.to_string_lossy())).chain(arguments.iter().map(quoted));
-    words.collect::<Vec<_>>().join(" ")
+/// What nannies will say is not known beforehand.
+fn unknown(_: &Virtual) -> Standby {
+    Standby::Undecided
+}
+
+/// What a running lvsd, or the last one, left for its successor.
+fn read_ledger() -> Ledger {
+    LedgerFile::at(Path::new(daemon::RUN_DIR).join("lvsd.ledger")).read().unwrap_or_default().0
+}
+
+/// The kernel's table, as far as a plan goes.
+fn look(wanted: &Wanted, ledger: &Ledger) -> Result<Table, Error> {
+    let wanted = wanted.virtuals.iter().map(|wanted| &wanted.service.key);
+    Kernel::new(Client::open()?).table(wanted.chain(ledger.services.keys()))
 }
 
 fn join(lines: impl Iterator<Item = String>) -> String {
@@ -231,11 +256,14 @@ fn open_all() -> Result<(PidFile, Client), Refusal> {
         }
         Err(e) => {
             pid_file.remove();
-            let is_forbidden = matches!(e, Error::Permission);
-            let status = if is_forbidden { ExitStatus::Permission } else { ExitStatus::System };
-            Err(Refusal { text: e.to_string(), status })
+            Err(Refusal { text: e.to_string(), status: status_of(&e) })
         }
     }
+}
+
+/// What the kernel's refusal means for the exit status.
+fn status_of(error: &Error) -> ExitStatus {
+    if matches!(error, Error::Permission) { ExitStatus::Permission } else { ExitStatus::System }
 }
 
 /// A descriptor per nanny: as many as the system allows. With fewer the last
@@ -254,7 +282,7 @@ fn open_state(log: &Log) -> (Services, Option<MeetingPlace>, Option<PathBuf>) {
         Ok(folders) => folders,
         Err(e) => {
             no_state(format!("{}: {e}", daemon::RUN_DIR));
-            return (Services::new(Ledger::new(), None), None, None);
+            return (Services::new(Ledger::default(), None), None, None);
         }
     };
     let file = LedgerFile::at(folder.join("lvsd.ledger"));
@@ -267,7 +295,7 @@ fn open_state(log: &Log) -> (Services, Option<MeetingPlace>, Option<PathBuf>) {
         }
         Err(e) => {
             no_state(format!("{}: {e}", file.path().display()));
-            Ledger::new()
+            Ledger::default()
         }
     };
     let place = folder.join("lvsd");

@@ -43,6 +43,9 @@ pub struct Monitor {
     pub arguments: Arguments,
     /// The name of its meeting place.
     pub place: String,
+    /// How long its destination drains when it leaves, where that has to be known:
+    /// it does, or its own block says that it does not.
+    pub drain: Option<Duration>,
     /// Whether it is our nanny. A `client_monitor` of the operator's own need not
     /// speak on its line; it is watched by its end alone until it does.
     pub is_nanny: bool,
@@ -61,6 +64,8 @@ pub struct Virtual {
     pub sorry: Option<Destination>,
     /// How long one probe may take: the grace of first verdicts.
     pub timeout: Duration,
+    /// How long real servers drain whose own block says nothing.
+    pub drain: Duration,
     /// One per active server, in file order.
     pub monitors: Vec<Rc<Monitor>>,
 }
@@ -72,6 +77,8 @@ pub struct Wanted {
     pub timeouts: Timeouts,
     /// The active virtuals in file order.
     pub virtuals: Vec<Virtual>,
+    /// Real servers that are in the file and not active, and how long they drain.
+    pub inactive: HashMap<Target, Duration>,
 }
 
 impl Wanted {
@@ -93,7 +100,8 @@ impl Wanted {
             virtuals.push(wanted);
         }
         let timeouts = Timeouts { tcp: config.tcp_timeout, tcp_fin: config.tcpfin_timeout, udp: config.udp_timeout };
-        (Self { timeouts, virtuals }, reader.lines)
+        let inactive = reader.inactive();
+        (Self { timeouts, virtuals, inactive }, reader.lines)
     }
 
     /// Every monitor, in file order.
@@ -137,8 +145,23 @@ impl Reader<'_> {
             monitors.push(Rc::new(monitor));
         }
         let sorry = block.sorry_destination(self.config.network);
-        let (name, port, timeout) = (block.name.clone(), block.port, block.timeout);
-        Some(Virtual { name, port, service, sorry, timeout, monitors })
+        let (name, port, timeout, drain) = (block.name.clone(), block.port, block.timeout, block.drain);
+        Some(Virtual { name, port, service, sorry, timeout, drain, monitors })
+    }
+
+    /// The servers of inactive virtuals too.
+    fn inactive(&self) -> HashMap<Target, Duration> {
+        let mut inactive = HashMap::new();
+        for block in &self.config.virtuals {
+            let Some(service) = block.service_key() else { continue };
+            for server in block.servers.iter().filter(|server| !(block.active && server.active)) {
+                if let Some(destination) = block.destination(server, self.config.network) {
+                    let target = Target { service, destination: destination.key };
+                    inactive.insert(target, server.drain.unwrap_or(block.drain));
+                }
+            }
+        }
+        inactive
     }
 
     fn monitor(&self, block: &VirtualService, service: ServiceKey, server: &RealServer) -> Option<Monitor> {
@@ -147,8 +170,10 @@ impl Reader<'_> {
         let is_nanny = block.client_monitor == DEFAULT_MONITOR;
         let program = if is_nanny { self.nanny.to_owned() } else { PathBuf::from(&block.client_monitor) };
         let place = nanny_place(&service, destination.address, server.port);
+        let drain = server.drain.or(Some(block.drain).filter(|drain| !drain.is_zero()));
         let (name, server) = (block.name.clone(), server.name.clone());
-        Some(Monitor { target: Target { service, destination }, name, server, program, arguments, place, is_nanny })
+        let target = Target { service, destination };
+        Some(Monitor { target, name, server, program, arguments, place, drain, is_nanny })
     }
 }
 

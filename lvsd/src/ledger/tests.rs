@@ -15,16 +15,42 @@ fn any_key() -> impl Strategy<Value = ServiceKey> {
     ]
 }
 
+fn any_target() -> impl Strategy<Value = Target> {
+    let at = any::<(std::net::IpAddr, u16)>();
+    (any_key(), at)
+        .prop_map(|(service, (address, port))| Target { service, destination: DestinationKey { address, port } })
+}
+
+prop_compose! {
+    fn any_left()(
+        name in "[^\\p{Cc}]{0,20}", server in "[^\\p{Cc}]{0,20}", weight in any::<u32>(),
+        drain in 0..=DRAIN_MAX.as_secs(), until in proptest::option::of(1..u64::from(u32::MAX)),
+    ) -> Left {
+        let until = until.map(Duration::from_millis);
+        Left { name, server, weight, drain: Duration::from_secs(drain), until }
+    }
+}
+
+prop_compose! {
+    fn any_ledger()(
+        services in proptest::collection::btree_map(any_key(), "[^\\p{Cc}]{0,40}", 0..20),
+        drains in proptest::collection::btree_map(any_target(), (0..1000_u64).prop_map(Duration::from_millis), 0..9),
+        leaving in proptest::collection::btree_map(any_target(), any_left(), 0..9),
+    ) -> Ledger {
+        Ledger { services, drains, leaving }
+    }
+}
+
 proptest! {
     #[test]
-    fn what_is_printed_is_read_back(ledger in proptest::collection::btree_map(any_key(), "[^\\p{Cc}]{0,40}", 0..20)) {
+    fn what_is_printed_is_read_back(ledger in any_ledger()) {
         prop_assert_eq!(parse(&print(&ledger)), (ledger, 0));
     }
 
     #[test]
     fn any_text_is_read_without_a_panic(text in any::<String>()) {
         let (ledger, bad) = parse(&text);
-        prop_assert!(ledger.len() + bad <= text.lines().count());
+        prop_assert!(ledger.services.len() + ledger.drains.len() + ledger.leaving.len() + bad <= text.lines().count());
     }
 }
 
@@ -32,33 +58,33 @@ proptest! {
 fn a_line_looks_as_in_the_log() {
     let key = ServiceKey::Address { protocol: Protocol::Tcp, address: "2001:db8::1".parse().unwrap(), port: 80 };
     let mark = ServiceKey::Mark { family: Family::V6, mark: 21 };
-    let ledger = Ledger::from([(key, "web".to_owned()), (mark, "ftp".to_owned())]);
+    let ledger = Ledger::of([(key, "web".to_owned()), (mark, "ftp".to_owned())]);
     assert_eq!(print(&ledger), "tcp [2001:db8::1]:80\tweb\nmark 21 (IPv6)\tftp\n");
 }
 
 #[test]
 fn a_name_cannot_forge_a_line() {
     let key = ServiceKey::Mark { family: Family::V4, mark: 1 };
-    let ledger = Ledger::from([(key, "a\nmark 2\tb".to_owned())]);
-    assert_eq!(parse(&print(&ledger)).0.len(), 1);
+    let ledger = Ledger::of([(key, "a\nmark 2\tb".to_owned())]);
+    assert_eq!(parse(&print(&ledger)).0.services.len(), 1);
 }
 
 #[test]
 fn damaged_lines_are_counted_and_the_others_count() {
     let (ledger, bad) = parse("tcp 192.0.2.1:80\tweb\nmark 0\tnone\nnonsense\ntcp 192.0.2.1\tx\nmark 7\tm\n");
-    assert_eq!((ledger.len(), bad), (2, 3));
+    assert_eq!((ledger.services.len(), bad), (2, 3));
 }
 
 #[test]
 fn the_file_is_replaced_read_and_removed() {
     let dir = tempfile::tempdir().unwrap();
     let file = LedgerFile::at(dir.path().join("lvsd.ledger"));
-    assert_eq!(file.read().unwrap(), (Ledger::new(), 0));
-    let ledger = Ledger::from([(ServiceKey::Mark { family: Family::V4, mark: 1 }, "one".to_owned())]);
+    assert_eq!(file.read().unwrap(), (Ledger::default(), 0));
+    let ledger = Ledger::of([(ServiceKey::Mark { family: Family::V4, mark: 1 }, "one".to_owned())]);
     file.write(&ledger).unwrap();
     assert_eq!(file.read().unwrap(), (ledger, 0));
-    file.write(&Ledger::new()).unwrap();
-    assert_eq!(file.read().unwrap(), (Ledger::new(), 0));
+    file.write(&Ledger::default()).unwrap();
+    assert_eq!(file.read().unwrap(), (Ledger::default(), 0));
     file.remove();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }

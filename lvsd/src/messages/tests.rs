@@ -8,6 +8,7 @@ use super::*;
 fn samples() -> Vec<Message> {
     let name = || "web".to_owned();
     let server = || "a".to_owned();
+    let seconds = Duration::from_secs;
     let destination = DestinationKey { address: "10.0.0.3".parse().unwrap(), port: 80 };
     let timeouts =
         Timeouts { tcp: Duration::from_secs(900), tcp_fin: Duration::from_secs(0), udp: Duration::from_secs(300) };
@@ -57,6 +58,12 @@ fn samples() -> Vec<Message> {
         Message::ServiceChanged { name: name(), what: "scheduler rr -> wlc".to_owned() },
         Message::ForeignRemoved { name: name(), destination },
         Message::DestinationFailed { name: name(), destination, reason: "no such virtual service".to_owned() },
+        Message::DrainBegins { name: name(), server: server(), destination, connections: 12, limit: seconds(60) },
+        Message::DrainEnds { name: name(), server: server(), destination, connections: 0, limit: seconds(60) },
+        Message::DrainEnds { name: name(), server: server(), destination, connections: 3, limit: seconds(60) },
+        Message::DrainGone { name: name(), server: server(), destination },
+        Message::DrainReturns { name: name(), server: server(), destination },
+        Message::Left { name: name(), server: server(), destination },
         Message::TimeoutsSet { timeouts },
         Message::Adopted { services: 2, monitors: 4 },
         Message::StoppingStrays { monitors: 1 },

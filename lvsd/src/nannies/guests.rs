@@ -59,6 +59,20 @@ impl Nannies {
         }
     }
 
+    /// A guest is not wanted, and keeps this destination; it works on for now. `false`:
+    /// another keeps it.
+    pub fn shelter(&mut self, id: Id, target: Target) -> bool {
+        if self.by_target.contains_key(&target) {
+            return false;
+        }
+        if let Some(nanny) = self.all.get_mut(&id) {
+            nanny.target = Some(target);
+            nanny.is_sheltered = true;
+            self.by_target.insert(target, id);
+        }
+        true
+    }
+
     /// A guest is not wanted; it takes its destination with it.
     pub fn dismiss(&mut self, id: Id, target: Option<Target>, now: Instant, out: &mut Vec<Action>) {
         if let Some(target) = target

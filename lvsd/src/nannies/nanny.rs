@@ -33,6 +33,10 @@ pub(super) struct Nanny {
     pub(super) place: String,
     pub(super) line: Option<Line>,
     pub(super) guest: Option<Guest>,
+    /// Found at start, and not wanted: it works on until what is wanted stands.
+    pub(super) is_sheltered: bool,
+    /// Its destination stays when it goes.
+    pub(super) leaves_destination: bool,
     /// Our own child: waitpid tells of its end, not the line.
     pub(super) is_ours: bool,
     /// It said something since it started.
@@ -57,6 +61,8 @@ impl Nanny {
             place: place.to_owned(),
             line: None,
             guest: None,
+            is_sheltered: false,
+            leaves_destination: false,
             is_ours: false,
             spoke: false,
             available: None,

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::hands::Kernel;
 use crate::nanny_command::Arguments;
+use crate::preview::{Item, World, preview};
 use crate::wanted::Monitor;
 
 fn key(last: u8) -> ServiceKey {
@@ -23,6 +24,11 @@ fn destination(last: u8) -> Destination {
     Destination::new(server(last), ForwardingMethod::DirectRouting, 1)
 }
 
+fn entry(last: u8) -> DestinationEntry {
+    let stats = common::ipvs::Stats::default();
+    DestinationEntry { destination: destination(last), active: 0, inactive: 0, persistent: 0, stats }
+}
+
 fn monitor(service: ServiceKey, last: u8) -> Rc<Monitor> {
     Rc::new(Monitor {
         target: Target { service, destination: server(last) },
@@ -31,6 +37,7 @@ fn monitor(service: ServiceKey, last: u8) -> Rc<Monitor> {
         program: "/usr/sbin/nanny".into(),
         arguments: Arguments::from_iter(["-c"]),
         place: format!("{last}"),
+        drain: None,
         is_nanny: true,
     })
 }
@@ -42,17 +49,20 @@ fn virtual_service(last: u8, scheduler: &str, servers: &[u8], sorry: Option<u8>)
         service: Service::new(key(last), scheduler),
         sorry: sorry.map(destination),
         timeout: Duration::from_secs(6),
+        drain: Duration::ZERO,
         monitors: servers.iter().map(|server| monitor(key(last), *server)).collect(),
     }
 }
 
 fn wanted(virtuals: Vec<Virtual>) -> Wanted {
-    Wanted { timeouts: Timeouts::default(), virtuals }
+    Wanted { virtuals, ..Wanted::default() }
 }
 
-fn owned(wanted: &Wanted) -> impl Fn(&Target) -> bool {
-    let targets: Vec<Target> = wanted.monitors().map(|monitor| monitor.target).collect();
-    move |target| targets.contains(target)
+/// All of it, but for the nannies.
+fn plan(wanted: &Wanted, table: &Table, ledger: &Ledger, standby: Standby) -> Vec<Step> {
+    let world = World { table, ledger, found: &[], since_boot: Duration::ZERO };
+    let items = preview(wanted, &world, |_| standby).into_iter();
+    items.filter_map(|item| if let Item::Step(step) = item { Some(step) } else { None }).collect()
 }
 
 fn in_words(steps: &[Step]) -> Vec<String> {
@@ -66,7 +76,7 @@ fn a_start_on_an_empty_table_adds_the_services_in_file_order_and_nothing_else() 
     web.service.persistence = Duration::from_secs(300);
     let mut wanted = wanted(vec![web, virtual_service(1, "wlc", &[3, 4], Some(9))]);
     wanted.timeouts.udp = Duration::from_secs(60);
-    let steps = plan(&wanted, &Table::default(), &Ledger::new(), owned(&wanted), |_| Standby::Undecided);
+    let steps = plan(&wanted, &Table::default(), &Ledger::default(), Standby::Undecided);
     assert_eq!(
         in_words(&steps),
         [
@@ -82,10 +92,10 @@ fn what_is_there_already_is_left_alone() {
     let wanted = wanted(vec![virtual_service(1, "wlc", &[3], None)]);
     let table = Table {
         services: BTreeMap::from([(key(1), Service::new(key(1), "wlc")), (key(7), Service::new(key(7), "rr"))]),
-        destinations: BTreeMap::from([(key(1), vec![destination(3)])]),
+        destinations: BTreeMap::from([(key(1), vec![entry(3)])]),
         ..Table::default()
     };
-    assert_eq!(plan(&wanted, &table, &Ledger::new(), owned(&wanted), |_| Standby::Undecided), []);
+    assert_eq!(plan(&wanted, &table, &Ledger::default(), Standby::Undecided), []);
 }
 
 #[test]
@@ -97,11 +107,11 @@ fn a_reload_edits_in_place_and_deletes_what_left_the_file() {
     let wanted = wanted(vec![changed]);
     let table = Table {
         services: [1, 2, 7].map(|last| (key(last), Service::new(key(last), "wlc"))).into(),
-        destinations: BTreeMap::from([(key(1), vec![destination(3), destination(4)])]),
+        destinations: BTreeMap::from([(key(1), vec![entry(3), entry(4)])]),
         ..Table::default()
     };
-    let ledger = Ledger::from([(key(1), "v1".to_owned()), (key(2), "old".to_owned()), (key(3), "gone".to_owned())]);
-    let steps = plan(&wanted, &table, &ledger, owned(&wanted), |_| Standby::Undecided);
+    let ledger = Ledger::of([(key(1), "v1".to_owned()), (key(2), "old".to_owned()), (key(3), "gone".to_owned())]);
+    let steps = plan(&wanted, &table, &ledger, Standby::Undecided);
     assert_eq!(
         in_words(&steps),
         [
@@ -116,7 +126,7 @@ fn a_reload_edits_in_place_and_deletes_what_left_the_file() {
 #[test]
 fn a_stop_deletes_what_is_configured_and_what_was_made_in_order() {
     let wanted = wanted(vec![virtual_service(2, "wlc", &[], None), virtual_service(1, "wlc", &[], None)]);
-    let ledger = Ledger::from([(key(1), "v1".to_owned()), (key(5), "left".to_owned())]);
+    let ledger = Ledger::of([(key(1), "v1".to_owned()), (key(5), "left".to_owned())]);
     assert_eq!(
         in_words(&stop(&wanted, &ledger)),
         [
@@ -129,7 +139,7 @@ fn a_stop_deletes_what_is_configured_and_what_was_made_in_order() {
 
 #[test]
 fn a_service_whose_nannies_have_not_ended_waits_for_them() {
-    let ledger = Ledger::from([(key(1), "a".to_owned()), (key(2), "b".to_owned())]);
+    let ledger = Ledger::of([(key(1), "a".to_owned()), (key(2), "b".to_owned())]);
     let steps: Vec<Step> = leftovers(|_| false, |_| true, &ledger, |busy| *busy == key(1)).collect();
     assert_eq!(in_words(&steps), ["delete virtual service b: tcp 192.0.2.2:80"]);
 }
@@ -213,7 +223,7 @@ fn any_wanted() -> impl Strategy<Value = Wanted> {
     let virtuals = subset().prop_flat_map(|keys| keys.into_iter().map(any_virtual).collect::<Vec<_>>());
     let time = || prop_oneof![Just(0_u64), 1..2000_u64].prop_map(Duration::from_secs);
     let timeouts = (time(), time(), time()).prop_map(|(tcp, tcp_fin, udp)| Timeouts { tcp, tcp_fin, udp });
-    (virtuals, timeouts).prop_map(|(virtuals, timeouts)| Wanted { timeouts, virtuals })
+    (virtuals, timeouts).prop_map(|(virtuals, timeouts)| Wanted { timeouts, virtuals, ..Wanted::default() })
 }
 
 fn any_table() -> impl Strategy<Value = Vec<(Service, Vec<u8>)>> {
@@ -236,19 +246,21 @@ proptest! {
                 table.add_destination(&service.key, &destination(*last)).or_exists().unwrap();
             }
         }
-        let ledger: Ledger = made.iter().map(|last| (key(*last), format!("v{last}"))).collect();
+        let services = made.iter().map(|last| (key(*last), format!("v{last}"))).collect();
+        let ledger = Ledger { services, ..Ledger::default() };
         let mut kernel = Kernel::new(table.clone());
         let before = kernel.services().unwrap();
-        let steps = plan(&wanted, &kernel.table(&wanted).unwrap(), &ledger, owned(&wanted), |_| standby);
+        let keys: Vec<ServiceKey> = (1..=6).map(key).collect();
+        let steps = plan(&wanted, &kernel.table(&keys).unwrap(), &ledger, standby);
         for step in &steps {
             kernel.apply(step).unwrap();
         }
-        let after = kernel.table(&wanted).unwrap();
-        prop_assert_eq!(plan(&wanted, &after, &ledger, owned(&wanted), |_| standby), []);
+        let after = kernel.table(&keys).unwrap();
+        prop_assert_eq!(plan(&wanted, &after, &ledger, standby), []);
 
         let is_wanted = |key: &ServiceKey| wanted.virtuals.iter().any(|wanted| wanted.service.key == *key);
         for (key, service) in &before {
-            if !is_wanted(key) && !ledger.contains_key(key) {
+            if !is_wanted(key) && !ledger.services.contains_key(key) {
                 prop_assert_eq!(after.services.get(key), Some(service), "a stranger's service was touched");
                 let servers = there.iter().find(|(service, _)| service.key == *key).map_or(0, |(_, list)| list.len());
                 prop_assert_eq!(table.destinations(key).unwrap().len(), servers);
@@ -256,7 +268,7 @@ proptest! {
         }
         for wanted in &wanted.virtuals {
             let have: Vec<DestinationKey> =
-                after.destinations[&wanted.service.key].iter().map(|entry| entry.key).collect();
+                after.destinations[&wanted.service.key].iter().map(|entry| entry.destination.key).collect();
             let was = there.iter().find(|(service, _)| service.key == wanted.service.key).map(|(_, list)| list);
             for monitor in &wanted.monitors {
                 let last = |ip: IpAddr| if let IpAddr::V4(ip) = ip { ip.octets()[3] } else { 0 };

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
@@ -12,14 +12,10 @@ use nix::sys::signal::Signal;
 use common::channel::Line;
 use common::ipvs::{Ipvs, ServiceKey};
 
-use super::{Daemon, Phase};
+use super::{Daemon, GATHER, Phase};
 use crate::hands;
 use crate::nannies::{self, Id, Wish};
 use crate::nanny_command::{self, Arguments};
-
-/// How long the news of a nanny's end waits for more of them, before a service
-/// that has none left is deleted.
-const GATHER: Duration = Duration::from_millis(50);
 
 impl<K: Ipvs> Daemon<K> {
     /// Knocks at up to `count` meeting places. Whoever is there was started by an
@@ -41,6 +37,9 @@ impl<K: Ipvs> Daemon<K> {
         let Some(wanted) = self.services.find(key) else { return };
         let mut out = Vec::new();
         for monitor in &wanted.monitors {
+            if let Some(before) = self.follows.remove(&monitor.target) {
+                self.nannies.follow(&before, monitor, now, &mut out);
+            }
             let wish = self.nannies.want(monitor, now, &mut out);
             if let Some(outcome) = &mut self.reload {
                 match wish {
@@ -71,10 +70,14 @@ impl<K: Ipvs> Daemon<K> {
                     let mut out = Vec::new();
                     if self.phase == Phase::Working {
                         self.judge(&key, now, &mut out);
+                        self.services.newcomer_judged(&key);
                     }
                     self.perform_services(out, now);
                 }
                 nannies::Action::Ended(target) => {
+                    if let Some(target) = &target {
+                        self.services.nanny_ended(target);
+                    }
                     let left_the_file = target.is_some_and(|target| self.services.find(&target.service).is_none());
                     if left_the_file {
                         self.look_at = self.look_at.min(now + GATHER);
@@ -144,7 +147,10 @@ impl<K: Ipvs> Daemon<K> {
             self.nannies.place(id, monitor, arguments, now, &mut out);
         } else {
             self.strays += 1;
-            self.nannies.dismiss(id, target, now, &mut out);
+            let shelter = target.filter(|_| self.phase == Phase::Meeting);
+            if !shelter.is_some_and(|target| self.nannies.shelter(id, target)) {
+                self.nannies.dismiss(id, target, now, &mut out);
+            }
         }
         self.perform(out, now);
     }

@@ -12,6 +12,7 @@ use common::ipvs::fake::Fake;
 use common::ipvs::{Destination, DestinationKey, ForwardingMethod, Protocol, Service};
 
 use super::*;
+use crate::file;
 use crate::ledger::{Ledger, LedgerFile};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -64,7 +65,7 @@ impl Stage {
         };
         std::fs::write(&settings.file, file(dir.path(), virtuals)).unwrap();
         let (wanted, _) = file::read(&settings.file, &settings.nanny, &settings.manner).unwrap();
-        let services = Services::new(Ledger::new(), Some(LedgerFile::at(dir.path().join("ledger"))));
+        let services = Services::new(Ledger::default(), Some(LedgerFile::at(dir.path().join("ledger"))));
         let mut daemon = Daemon::new(settings, Log::new(false), table.clone(), services, None, None).unwrap();
         daemon.begin(wanted);
         let mut stage =

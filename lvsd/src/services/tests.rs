@@ -3,9 +3,11 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use common::ipvs::fake::Fake;
-use common::ipvs::{DestinationKey, ForwardingMethod, Operation, Protocol, Timeouts};
+use common::ipvs::{Destination, DestinationKey, ForwardingMethod, Operation, Protocol, Timeouts};
 
 use super::*;
+use crate::departure::{Departure, Stay};
+use crate::leaving::WAIT_MAX;
 use crate::nanny_command::Arguments;
 use crate::wanted::Monitor;
 
@@ -29,6 +31,7 @@ fn virtual_service(last: u8, scheduler: &str) -> Virtual {
         program: "/usr/sbin/nanny".into(),
         arguments: Arguments::from_iter(["-c"]),
         place: "p".to_owned(),
+        drain: None,
         is_nanny: true,
     };
     Virtual {
@@ -37,6 +40,7 @@ fn virtual_service(last: u8, scheduler: &str) -> Virtual {
         service: Service::new(key(last), scheduler),
         sorry: None,
         timeout: Duration::from_secs(6),
+        drain: Duration::ZERO,
         monitors: vec![Rc::new(monitor)],
     }
 }
@@ -52,10 +56,23 @@ struct Stage {
     services: Services,
     now: Instant,
     busy: RefCell<HashSet<ServiceKey>>,
+    nannies: Nannies,
 }
 
-fn owned(target: &Target) -> bool {
-    target.destination == server(3)
+/// Nannies that own server 3 everywhere while it is theirs, and have judged or not.
+struct Nannies {
+    own: bool,
+    judged: bool,
+}
+
+impl Keepers for Nannies {
+    fn owns(&self, target: &Target) -> bool {
+        self.own && target.destination == server(3)
+    }
+
+    fn judged(&self, _: &Virtual) -> bool {
+        self.judged
+    }
 }
 
 impl Stage {
@@ -67,18 +84,19 @@ impl Stage {
             services: Services::new(ledger, None),
             now: Instant::now(),
             busy: RefCell::default(),
+            nannies: Nannies { own: true, judged: true },
         }
     }
 
     fn load(&mut self, virtuals: Vec<Virtual>) -> Vec<String> {
         let mut out = Vec::new();
-        self.services.load(Wanted { timeouts: Timeouts::default(), virtuals }, &mut out);
+        self.services.load(Wanted { virtuals, ..Wanted::default() }, &mut out);
         in_words(out)
     }
 
     fn set_up(&mut self, last: u8) -> Vec<String> {
         let mut out = Vec::new();
-        self.services.set_up(&key(last), &mut self.kernel, owned, self.now, &mut out);
+        self.services.set_up(&key(last), &mut self.kernel, &self.nannies, self.now, &mut out);
         in_words(out)
     }
 
@@ -86,9 +104,9 @@ impl Stage {
     fn look(&mut self) -> Vec<String> {
         let mut out = Vec::new();
         let busy = || self.busy.borrow().clone();
-        self.services.look(&mut self.kernel, busy, owned, self.now, &mut out);
+        self.services.look(&mut self.kernel, busy, &self.nannies, self.now, &mut out);
         while self.services.has_round() {
-            self.services.tend_next(1, &mut self.kernel, owned, &mut out);
+            self.services.tend_next(1, &mut self.kernel, &self.nannies, self.now, &mut out);
         }
         in_words(out)
     }
@@ -96,7 +114,7 @@ impl Stage {
     fn judge(&mut self, last: u8, available: usize, silent: usize) -> Vec<String> {
         let mut out = Vec::new();
         let tally = |_: &Virtual| Tally { available, silent };
-        self.services.judge(&key(last), tally, &mut self.kernel, owned, self.now, &mut out);
+        self.services.judge(&key(last), tally, &mut self.kernel, &self.nannies, self.now, &mut out);
         in_words(out)
     }
 
@@ -130,13 +148,14 @@ fn in_words(actions: Vec<Action>) -> Vec<String> {
         Action::Say(message) => message.to_string(),
         Action::Up(key) => format!("up: {key}"),
         Action::PutBack(key) => format!("put back: {key}"),
+        Action::Emptied => "emptied".to_owned(),
     };
     actions.into_iter().map(word).collect()
 }
 
 #[test]
 fn a_start_says_the_originals_line_adds_the_service_and_lets_its_nannies_run() {
-    let mut stage = Stage::new(Ledger::new());
+    let mut stage = Stage::new(Ledger::default());
     stage.load(vec![virtual_service(1, "wlc")]);
     assert_eq!(stage.set_up(1), ["starting virtual service v1 active: 80", "up: tcp 192.0.2.1:80"]);
     assert_eq!(stage.keys(), [key(1)]);
@@ -146,7 +165,7 @@ fn a_start_says_the_originals_line_adds_the_service_and_lets_its_nannies_run() {
 
 #[test]
 fn a_predecessors_service_is_taken_over_without_a_write_or_a_line_for_each() {
-    let mut stage = Stage::new(Ledger::from([(key(1), "v1".to_owned())]));
+    let mut stage = Stage::new(Ledger::of([(key(1), "v1".to_owned())]));
     stage.table.clone().add_service(&Service::new(key(1), "wlc")).unwrap();
     stage.table.clone().add_destination(&key(1), &destination(3)).unwrap();
     stage.table.forget_calls();
@@ -157,7 +176,7 @@ fn a_predecessors_service_is_taken_over_without_a_write_or_a_line_for_each() {
 
 #[test]
 fn what_nobody_configured_in_our_service_goes_and_a_strangers_service_stays() {
-    let mut stage = Stage::new(Ledger::new());
+    let mut stage = Stage::new(Ledger::default());
     for last in [1, 7] {
         stage.table.clone().add_service(&Service::new(key(last), "wlc")).unwrap();
         stage.table.clone().add_destination(&key(last), &destination(5)).unwrap();
@@ -171,8 +190,19 @@ fn what_nobody_configured_in_our_service_goes_and_a_strangers_service_stays() {
 }
 
 #[test]
+fn a_configured_server_whose_nanny_is_dead_too_waits_for_its_next_nanny() {
+    let mut stage = Stage::new(Ledger::of([(key(1), "v1".to_owned())]));
+    stage.table.clone().add_service(&Service::new(key(1), "wlc")).unwrap();
+    stage.table.clone().add_destination(&key(1), &destination(3)).unwrap();
+    stage.nannies.own = false;
+    stage.load(vec![virtual_service(1, "wlc")]);
+    assert_eq!(stage.set_up(1), ["up: tcp 192.0.2.1:80"]);
+    assert_eq!(stage.servers(1), [server(3)]);
+}
+
+#[test]
 fn a_refused_service_is_two_lines_once_and_tried_again_while_others_go_on() {
-    let mut stage = Stage::new(Ledger::new());
+    let mut stage = Stage::new(Ledger::default());
     stage.load(vec![virtual_service(1, "nonesuch"), virtual_service(2, "wlc")]);
     let said = stage.set_up(1);
     assert_eq!(said[..2], ["starting virtual service v1 active: 80", "ipvsadm failed for virtual server v1!"]);
@@ -187,7 +217,7 @@ fn a_refused_service_is_two_lines_once_and_tried_again_while_others_go_on() {
 
 #[test]
 fn a_service_that_somebody_deleted_is_put_back_with_one_line() {
-    let mut stage = Stage::new(Ledger::new());
+    let mut stage = Stage::new(Ledger::default());
     stage.load(vec![virtual_service(1, "wlc")]);
     stage.set_up(1);
     stage.table.clone().delete_service(&key(1)).unwrap();
@@ -204,7 +234,7 @@ fn a_service_that_somebody_deleted_is_put_back_with_one_line() {
 
 #[test]
 fn a_service_that_somebody_changed_is_changed_back_in_place() {
-    let mut stage = Stage::new(Ledger::new());
+    let mut stage = Stage::new(Ledger::default());
     stage.load(vec![virtual_service(1, "wlc")]);
     stage.set_up(1);
     stage.table.clone().edit_service(&Service::new(key(1), "rr")).unwrap();
@@ -216,7 +246,7 @@ fn a_service_that_somebody_changed_is_changed_back_in_place() {
 
 #[test]
 fn what_leaves_the_file_goes_when_its_nannies_are_gone() {
-    let mut stage = Stage::new(Ledger::new());
+    let mut stage = Stage::new(Ledger::default());
     stage.load(vec![virtual_service(1, "wlc"), virtual_service(2, "wlc")]);
     stage.set_up(1);
     stage.set_up(2);
@@ -231,7 +261,7 @@ fn what_leaves_the_file_goes_when_its_nannies_are_gone() {
 
 #[test]
 fn what_left_the_file_while_no_lvsd_ran_goes_with_its_line() {
-    let mut stage = Stage::new(Ledger::from([(key(1), "old".to_owned()), (key(4), "never".to_owned())]));
+    let mut stage = Stage::new(Ledger::of([(key(1), "old".to_owned()), (key(4), "never".to_owned())]));
     for last in [1, 7] {
         stage.table.clone().add_service(&Service::new(key(last), "wlc")).unwrap();
     }
@@ -243,7 +273,7 @@ fn what_left_the_file_while_no_lvsd_ran_goes_with_its_line() {
 
 #[test]
 fn a_stop_deletes_ours_and_agrees_when_they_are_gone() {
-    let mut stage = Stage::new(Ledger::new());
+    let mut stage = Stage::new(Ledger::default());
     stage.table.clone().add_service(&Service::new(key(7), "rr")).unwrap();
     stage.load(vec![virtual_service(1, "wlc"), virtual_service(2, "wlc")]);
     stage.set_up(1);
@@ -256,7 +286,7 @@ fn a_stop_deletes_ours_and_agrees_when_they_are_gone() {
 
 #[test]
 fn a_kernel_that_does_not_answer_is_one_line_and_one_when_it_does() {
-    let mut stage = Stage::new(Ledger::new());
+    let mut stage = Stage::new(Ledger::default());
     stage.load(vec![virtual_service(1, "wlc")]);
     stage.set_up(1);
     for _ in 0..3 {
@@ -270,7 +300,7 @@ fn a_kernel_that_does_not_answer_is_one_line_and_one_when_it_does() {
 
 #[test]
 fn the_sorry_server_comes_and_goes_with_the_verdicts() {
-    let mut stage = Stage::new(Ledger::new());
+    let mut stage = Stage::new(Ledger::default());
     stage.load(vec![with_sorry(1)]);
     stage.set_up(1);
     assert_eq!(stage.services.graces().count(), 1);
@@ -288,7 +318,7 @@ fn the_sorry_server_comes_and_goes_with_the_verdicts() {
 
 #[test]
 fn a_sorry_server_that_a_predecessor_put_in_stays_until_a_verdict() {
-    let mut stage = Stage::new(Ledger::from([(key(1), "v1".to_owned())]));
+    let mut stage = Stage::new(Ledger::of([(key(1), "v1".to_owned())]));
     stage.table.clone().add_service(&Service::new(key(1), "wlc")).unwrap();
     stage.table.clone().add_destination(&key(1), &destination(9)).unwrap();
     stage.load(vec![with_sorry(1)]);
@@ -302,10 +332,10 @@ fn a_sorry_server_that_a_predecessor_put_in_stays_until_a_verdict() {
 
 #[test]
 fn timeouts_are_set_once_and_a_refusal_is_said_once() {
-    let mut stage = Stage::new(Ledger::new());
+    let mut stage = Stage::new(Ledger::default());
     let timeouts = Timeouts { tcp: Duration::from_secs(1000), ..Timeouts::default() };
     let mut out = Vec::new();
-    stage.services.load(Wanted { timeouts, virtuals: vec![] }, &mut out);
+    stage.services.load(Wanted { timeouts, ..Wanted::default() }, &mut out);
     stage.table.fail(Operation::SetTimeouts, Error::Permission);
     stage.table.fail(Operation::SetTimeouts, Error::Permission);
     let said = stage.look();
@@ -320,9 +350,9 @@ fn timeouts_are_set_once_and_a_refusal_is_said_once() {
 fn the_ledger_is_written_before_the_kernel_is_asked_and_forgets_what_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("lvsd.ledger");
-    let mut stage = Stage::new(Ledger::new());
-    stage.services = Services::new(Ledger::new(), Some(LedgerFile::at(path.clone())));
-    let read = || LedgerFile::at(path.clone()).read().unwrap().0.into_keys().collect::<Vec<_>>();
+    let mut stage = Stage::new(Ledger::default());
+    stage.services = Services::new(Ledger::default(), Some(LedgerFile::at(path.clone())));
+    let read = || LedgerFile::at(path.clone()).read().unwrap().0.services.into_keys().collect::<Vec<_>>();
     stage.load(vec![virtual_service(1, "wlc"), virtual_service(2, "wlc")]);
     assert_eq!((read(), stage.keys()), (vec![key(1), key(2)], vec![]));
     stage.set_up(1);
@@ -334,4 +364,176 @@ fn the_ledger_is_written_before_the_kernel_is_asked_and_forgets_what_is_gone() {
     let mut out = Vec::new();
     stage.services.remove_all(&mut stage.kernel, &mut out);
     assert!(!path.exists());
+}
+
+fn departure(last: u8, wait: Option<ServiceKey>, drain: u64) -> Departure {
+    Departure {
+        target: Target { service: key(last), destination: server(3) },
+        name: format!("v{last}"),
+        server: "s3".to_owned(),
+        stay: Some(Stay { wait, drain: Duration::from_secs(drain) }),
+        followed_by: None,
+    }
+}
+
+impl Stage {
+    /// Service 1 with server 3 at work, whose nanny then leaves it to lvsd.
+    fn leaving(wait: Option<ServiceKey>, drain: u64) -> Self {
+        let mut stage = Self::new(Ledger::default());
+        stage.load(vec![virtual_service(1, "wlc")]);
+        stage.set_up(1);
+        stage.table.clone().add_destination(&key(1), &destination(3)).unwrap();
+        let mut out = Vec::new();
+        stage.load(vec![Virtual { monitors: vec![], ..virtual_service(1, "wlc") }]);
+        stage.services.leave(&[departure(1, wait, drain)], &mut out);
+        assert!(stage.look().is_empty(), "its nanny may still write it");
+        stage.nannies.own = false;
+        stage.services.nanny_ended(&departure(1, None, 0).target);
+        stage
+    }
+
+    fn weight(&mut self, last: u8) -> Option<u32> {
+        let entries = self.kernel.destinations(&key(last)).unwrap();
+        entries.iter().find(|entry| entry.key == server(3)).map(|entry| entry.weight)
+    }
+
+    fn connections(&self, active: u32) {
+        assert!(self.table.set_connections(&key(1), &server(3), active, 0));
+    }
+}
+
+#[test]
+fn a_drained_server_gets_weight_0_and_goes_with_its_last_connection() {
+    let mut stage = Stage::leaving(None, 60);
+    stage.connections(2);
+    assert_eq!(stage.look(), ["draining v1/s3 (10.0.0.3:80): 2 connections, 60 s at most"]);
+    assert_eq!(stage.weight(1), Some(0));
+    assert!(stage.look().is_empty());
+    stage.table.clone().edit_destination(&key(1), &destination(3)).unwrap();
+    assert!(stage.look().is_empty(), "somebody gave it weight");
+    assert_eq!(stage.weight(1), Some(0));
+    stage.connections(0);
+    assert_eq!(stage.look(), ["v1/s3 (10.0.0.3:80) is drained, removing it"]);
+    assert_eq!(stage.weight(1), None);
+    assert!(stage.look().is_empty());
+}
+
+#[test]
+fn a_drained_server_goes_when_its_time_is_over() {
+    let mut stage = Stage::leaving(None, 60);
+    stage.connections(2);
+    stage.look();
+    assert_eq!(stage.services.leaving_deadline(), Some(stage.now + Duration::from_secs(60)));
+    stage.now += Duration::from_secs(60);
+    stage.services.wake_leavers(stage.now);
+    assert!(stage.services.has_round());
+    assert_eq!(stage.look(), ["v1/s3 (10.0.0.3:80) still has 2 connections after 60 s, removing it"]);
+    assert_eq!(stage.services.leaving_deadline(), None);
+}
+
+#[test]
+fn one_that_leaves_waits_for_newcomers_and_for_a_service_the_kernel_refuses() {
+    let mut stage = Stage::leaving(Some(key(2)), 0);
+    stage.load(vec![virtual_service(1, "wlc"), virtual_service(2, "nonesuch")]);
+    stage.services.index.remove(&key(1));
+    stage.set_up(2);
+    stage.now += Duration::from_secs(3600);
+    stage.services.await_newcomers(stage.now);
+    stage.look();
+    assert_eq!(stage.weight(1), Some(1), "there is nothing in its place");
+    stage.load(vec![virtual_service(2, "rr")]);
+    stage.nannies.judged = false;
+    stage.look();
+    stage.services.await_newcomers(stage.now);
+    assert!(stage.look().is_empty());
+    assert_eq!(stage.weight(1), Some(1), "the newcomers have not been judged");
+    stage.nannies.judged = true;
+    stage.services.newcomer_judged(&key(2));
+    let said = stage.look();
+    assert!(said.contains(&"v1/s3 (10.0.0.3:80) is not configured any more, removing it".to_owned()), "{said:?}");
+    assert!(said.contains(&"emptied".to_owned()));
+    stage.look();
+    assert_eq!(stage.keys(), [key(2)], "and its service went behind it");
+}
+
+#[test]
+fn patience_with_newcomers_has_an_end() {
+    let mut stage = Stage::leaving(Some(key(1)), 0);
+    stage.nannies.judged = false;
+    stage.services.await_newcomers(stage.now);
+    assert!(stage.look().is_empty());
+    stage.now += WAIT_MAX;
+    stage.services.wake_leavers(stage.now);
+    assert_eq!(stage.look(), ["v1/s3 (10.0.0.3:80) is not configured any more, removing it"]);
+}
+
+#[test]
+fn one_that_comes_back_while_it_drains_goes_on_at_once() {
+    let mut stage = Stage::leaving(None, 60);
+    stage.connections(2);
+    stage.look();
+    stage.load(vec![virtual_service(1, "wlc")]);
+    assert_eq!(
+        stage.set_up(1),
+        ["v1/s3 (10.0.0.3:80) was draining and is wanted again, giving its weight back", "up: tcp 192.0.2.1:80"]
+    );
+    assert_eq!(stage.weight(1), Some(1));
+    stage.nannies.own = true;
+    stage.now += Duration::from_secs(60);
+    stage.services.wake_leavers(stage.now);
+    assert!(stage.look().is_empty());
+    assert_eq!(stage.weight(1), Some(1));
+}
+
+#[test]
+fn a_step_that_fails_is_said_once_and_done_later() {
+    let mut stage = Stage::leaving(None, 60);
+    stage.connections(2);
+    // A whole look: it is due, and its service's turn comes too.
+    for _ in 0..2 {
+        stage.table.fail(Operation::EditDestination, Error::Permission);
+    }
+    let said = stage.look();
+    assert!(said[0].starts_with("destination 10.0.0.3:80 of virtual service v1: "));
+    assert_eq!(said.len(), 1);
+    stage.table.fail(Operation::EditDestination, Error::Permission);
+    assert!(stage.look().is_empty());
+    assert_eq!(stage.look(), ["draining v1/s3 (10.0.0.3:80): 2 connections, 60 s at most"]);
+    stage.connections(0);
+    stage.table.fail(Operation::DeleteDestination, Error::Permission);
+    assert_eq!(stage.look().len(), 1);
+    assert_eq!(stage.look(), ["v1/s3 (10.0.0.3:80) is drained, removing it"]);
+}
+
+#[test]
+fn a_drain_survives_lvsds_death_with_the_time_it_has_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = || LedgerFile::at(dir.path().join("lvsd.ledger"));
+    let mut stage = Stage::leaving(None, 60);
+    stage.services.file = Some(file());
+    stage.connections(2);
+    stage.look();
+    stage.services = Services::new(file().read().unwrap().0, Some(file()));
+    stage.load(vec![Virtual { monitors: vec![], ..virtual_service(1, "wlc") }]);
+    assert_eq!(stage.set_up(1), ["up: tcp 192.0.2.1:80"]);
+    stage.look();
+    assert_eq!(stage.weight(1), Some(0));
+    let left = stage.services.leaving_deadline().unwrap() - Instant::now();
+    assert!(left <= Duration::from_secs(60) && left > Duration::from_secs(30), "{left:?}");
+    stage.connections(0);
+    assert_eq!(stage.look(), ["v1/s3 (10.0.0.3:80) is drained, removing it"]);
+    assert!(file().read().unwrap().0.leaving.is_empty());
+}
+
+#[test]
+fn a_service_that_left_stays_while_its_servers_drain() {
+    let mut stage = Stage::leaving(None, 60);
+    stage.connections(1);
+    stage.load(vec![]);
+    stage.look();
+    assert_eq!((stage.keys(), stage.weight(1)), (vec![key(1)], Some(0)));
+    stage.connections(0);
+    assert_eq!(stage.look(), ["v1/s3 (10.0.0.3:80) is drained, removing it", "emptied"]);
+    stage.look();
+    assert_eq!(stage.keys(), []);
 }
