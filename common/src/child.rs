@@ -218,6 +218,11 @@ impl Child {
         matches!(self.state, State::Running { .. })
     }
 
+    /// Whether a start was asked for and not answered yet.
+    pub fn is_spawning(&self) -> bool {
+        self.state == State::Spawning
+    }
+
     /// Whether it is gone for good after [`Event::Stop`].
     pub fn is_over(&self) -> bool {
         self.state == State::Over

@@ -138,9 +138,10 @@ pub fn destinations(
     standby: Standby,
 ) -> Vec<Step> {
     let (name, service) = (&wanted.name, wanted.service.key);
-    // A configured one is its nanny's, even before that runs.
-    let monitored: HashSet<DestinationKey> = wanted.monitors.iter().map(|it| it.target.destination).collect();
-    let is_owned = |key: &DestinationKey| monitored.contains(key) || owned(&Target { service, destination: *key });
+    // One that the file wants is its nanny's even before there is a nanny: after
+    // the death of all of them the next one adopts what is there.
+    let wanted_here: HashSet<DestinationKey> = wanted.monitors.iter().map(|m| m.target.destination).collect();
+    let is_owned = |key: &DestinationKey| wanted_here.contains(key) || owned(&Target { service, destination: *key });
     let sorry = wanted.sorry.as_ref().filter(|sorry| !is_owned(&sorry.key));
     let (mut steps, mut removals) = (Vec::new(), Vec::new());
     for entry in have.iter().filter(|entry| !is_owned(&entry.key)) {

@@ -1,6 +1,122 @@
-//! skeleton
+//! pulse: decides whether this director is active, and holds its addresses.
+//!
+//! ```text
+//! init ─► pulse-guard ─► pulse ─► lvsd
+//!          guard.rs       run.rs    common::child keeps it
+//! ```
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | [`args`] | what was typed |
+//! | [`settings`], [`identity`] | pure: what the file means for us, and who this host is |
+//! | [`node`] | pure: the director's life; events in, actions out |
+//! | [`addresses`], [`ledger`] | which addresses are ours to hold, and which we added |
+//! | [`announce`], [`arp`] | pure: when an address is announced, and with which bytes |
+//! | [`start`], [`run`], [`hands`] | the start, the one loop, the one place that acts |
+//! | [`packet_socket`] | sends frames; the only unsafe code of the suite |
+//! | [`guard`] | the guardian that keeps pulse alive where init does not |
+//! | [`messages`] | everything it can say |
+//!
+//! Invariants: no address is raised before lvsd is ready (or has had its time);
+//! none is removed that pulse did not add; a death, of whichever process, removes
+//! nothing; no interface goes up or down.
 
-/// placeholder
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use common::daemon::{self, Background, ExitStatus};
+
+pub mod addresses;
+pub mod announce;
+pub mod args;
+pub mod arp;
+pub mod guard;
+pub mod hands;
+pub mod identity;
+pub mod ledger;
+pub mod messages;
+pub mod node;
+pub mod packet_socket;
+pub mod run;
+pub mod settings;
+pub mod start;
+
+/// How long the command waits for the outcome of a start: reading the file and
+/// starting lvsd take a moment even on a busy machine.
+const START_WITHIN: Duration = Duration::from_secs(30);
+
+/// The program.
+pub fn main() -> ExitCode {
+    let mut args = match args::parse(std::env::args_os()) {
+        Ok(args) => args,
+        Err(answer) => {
+            // Nobody who reads is nobody to tell.
+            let _ = if answer.status == ExitStatus::Stopped {
+                write!(std::io::stdout(), "{}", answer.text)
+            } else {
+                write!(std::io::stderr(), "{}", answer.text)
+            };
+            return answer.status.into();
+        }
+    };
+    if let Ok(path) = std::path::absolute(&args.configfile) {
+        // The background has another folder to be in.
+        args.configfile = path;
+    }
+    if args.test_start {
+        return rehearse(&args).into();
+    }
+    if args.worker || args.nodaemon {
+        return run::run(args).into();
+    }
+    if args.guard {
+        return guard::run(args, None).into();
+    }
+    match daemon::background(START_WITHIN) {
+        Ok(Background::Foreground(status)) => status.into(),
+        Ok(Background::Daemon(launch)) => guard::run(args, Some(launch)).into(),
+        Err(e) if e.kind() == std::io::ErrorKind::TimedOut => {
+            start::Refused::not_up(START_WITHIN).say(&run::log(&args));
+            ExitStatus::System.into()
+        }
+        Err(e) => {
+            start::Refused::system("go to the background", &e).say(&run::log(&args));
+            ExitStatus::System.into()
+        }
+    }
+}
+
+fn rehearse(args: &args::Args) -> ExitStatus {
+    let log = run::log(args);
+    match start::rehearse(args, &log) {
+        Ok(()) => ExitStatus::Stopped,
+        Err(refused) => {
+            refused.say(&log);
+            refused.status
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// Decisions take time and the world as arguments.
+    #[test]
+    fn the_pure_files_ask_neither_clock_nor_system() {
+        let files = [
+            ("addresses", include_str!("addresses.rs")),
+            ("announce", include_str!("announce.rs")),
+            ("arp", include_str!("arp.rs")),
+            ("identity", include_str!("identity.rs")),
+            ("node", include_str!("node.rs")),
+            ("settings", include_str!("settings.rs")),
+        ];
+        for (name, text) in files {
+            for forbidden in
+                ["::now(", "std::fs", "std::env", "std::process", "std::io", "cfg!(test)", "nix::", ".say("]
+            {
+                assert!(!text.contains(forbidden), "{name}.rs has {forbidden}");
+            }
+        }
+    }
 }

@@ -70,6 +70,13 @@ fn in_words(steps: &[Step]) -> Vec<String> {
 }
 
 #[test]
+fn what_the_file_wants_is_left_to_its_nanny_even_before_there_is_one() {
+    let wanted = virtual_service(1, "wlc", &[1], None);
+    let steps = destinations(&wanted, &[destination(1), destination(2)], |_| false, Standby::Out);
+    assert_eq!(in_words(&steps), ["remove 10.0.0.2:80 from v1"]);
+}
+
+#[test]
 fn a_start_on_an_empty_table_adds_the_services_in_file_order_and_nothing_else() {
     let mut web = virtual_service(2, "rr", &[3], None);
     web.service.flags = ServiceFlags(ServiceFlags::PERSISTENT);

@@ -1,0 +1,351 @@
+//! The guardian. Under SysV nobody starts a killed pulse again, so in daemon
+//! mode pulse is two processes:
+//!
+//! ```text
+//! pulse-guard (its pid is in /var/run/pulse.pid)      pulse
+//!   keeps pulse by the rules of common::child  ──►      does the work; at the end
+//!   passes TERM, INT and HUP on to it                   of its line, unless a stop
+//!   touches nothing in the kernel              ◄──      was asked for, it starts
+//!                                                       another guardian
+//! ```
+//!
+//! So either may be killed, and after a moment there are two again. The new
+//! guardian finds the pulse that started it at its meeting place. If both are
+//! killed at once, lvsd, the nannies, and the addresses stay as they are, and the
+//! next start adopts them all. The guardian's name is `pulse-guard`, so that
+//! `killall -9 pulse` is a death pulse survives; `pulse` in `ps` is the worker.
+
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use common::channel::{self, Ask, Line, Received, Said};
+use common::child::{Action, Child, Event, Exit, Rules};
+use common::daemon::{self, ExitStatus, Launch};
+use common::log::Log;
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::args::Args;
+use crate::hands::{signal, text, watch};
+use crate::messages::{Message, What};
+use crate::node::reported;
+use crate::run::{self, Wait};
+use crate::start::{self, Refused};
+
+/// The name in `ps` and for killall: 15 bytes at most, and not `pulse`.
+const NAME: &std::ffi::CStr = c"pulse-guard";
+
+/// How many starts a stop waits for when there is no pulse that could carry it
+/// out: a fresh one takes over what its predecessor left and removes it.
+const STARTS_FOR_A_STOP: u32 = 3;
+
+/// How pulse is kept. Its own stop takes 43 s at worst: its addresses, then lvsd.
+fn rules() -> Rules {
+    Rules { stop_within: Duration::from_secs(60), ..Rules::default() }
+}
+
+/// The pulse that does the work.
+struct Worker {
+    pid: u32,
+    line: Option<Line>,
+    /// Whether it is our child, whose end waitpid tells.
+    ours: bool,
+    /// It said hello: it handles signals now.
+    listens: bool,
+}
+
+struct Guardian {
+    args: Args,
+    log: Rc<Log>,
+    program: std::path::PathBuf,
+    registry: mio::Registry,
+    child: Child,
+    worker: Option<Worker>,
+    /// The command that waits for the outcome of the start.
+    launch: Option<Launch>,
+    /// The signal that asked for a stop.
+    stop: Option<i32>,
+    /// The stop was passed on.
+    stopping: bool,
+    hangup: bool,
+    failed_starts: u32,
+    /// The exit status of the first pulse, which never came up; or of the end.
+    ending: Option<u8>,
+}
+
+/// Guards a pulse. `launch` is the command that wants to know how the start
+/// went; without one the guardian was started by the pulse it is to guard.
+pub fn run(args: Args, launch: Option<Launch>) -> u8 {
+    // Neither can fail in a way that matters: the name is for ps, and a guardian
+    // that was started by pulse may lead a session already.
+    let _ = nix::sys::prctl::set_name(NAME);
+    let _ = nix::unistd::setsid();
+    let log = Rc::new(run::log(&args));
+    match guard(args, &log, launch) {
+        Ok(status) => status,
+        Err(refused) => {
+            refused.say(&log);
+            refused.status as u8
+        }
+    }
+}
+
+fn guard(args: Args, log: &Rc<Log>, launch: Option<Launch>) -> Result<u8, Refused> {
+    let mut wait = Wait::new().map_err(|e| Refused::system("listen for signals", &e))?;
+    let registry = wait.registry().map_err(|e| Refused::system("wait for events", &e))?;
+    let pid_file = start::take_pid_file()?;
+    let mut guardian = Guardian {
+        args,
+        log: Rc::clone(log),
+        program: run::program(),
+        registry,
+        child: Child::new(rules(), u64::from(std::process::id()), Instant::now()),
+        worker: None,
+        launch,
+        stop: None,
+        stopping: false,
+        hangup: false,
+        failed_starts: 0,
+        ending: None,
+    };
+    let outcome = guardian.turn(&mut wait);
+    pid_file.remove();
+    outcome
+}
+
+impl Guardian {
+    fn turn(&mut self, wait: &mut Wait) -> Result<u8, Refused> {
+        self.feed(Event::Tick);
+        loop {
+            if let Some(status) = self.ending {
+                return Ok(status);
+            }
+            let slept = wait.until(self.child.deadline()).map_err(|e| Refused::system("wait for events", &e))?;
+            if slept {
+                self.feed(Event::Slept);
+            }
+            for signal in wait.signals() {
+                self.on_signal(signal);
+            }
+            self.receive();
+            self.reap();
+            self.feed(Event::Tick);
+            self.log.flush();
+        }
+    }
+
+    fn on_signal(&mut self, number: i32) {
+        match number {
+            SIGTERM | SIGINT => {
+                self.stop = self.stop.or(Some(number));
+                if self.worker.is_none() {
+                    // Nobody is there to carry it out; do not wait for the next try.
+                    self.feed(Event::Replace);
+                }
+            }
+            SIGHUP => self.hangup = true,
+            _ => self.log.say(&Message::SignalIgnored(number)),
+        }
+        self.pass_on();
+    }
+
+    /// Passes on what was asked, once there is somebody who listens.
+    fn pass_on(&mut self) {
+        let Some(pid) = self.worker.as_ref().filter(|worker| worker.listens).map(|worker| worker.pid) else { return };
+        if self.stop.is_some() && !self.stopping {
+            self.stopping = true;
+            self.feed(Event::Stop);
+        } else if std::mem::take(&mut self.hangup) && !self.stopping {
+            signal(pid, Signal::SIGHUP);
+        }
+    }
+
+    fn feed(&mut self, event: Event) {
+        let mut actions = Vec::new();
+        self.child.handle(event, Instant::now(), &mut actions);
+        for action in actions {
+            match action {
+                Action::Spawn => {
+                    let event = self.spawn();
+                    self.feed(event);
+                }
+                Action::Terminate(pid) => {
+                    signal(pid, if self.stop == Some(SIGINT) { Signal::SIGINT } else { Signal::SIGTERM });
+                }
+                Action::Kill(pid) => signal(pid, Signal::SIGKILL),
+                Action::Release(_) => {
+                    if let Some(line) = self.worker.as_ref().and_then(|worker| worker.line.as_ref()) {
+                        // An ended line is a process on its way out already.
+                        let _ = line.send(&Ask::Release.encode());
+                    }
+                }
+                Action::Report(report) => {
+                    for message in reported(&report, What::Pulse) {
+                        self.log.say(&message);
+                    }
+                }
+            }
+        }
+        if self.child.is_over() && self.ending.is_none() {
+            self.ending = Some(ExitStatus::Stopped as u8);
+        }
+    }
+
+    /// Adopts a living pulse, or starts one.
+    fn spawn(&mut self) -> Event {
+        match self.join() {
+            Ok(worker) => {
+                let pid = worker.pid;
+                self.worker = Some(worker);
+                // It came up before us; who started us wants to hear no more.
+                self.tell_launch();
+                Event::Adopted(pid)
+            }
+            Err(_) => match self.start() {
+                Ok(worker) => {
+                    let pid = worker.pid;
+                    self.worker = Some(worker);
+                    Event::Spawned(pid)
+                }
+                Err(e) => {
+                    self.log.say(&Message::System { what: "start pulse", error: e.to_string() });
+                    Event::SpawnFailed
+                }
+            },
+        }
+    }
+
+    fn join(&self) -> io::Result<Worker> {
+        let line = channel::join(&Path::new(daemon::RUN_DIR).join("pulse"))?;
+        watch(&self.registry, &line)?;
+        let pid = line.peer()?.pid().unsigned_abs();
+        Ok(Worker { pid, line: Some(line), ours: false, listens: true })
+    }
+
+    fn start(&self) -> io::Result<Worker> {
+        let (line, theirs) = Line::pair()?;
+        watch(&self.registry, &line)?;
+        let mut command = Command::new(&self.program);
+        command.args(self.args.passed_on("--worker")).stdin(theirs);
+        Ok(Worker { pid: command.spawn()?.id(), line: Some(line), ours: true, listens: false })
+    }
+
+    fn receive(&mut self) {
+        loop {
+            let Some(worker) = self.worker.as_mut() else { return };
+            let (ours, pid) = (worker.ours, worker.pid);
+            let Some(line) = worker.line.as_ref() else { return };
+            match line.receive_said() {
+                Received::Message(Said::Hello { arguments, .. }) => {
+                    worker.listens = true;
+                    self.feed(Event::Heard);
+                    if !ours && arguments != text(&self.args.passed_on("--worker")) {
+                        self.log.say(&Message::PulseOther(pid));
+                        self.feed(Event::Replace);
+                    }
+                    self.pass_on();
+                }
+                Received::Message(Said::Ready) => {
+                    self.tell_launch();
+                    self.feed(Event::Ready);
+                }
+                // A TERM that went to it directly: it stops, and so do we.
+                Received::Message(Said::Leaving(_)) => {
+                    self.stop = self.stop.or(Some(SIGTERM));
+                    self.pass_on();
+                }
+                Received::Message(Said::Alive | Said::Verdict { .. }) | Received::Garbage(_) => {
+                    self.feed(Event::Heard);
+                }
+                Received::Nothing => return,
+                Received::Ended if ours => {
+                    worker.line = None; // how it ended, waitpid will tell
+                    return;
+                }
+                Received::Ended => return self.gone(Exit::Unknown),
+            }
+        }
+    }
+
+    fn reap(&mut self) {
+        loop {
+            let status = match waitpid(None::<nix::unistd::Pid>, Some(WaitPidFlag::WNOHANG)) {
+                Ok(status) => status,
+                Err(Errno::EINTR) => continue,
+                Err(_) => return, // no children
+            };
+            let Some((pid, exit)) = Exit::from_wait(status) else { return };
+            if self.worker.as_ref().is_some_and(|worker| worker.ours && worker.pid == pid.as_raw().unsigned_abs()) {
+                self.gone(exit);
+            }
+        }
+    }
+
+    fn gone(&mut self, exit: Exit) {
+        self.worker = None;
+        if let (Some(_), Exit::Status(status)) = (&self.launch, exit) {
+            // It never came up, and has said why.
+            self.ending = Some(u8::try_from(status).unwrap_or(ExitStatus::Bug as u8));
+            return;
+        }
+        if self.stopping && cut_short(exit) {
+            // Somebody killed it over its stop; another takes up what it left.
+            self.stopping = false;
+            self.child = Child::new(rules(), u64::from(std::process::id()), Instant::now());
+        } else {
+            self.feed(Event::Gone(exit));
+        }
+        if self.stop.is_none() || self.stopping {
+            return;
+        }
+        // The stop still waits for a pulse that can carry it out.
+        self.failed_starts += 1;
+        if self.failed_starts >= STARTS_FOR_A_STOP {
+            self.ending = Some(ExitStatus::Stopped as u8);
+        } else if self.worker.is_none() {
+            self.feed(Event::Replace);
+        }
+    }
+
+    /// The start succeeded: the command that asked for it may go.
+    fn tell_launch(&mut self) {
+        if let Some(launch) = self.launch.take() {
+            // Whoever interrupted it meanwhile wanted no answer.
+            let _ = launch.ready();
+        }
+    }
+}
+
+/// Whether a pulse that was told to stop ended before it had. Of one that is not
+/// our child the ledger tells: it is gone when nothing is left to remove.
+fn cut_short(exit: Exit) -> bool {
+    match exit {
+        Exit::Status(_) => false,
+        Exit::Signal(_) => true,
+        Exit::Unknown => start::ledger_path().exists(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guardians_name_fits_the_kernel_and_is_not_hit_by_a_killall_of_pulse() {
+        let name = NAME.to_str().unwrap();
+        assert!(name.len() <= 15);
+        assert_ne!(name, "pulse");
+    }
+
+    #[test]
+    fn a_pulse_that_stops_in_order_is_never_killed_for_it() {
+        use crate::node::{LOWER_WITHIN, lvsd_rules};
+        assert!(rules().stop_within > LOWER_WITHIN + lvsd_rules().stop_within * 2);
+        assert_eq!(rules().frozen_after, Rules::default().frozen_after);
+    }
+}

@@ -1,0 +1,502 @@
+//! The one place where pulse acts: performs each action of [`crate::node`],
+//! starts and signals processes, speaks to lvsd and to the guardian, and turns
+//! what comes back into events. It decides nothing.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+
+use common::channel::{self, Ask, Line, MeetingPlace, Received, Said};
+use common::child::{self, Exit};
+use common::daemon;
+use common::log::Log;
+use common::netlink::route::Monitor;
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+
+use crate::args::Args;
+use crate::messages::Message;
+use crate::node::{Action, Command as UserCommand, Event};
+use crate::settings::Settings;
+use crate::start;
+
+pub mod interfaces;
+use interfaces::{Interfaces, Looked};
+
+/// How many messages are read from one line, and how many changes from the
+/// kernel, in one turn of the loop; the rest in the next, which follows at once.
+const READ_AT_ONCE: usize = 256;
+
+/// How many guardians may be listening. There is one, and for a moment its
+/// successor, and a second pulse that asks whether anybody is there.
+const PARENTS_MAX: usize = 4;
+
+/// lvsd, as a process and a line to it.
+#[derive(Debug)]
+struct Lvsd {
+    pid: u32,
+    /// Gone once it ended: the process follows.
+    line: Option<Line>,
+    /// Whether it is our child, whose end waitpid tells.
+    ours: bool,
+}
+
+/// A guardian, or somebody who looks in.
+#[derive(Debug)]
+struct Parent {
+    line: Line,
+    pid: u32,
+}
+
+/// What the hands work with.
+pub struct Hands {
+    log: Rc<Log>,
+    args: Args,
+    settings: Settings,
+    /// Our own program, as it was called when we started: the file may have been
+    /// replaced since.
+    program: PathBuf,
+    lvsd_program: PathBuf,
+    interfaces: Interfaces,
+    monitor: Monitor,
+    lvsd: Option<Lvsd>,
+    parents: Vec<Parent>,
+    place: Option<MeetingPlace>,
+    /// The user's commands that run, and their keywords.
+    commands: Vec<(u32, &'static str)>,
+    /// Guardians we started and have not reaped.
+    guardians: Vec<u32>,
+    ready: bool,
+    leaving: bool,
+    registry: mio::Registry,
+    ending: Option<bool>,
+}
+
+/// What [`Hands::new`] takes over.
+pub struct Tools {
+    /// Where lines go.
+    pub log: Rc<Log>,
+    /// What was typed.
+    pub args: Args,
+    /// What the file says.
+    pub settings: Settings,
+    /// Our own program.
+    pub program: PathBuf,
+    /// The lvsd to start.
+    pub lvsd_program: PathBuf,
+    /// Links and addresses.
+    pub interfaces: Interfaces,
+    /// The kernel's news about them.
+    pub monitor: Monitor,
+    /// Where a new guardian finds us.
+    pub place: Option<MeetingPlace>,
+    /// The line of the guardian that started us, and its process.
+    pub guardian: Option<(Line, u32)>,
+    /// The loop's.
+    pub registry: mio::Registry,
+}
+
+impl Hands {
+    /// Takes over its tools and registers them with the loop.
+    ///
+    /// # Errors
+    /// The loop cannot watch them.
+    pub fn new(tools: Tools) -> io::Result<Self> {
+        let Tools { log, args, settings, program, lvsd_program, interfaces, monitor, place, guardian, registry } =
+            tools;
+        watch(&registry, &monitor)?;
+        if let Some(place) = &place {
+            watch(&registry, place)?;
+        }
+        let parents: Vec<Parent> = guardian.into_iter().map(|(line, pid)| Parent { line, pid }).collect();
+        for parent in &parents {
+            watch(&registry, &parent.line)?;
+        }
+        let (lvsd, commands, guardians) = (None, Vec::new(), Vec::new());
+        Ok(Self {
+            log,
+            args,
+            settings,
+            program,
+            lvsd_program,
+            interfaces,
+            monitor,
+            lvsd,
+            parents,
+            place,
+            commands,
+            guardians,
+            ready: false,
+            leaving: false,
+            registry,
+            ending: None,
+        })
+    }
+
+    /// Whether the end has come, and whether it is an orderly stop.
+    pub fn ending(&self) -> Option<bool> {
+        self.ending
+    }
+
+    /// Performs one action; the answer, if there is one.
+    pub fn perform(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Say(message) => self.log.say(&message),
+            Action::SpawnLvsd => return Some(Event::Lvsd(self.spawn_lvsd())),
+            Action::TerminateLvsd(pid) => signal(pid, Signal::SIGTERM),
+            Action::KillLvsd(pid) => signal(pid, Signal::SIGKILL),
+            Action::HangupLvsd(pid) => signal(pid, Signal::SIGHUP),
+            Action::ReleaseLvsd(_) => {
+                if let Some(line) = self.lvsd.as_ref().and_then(|lvsd| lvsd.line.as_ref()) {
+                    // An ended line is a process on its way out already.
+                    let _ = line.send(&Ask::Release.encode());
+                }
+            }
+            Action::SpawnGuardian => return Some(Event::Guardian(self.spawn_guardian())),
+            Action::TellReady => {
+                self.ready = true;
+                self.tell(&Said::Ready);
+                if self.args.worker {
+                    let_go();
+                }
+            }
+            Action::TellAlive => self.tell(&Said::Alive),
+            Action::TellLeaving => self.leave(),
+            Action::Run(command) => self.run(command),
+            Action::Look(reach) => {
+                let looked = self.interfaces.look(&self.settings.wanted, reach, &self.log)?;
+                let Looked { held, raised, more } = looked;
+                return (reach == crate::addresses::Reach::All).then_some(Event::Looked { held, raised, more });
+            }
+            Action::Lower => return Some(Event::Lowered(self.interfaces.lower(&self.log))),
+            Action::Announce(vips) => self.interfaces.announce(&vips, &self.settings.wanted, &self.log),
+            Action::Reread => {
+                self.reread();
+                return Some(Event::Reread);
+            }
+            Action::Exit { stopped } => {
+                if let Some(place) = self.place.take().filter(|_| stopped) {
+                    place.close();
+                }
+                self.ending = Some(stopped);
+            }
+        }
+        None
+    }
+
+    /// Everything that came since the last turn: from lvsd, from the guardian,
+    /// from the kernel. `true` if there may be more.
+    pub fn receive(&mut self, events: &mut VecDeque<Event>) -> bool {
+        let kernel = self.receive_changes(events);
+        let lvsd = self.receive_lvsd(events);
+        let parents = self.receive_parents(events);
+        kernel || lvsd || parents
+    }
+
+    /// Every child that ended since the last turn. `guardian` is the process the
+    /// node has for its guardian.
+    pub fn reap(&mut self, guardian: Option<u32>, events: &mut VecDeque<Event>) {
+        loop {
+            let status = match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
+                Ok(status) => status,
+                Err(Errno::EINTR) => continue,
+                Err(_) => return, // no children
+            };
+            let Some((pid, exit)) = Exit::from_wait(status) else { return };
+            let pid = pid.as_raw().unsigned_abs();
+            if self.lvsd.as_ref().is_some_and(|lvsd| lvsd.ours && lvsd.pid == pid) {
+                self.lvsd = None;
+                events.push_back(Event::Lvsd(child::Event::Gone(exit)));
+            } else if let Some(at) = self.commands.iter().position(|(running, _)| *running == pid) {
+                let (_, keyword) = self.commands.swap_remove(at);
+                if exit != Exit::Status(0) {
+                    self.log.say(&Message::CommandEnded { keyword, exit });
+                }
+            } else if let Some(at) = self.guardians.iter().position(|started| *started == pid) {
+                self.guardians.swap_remove(at);
+                if guardian == Some(pid) {
+                    self.parents.retain(|parent| parent.pid != pid);
+                    events.push_back(Event::Guardian(child::Event::Gone(exit)));
+                }
+            } else {
+                self.log.say(&Message::UnknownChild(pid));
+            }
+        }
+    }
+
+    fn receive_changes(&mut self, events: &mut VecDeque<Event>) -> bool {
+        let mut changed = false;
+        let mut back = Vec::new();
+        for _ in 0..READ_AT_ONCE {
+            match self.monitor.next() {
+                Ok(Some(change)) => {
+                    changed = true;
+                    back.extend(self.interfaces.carrier_back(&change, &self.settings.wanted));
+                }
+                Ok(None) => return finish_changes(changed, back, events),
+                Err(e) => {
+                    // The look every few seconds goes on without it.
+                    self.log.say(&Message::NotRead(e.to_string()));
+                    self.reopen_monitor();
+                    return finish_changes(true, back, events);
+                }
+            }
+        }
+        finish_changes(changed, back, events);
+        true
+    }
+
+    fn reopen_monitor(&mut self) {
+        if let Ok(monitor) = Monitor::open()
+            && watch(&self.registry, &monitor).is_ok()
+        {
+            self.monitor = monitor;
+        }
+    }
+
+    fn receive_lvsd(&mut self, events: &mut VecDeque<Event>) -> bool {
+        for _ in 0..READ_AT_ONCE {
+            let Some(lvsd) = self.lvsd.as_mut() else { return false };
+            let (pid, ours) = (lvsd.pid, lvsd.ours);
+            let Some(line) = lvsd.line.as_ref() else { return false };
+            match line.receive_said() {
+                Received::Message(Said::Hello { arguments, .. }) => {
+                    events.push_back(Event::Lvsd(child::Event::Heard));
+                    if !ours && arguments != text(&self.args.for_lvsd()) {
+                        self.log.say(&Message::LvsdOther(pid));
+                        events.push_back(Event::Lvsd(child::Event::Replace));
+                    }
+                }
+                Received::Message(Said::Ready) => events.push_back(Event::Lvsd(child::Event::Ready)),
+                Received::Message(Said::Alive | Said::Verdict { .. } | Said::Leaving(_)) | Received::Garbage(_) => {
+                    events.push_back(Event::Lvsd(child::Event::Heard));
+                }
+                Received::Nothing => return false,
+                Received::Ended if ours => {
+                    lvsd.line = None; // how it ended, waitpid will tell
+                    return false;
+                }
+                Received::Ended => {
+                    self.lvsd = None;
+                    events.push_back(Event::Lvsd(child::Event::Gone(Exit::Unknown)));
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn receive_parents(&mut self, events: &mut VecDeque<Event>) -> bool {
+        while let Some(line) = self.place.as_ref().and_then(MeetingPlace::accept) {
+            self.welcome(line, events);
+        }
+        let mut more = false;
+        let mut ended = Vec::new();
+        for parent in &self.parents {
+            more |= !(0..READ_AT_ONCE).any(|_| match parent.line.receive_ask() {
+                Received::Message(Ask::Release) => {
+                    events.push_back(Event::Release);
+                    false
+                }
+                Received::Message(Ask::Check) => {
+                    events.push_back(Event::AddressesChanged);
+                    false
+                }
+                Received::Garbage(_) => false,
+                Received::Nothing => true,
+                Received::Ended => {
+                    ended.push(parent.pid);
+                    true
+                }
+            });
+        }
+        self.parents.retain(|parent| !ended.contains(&parent.pid));
+        if !ended.is_empty() && self.parents.is_empty() {
+            events.push_back(Event::Guardian(child::Event::Gone(Exit::Unknown)));
+        }
+        more
+    }
+
+    /// A new guardian came in: it hears who we are, and everything that holds.
+    fn welcome(&mut self, line: Line, events: &mut VecDeque<Event>) {
+        let pid = line.peer().map_or(0, |peer| peer.pid().unsigned_abs());
+        if self.parents.len() >= PARENTS_MAX || watch(&self.registry, &line).is_err() {
+            return;
+        }
+        let hello = Said::Hello { pid: std::process::id(), arguments: text(&daemon::arguments()) };
+        // One that is gone again is seen when its line is read.
+        let _ = line.send(&hello.encode());
+        if self.ready {
+            let _ = line.send(&Said::Ready.encode());
+        }
+        if self.leaving {
+            let _ = line.send(&leaving().encode());
+        }
+        self.parents.push(Parent { line, pid });
+        events.push_back(Event::Guardian(child::Event::Adopted(pid)));
+        events.push_back(Event::Guardian(child::Event::Ready));
+    }
+
+    /// The end was asked for. A guardian we started that has not found us yet would
+    /// take our end for a death, and start another pulse.
+    fn leave(&mut self) {
+        self.leaving = true;
+        self.tell(&leaving());
+        for pid in &self.guardians {
+            if !self.parents.iter().any(|parent| parent.pid == *pid) {
+                signal(*pid, Signal::SIGKILL);
+            }
+        }
+    }
+
+    fn tell(&self, said: &Said) {
+        for parent in &self.parents {
+            // One that is gone is seen when its line is read.
+            let _ = parent.line.send(&said.encode());
+        }
+    }
+
+    fn spawn_lvsd(&mut self) -> child::Event {
+        let place = std::path::Path::new(daemon::RUN_DIR).join("lvsd");
+        if let Ok(line) = channel::join(&place)
+            && let Ok(peer) = line.peer()
+            && watch(&self.registry, &line).is_ok()
+        {
+            let pid = peer.pid().unsigned_abs();
+            self.log.say(&Message::LvsdFound(pid));
+            self.lvsd = Some(Lvsd { pid, line: Some(line), ours: false });
+            return child::Event::Adopted(pid);
+        }
+        match self.start_lvsd() {
+            Ok(lvsd) => {
+                let pid = lvsd.pid;
+                self.lvsd = Some(lvsd);
+                child::Event::Spawned(pid)
+            }
+            Err(e) => {
+                self.log.say(&Message::NoLvsd { path: self.lvsd_program.clone(), error: e.to_string() });
+                child::Event::SpawnFailed
+            }
+        }
+    }
+
+    fn start_lvsd(&self) -> io::Result<Lvsd> {
+        let arguments = self.args.for_lvsd();
+        let line = text(&arguments).join(" ");
+        self.log.say(&Message::Executing(format!("{} {line}", self.lvsd_program.display())));
+        let (line, theirs) = Line::pair()?;
+        watch(&self.registry, &line)?;
+        let mut command = Command::new(&self.lvsd_program);
+        command.args(arguments).stdin(theirs);
+        if self.args.nodaemon {
+            // A Ctrl-C is for us: we stop it when its addresses are gone.
+            command.process_group(0);
+        } else {
+            // Ours may still be the terminal of whoever starts us.
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+        }
+        Ok(Lvsd { pid: command.spawn()?.id(), line: Some(line), ours: true })
+    }
+
+    fn spawn_guardian(&mut self) -> child::Event {
+        if let Some(parent) = self.parents.first() {
+            return child::Event::Adopted(parent.pid);
+        }
+        let mut command = Command::new(&self.program);
+        command.args(self.args.passed_on("--guard"));
+        match quiet(&mut command).spawn() {
+            Ok(guardian) => {
+                self.guardians.push(guardian.id());
+                child::Event::Spawned(guardian.id())
+            }
+            Err(_) => child::Event::SpawnFailed, // the node says when it tries again
+        }
+    }
+
+    fn run(&mut self, which: UserCommand) {
+        let (command, keyword) = match which {
+            UserCommand::Active => (&self.settings.active_cmd, "active_cmd"),
+            UserCommand::Inactive => (&self.settings.inactive_cmd, "inactive_cmd"),
+        };
+        if let Some((program, arguments)) = command.as_ref().and_then(|words| words.split_first()) {
+            self.log.say(&Message::Executing(format!("{program} {}", arguments.join(" "))));
+            let mut command = Command::new(program);
+            command.args(arguments).process_group(0);
+            match quiet(&mut command).spawn() {
+                Ok(running) => self.commands.push((running.id(), keyword)),
+                Err(e) => self.log.say(&Message::CommandFailed { keyword, error: e.to_string() }),
+            }
+        }
+        self.interfaces.set_active(which == UserCommand::Active, &self.log);
+    }
+
+    fn reread(&mut self) {
+        self.log.say(&Message::Rereading);
+        match start::read(&self.args.configfile) {
+            Ok(read) => {
+                read.remarks.iter().for_each(|remark| self.log.say(remark));
+                self.settings = read.settings;
+            }
+            Err(refused) => {
+                self.log.say(&refused.message);
+                self.log.say(&Message::OldStays);
+            }
+        }
+    }
+}
+
+fn finish_changes(changed: bool, back: Vec<std::net::IpAddr>, events: &mut VecDeque<Event>) -> bool {
+    if changed {
+        events.push_back(Event::AddressesChanged);
+    }
+    if !back.is_empty() {
+        events.push_back(Event::CarrierBack(back));
+    }
+    false
+}
+
+fn leaving() -> Said {
+    Said::Leaving("asked to stop".to_owned())
+}
+
+/// Wakes the loop when there is something to read. Which it was does not matter:
+/// everything is read in every turn.
+pub fn watch(registry: &mio::Registry, what: &impl std::os::fd::AsFd) -> io::Result<()> {
+    use std::os::fd::AsRawFd as _;
+    let fd = what.as_fd().as_raw_fd();
+    registry.register(&mut mio::unix::SourceFd(&fd), mio::Token(0), mio::Interest::READABLE)
+}
+
+/// Sends a signal; a process that is gone needs none.
+pub fn signal(pid: u32, signal: Signal) {
+    if let Ok(pid) = i32::try_from(pid)
+        && pid > 1
+    {
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
+/// Lets go of the terminal we were started from, and of the folder.
+fn let_go() {
+    let _ = std::env::set_current_dir("/");
+    if let Ok(null) = std::fs::OpenOptions::new().write(true).open("/dev/null") {
+        // Keeping the terminal is a lesser evil than not running.
+        let _ = nix::unistd::dup2_stdout(&null);
+        let _ = nix::unistd::dup2_stderr(&null);
+    }
+}
+
+/// Arguments as text, as they are said on a line.
+pub fn text(arguments: &[OsString]) -> Vec<String> {
+    arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
+}
+
+fn quiet(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
+}

@@ -1,0 +1,350 @@
+//! Performs what [`crate::addresses`] decided: reads links and addresses, adds
+//! and removes, keeps the ledger ahead of every addition, sends announcements.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+
+use common::log::Log;
+use common::netlink::Agreement as _;
+use common::netlink::route::{Address, Change, Error, Link, Route};
+
+use crate::addresses::{self, Host, Reach, Remark, Remarks, Step, Wanted};
+use crate::arp::{self, Form, Mac};
+use crate::ledger::{Entry, Ledger};
+use crate::messages::Message;
+use crate::packet_socket::PacketSocket;
+
+/// How many additions are made in one turn of the loop: a file with thousands of
+/// virtual IPs must not stop the beat.
+const SLICE: usize = 256;
+
+/// The answer to a look.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// Wanted addresses that were there.
+    pub held: Vec<IpAddr>,
+    /// Wanted addresses that were added now.
+    pub raised: Vec<IpAddr>,
+    /// Whether there is more to do.
+    pub more: bool,
+}
+
+/// Links, addresses, and what pulse did to them.
+#[derive(Debug)]
+pub struct Interfaces {
+    route: Route,
+    packets: PacketSocket,
+    ledger: Ledger,
+    remarks: Remarks,
+    /// Troubles that were said and are not over; by address, to say each once.
+    troubles: BTreeMap<IpAddr, String>,
+    /// The trouble with reading, and with the ledger, that was said.
+    unread: Option<String>,
+    unwritten: Option<String>,
+    /// Addresses whose announcement failed, and it was said.
+    mute: HashSet<IpAddr>,
+    /// Links by number, and whether they had a carrier.
+    carriers: HashMap<u32, bool>,
+}
+
+impl Interfaces {
+    /// Takes over what it works with.
+    pub fn new(route: Route, packets: PacketSocket, ledger: Ledger) -> Self {
+        Self {
+            route,
+            packets,
+            ledger,
+            remarks: Remarks::default(),
+            troubles: BTreeMap::new(),
+            unread: None,
+            unwritten: None,
+            mute: HashSet::new(),
+            carriers: HashMap::new(),
+        }
+    }
+
+    /// Links and addresses, as the kernel has them now.
+    ///
+    /// # Errors
+    /// The kernel does not answer.
+    pub fn read(&mut self) -> Result<Host, Error> {
+        Ok(Host { links: self.route.links()?, addresses: self.route.addresses()? })
+    }
+
+    /// Marks this director as active, or not, for a pulse to come.
+    pub fn set_active(&mut self, active: bool, log: &Log) {
+        self.change_ledger(log, |ledger| ledger.active = active);
+    }
+
+    /// Compares and mends. `None` if the kernel did not answer.
+    pub fn look(&mut self, wanted: &[Wanted], reach: Reach, log: &Log) -> Option<Looked> {
+        let host = self.read_or_say(log)?;
+        let mut look = addresses::look(wanted, &host, &self.ledger.contents().entries, reach);
+        if reach == Reach::All {
+            for remark in self.remarks.fresh(look.remarks) {
+                log.say(&spoken(remark));
+            }
+        }
+        let more = look.steps.len() > SLICE;
+        look.steps.truncate(SLICE);
+        self.write_ahead(&look.steps, log);
+        let mut raised = Vec::new();
+        let mut removals = Vec::new();
+        let mut forgotten = BTreeSet::new();
+        // Additions first: an address with a new mask is never away. But one with
+        // a new label is the same address to the kernel and must go first.
+        for step in &look.steps {
+            match step {
+                Step::Add { wanted, index, put_back } => {
+                    let replaces = removals.iter().any(|(entry, _)| *entry == wanted.entry());
+                    self.remove(&host, &mut removals, &mut forgotten, Some(wanted), log);
+                    if replaces && !forgotten.contains(&wanted.entry()) {
+                        continue; // still there, still ours
+                    }
+                    if *put_back {
+                        let (address, device) = (wanted.address, wanted.device.clone());
+                        log.say(&Message::PutBack { address, device });
+                    }
+                    if self.add(wanted, *index, log) {
+                        raised.push(wanted.address);
+                        forgotten.remove(&wanted.entry());
+                    } else {
+                        forgotten.insert(wanted.entry());
+                    }
+                }
+                Step::Remove { entry, index } => removals.push((entry.clone(), *index)),
+                Step::Forget(entry) => {
+                    forgotten.insert(entry.clone());
+                }
+            }
+        }
+        self.remove(&host, &mut removals, &mut forgotten, None, log);
+        self.change_ledger(log, |ledger| ledger.entries.retain(|entry| !forgotten.contains(entry)));
+        Some(Looked { held: look.held, raised, more })
+    }
+
+    /// Removes every address in the ledger; how many are still there.
+    pub fn lower(&mut self, log: &Log) -> usize {
+        let Some(host) = self.read_or_say(log) else { return self.ledger.contents().entries.len() };
+        let look = addresses::look(&[], &host, &self.ledger.contents().entries, Reach::All);
+        let mut removals = Vec::new();
+        let mut forgotten = BTreeSet::new();
+        for step in look.steps {
+            match step {
+                Step::Remove { entry, index } => removals.push((entry, index)),
+                Step::Forget(entry) => {
+                    forgotten.insert(entry);
+                }
+                Step::Add { .. } => {}
+            }
+        }
+        self.remove(&host, &mut removals, &mut forgotten, None, log);
+        self.change_ledger(log, |ledger| ledger.entries.retain(|entry| !forgotten.contains(entry)));
+        self.ledger.contents().entries.len()
+    }
+
+    /// Sends one announcement, in both forms, for each of `vips`.
+    pub fn announce(&mut self, vips: &[IpAddr], wanted: &[Wanted], log: &Log) {
+        let links = match self.route.links() {
+            Ok(links) => links,
+            Err(e) => return self.say_unread(&e, log),
+        };
+        let devices: HashMap<IpAddr, &str> = wanted.iter().map(|one| (one.address, one.device.as_str())).collect();
+        for vip in vips {
+            // One that a reload dropped, or whose device is gone, is nobody's to announce.
+            let Some(link) = devices.get(vip).and_then(|device| links.iter().find(|link| link.name == *device)) else {
+                continue;
+            };
+            // Nobody is there to hear it; when a link that is down comes up, it is announced again.
+            let Some(mac) = link.mac.filter(|_| link.up && !link.loopback && !link.noarp) else { continue };
+            let sent = frames(*vip, mac, &link.name).iter().try_for_each(|frame| self.packets.send(link.index, frame));
+            match sent {
+                Ok(()) => {
+                    self.mute.remove(vip);
+                }
+                Err(e) => {
+                    if self.mute.insert(*vip) {
+                        let (address, device) = (*vip, link.name.clone());
+                        log.say(&Message::NotAnnounced { address, device, error: e.to_string() });
+                    }
+                }
+            }
+        }
+    }
+
+    /// What a change means: the virtual IPs whose link got its carrier back.
+    pub fn carrier_back(&mut self, change: &Change, wanted: &[Wanted]) -> Vec<IpAddr> {
+        match change {
+            Change::Link(Link { index, name, up, running, .. }) => {
+                let carrier = *up && *running;
+                let before = self.carriers.insert(*index, carrier);
+                let back = carrier && before == Some(false);
+                wanted.iter().filter(|one| back && one.device == *name).map(|one| one.address).collect()
+            }
+            Change::LinkGone(index) => {
+                self.carriers.remove(index);
+                Vec::new()
+            }
+            Change::AddressAdded(_) | Change::AddressGone(_) | Change::Overrun => Vec::new(),
+        }
+    }
+
+    fn add(&mut self, wanted: &Wanted, index: u32, log: &Log) -> bool {
+        let (address, device) = (wanted.address, wanted.device.clone());
+        let with_prefix = format!("{address}/{}", wanted.prefix);
+        log.say(&Message::Adding { address: with_prefix, device: device.clone(), label: wanted.label.clone() });
+        match self.route.add_address(&wanted.on(index)).or_exists() {
+            Ok(added) => {
+                self.troubles.remove(&address);
+                added // if it was there after all, it is somebody else's
+            }
+            Err(e) => {
+                let error = e.to_string();
+                if self.troubles.insert(address, error.clone()).as_ref() != Some(&error) {
+                    log.say(&Message::NotAdded { address, device, error });
+                }
+                false
+            }
+        }
+    }
+
+    /// Removes `removals` (only that of `only`, if given), newest first: the
+    /// kernel lists an address before those that would go with it. What went
+    /// with them nevertheless is put back.
+    fn remove(
+        &mut self,
+        host: &Host,
+        removals: &mut Vec<(Entry, u32)>,
+        gone: &mut BTreeSet<Entry>,
+        only: Option<&Wanted>,
+        log: &Log,
+    ) {
+        let entry = only.map(Wanted::entry);
+        let (mut now, later): (Vec<_>, Vec<_>) =
+            removals.drain(..).partition(|(one, _)| entry.as_ref().is_none_or(|entry| entry == one));
+        *removals = later;
+        if now.is_empty() {
+            return;
+        }
+        let order: HashMap<(u32, IpAddr, u8), usize> = host.addresses.iter().enumerate().map(key).collect();
+        now.sort_by_key(|(entry, index)| std::cmp::Reverse(order.get(&(*index, entry.address, entry.prefix)).copied()));
+        for (entry, index) in &now {
+            let (address, device) = (entry.address, entry.device.clone());
+            log.say(&Message::Removing { address: format!("{address}/{}", entry.prefix), device: device.clone() });
+            match self.route.delete_address(&bare(entry, *index)).or_absent() {
+                Ok(_) => {
+                    self.troubles.remove(&address);
+                    gone.insert(entry.clone());
+                }
+                Err(e) => {
+                    let error = e.to_string();
+                    if self.troubles.insert(address, error.clone()).as_ref() != Some(&error) {
+                        log.say(&Message::NotRemoved { address, device, error });
+                    }
+                }
+            }
+        }
+        self.put_back_collateral(host, &now, log);
+    }
+
+    fn put_back_collateral(&mut self, host: &Host, removed: &[(Entry, u32)], log: &Log) {
+        let after = match self.route.addresses() {
+            Ok(after) => after,
+            Err(e) => return self.say_unread(&e, log),
+        };
+        let ours: HashSet<(u32, IpAddr, u8)> =
+            removed.iter().map(|(entry, index)| (*index, entry.address, entry.prefix)).collect();
+        let mut restored = HashSet::new();
+        for (entry, index) in removed {
+            for lost in addresses::collateral(&host.addresses, &after, entry, *index) {
+                let key = (lost.index, lost.address, lost.prefix);
+                if ours.contains(&key) || !restored.insert(key) {
+                    continue;
+                }
+                log.say(&Message::Collateral { address: lost.address, with: entry.address });
+                if let Err(e) = self.route.add_address(&lost).or_exists() {
+                    let (address, device) = (lost.address, entry.device.clone());
+                    log.say(&Message::NotAdded { address, device, error: e.to_string() });
+                }
+            }
+        }
+    }
+
+    fn write_ahead(&mut self, steps: &[Step], log: &Log) {
+        let coming: Vec<Entry> = steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::Add { wanted, .. } => Some(wanted.entry()),
+                Step::Remove { .. } | Step::Forget(_) => None,
+            })
+            .collect();
+        self.change_ledger(log, |ledger| ledger.entries.extend(coming));
+    }
+
+    fn change_ledger(&mut self, log: &Log, how: impl FnOnce(&mut crate::ledger::Contents)) {
+        match self.ledger.change(how) {
+            Ok(()) => self.unwritten = None,
+            Err(e) => {
+                let error = e.to_string();
+                if self.unwritten.replace(error.clone()).as_ref() != Some(&error) {
+                    log.say(&Message::LedgerUnwritten(error));
+                }
+            }
+        }
+    }
+
+    fn read_or_say(&mut self, log: &Log) -> Option<Host> {
+        match self.read() {
+            Ok(host) => {
+                self.unread = None;
+                for link in &host.links {
+                    // Only the monitor's news changes it, so that none is missed.
+                    self.carriers.entry(link.index).or_insert(link.up && link.running);
+                }
+                Some(host)
+            }
+            Err(e) => {
+                self.say_unread(&e, log);
+                None
+            }
+        }
+    }
+
+    fn say_unread(&mut self, error: &Error, log: &Log) {
+        let error = error.to_string();
+        if self.unread.replace(error.clone()).as_ref() != Some(&error) {
+            log.say(&Message::NotRead(error));
+        }
+    }
+}
+
+fn key((position, address): (usize, &Address)) -> ((u32, IpAddr, u8), usize) {
+    ((address.index, address.address, address.prefix), position)
+}
+
+/// What the kernel needs to know which address is meant.
+fn bare(entry: &Entry, index: u32) -> Address {
+    let Entry { address, prefix, .. } = *entry;
+    Address { index, address, prefix, broadcast: None, label: None, scope: 0, nodad: false }
+}
+
+fn frames(vip: IpAddr, mac: Mac, device: &str) -> Vec<Vec<u8>> {
+    match vip {
+        IpAddr::V4(vip) => vec![arp::gratuitous(Form::Reply, mac, vip), arp::gratuitous(Form::Request, mac, vip)],
+        IpAddr::V6(vip) => vec![arp::neighbour_advertisement(mac, vip, forwards_ipv6(device))],
+    }
+}
+
+fn forwards_ipv6(device: &str) -> bool {
+    let switch = format!("/proc/sys/net/ipv6/conf/{device}/forwarding");
+    std::fs::read_to_string(switch).is_ok_and(|text| text.trim() != "0")
+}
+
+/// The line for a remark.
+pub fn spoken(remark: Remark) -> Message {
+    match remark {
+        Remark::NoDevice { address, device } => Message::NoDevice { address, device },
+        Remark::DeviceDown { address, device } => Message::DeviceDown { address, device },
+        Remark::Foreign { address, device } => Message::Foreign { address, device },
+    }
+}

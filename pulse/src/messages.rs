@@ -1,0 +1,507 @@
+//! Everything pulse and its guardian can say. The texts of piranha.md 6.1 are
+//! the original's to the letter, for operators have grepped for them for twenty
+//! years; tests/messages/pulse.txt holds one sample of every line, so that a
+//! change of wording is seen.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use common::child::Exit;
+use common::log::{self, Level};
+
+use crate::identity::Role;
+
+/// One line of pulse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    // the file
+    /// The file cannot be read.
+    ConfigUnreadable(PathBuf),
+    /// The file is wrong; the first error of it.
+    ConfigBad {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u32,
+        /// What is wrong.
+        text: String,
+    },
+    /// There is nothing to do.
+    NoServices(PathBuf),
+    /// `service = fos`.
+    FailoverServices(PathBuf),
+    /// A partner is configured.
+    Pair {
+        /// The file.
+        path: PathBuf,
+        /// The partner.
+        backup: IpAddr,
+    },
+    /// `backup_active = 1` without a backup.
+    UndefinedBackup,
+    /// A virtual IP without a usable mask.
+    MaskByClass {
+        /// The virtual IP.
+        address: IpAddr,
+        /// The prefix its class gives it.
+        prefix: u8,
+    },
+    /// A reload begins.
+    Rereading,
+    /// A reload found a file that cannot be used.
+    OldStays,
+
+    // start
+    /// The role is known.
+    Starting(Role),
+    /// The backup of a director that has none.
+    BackupInactive,
+    /// Neither director's address is on this host.
+    Stranger {
+        /// `primary`.
+        primary: Option<IpAddr>,
+        /// `backup`.
+        backup: Option<IpAddr>,
+    },
+    /// No right to send frames.
+    NotRoot,
+    /// The system refuses something that is needed.
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        error: String,
+    },
+    /// Another pulse is here.
+    AlreadyRunning(u32),
+    /// The pid file cannot be written; the text names it.
+    PidFile(String),
+    /// lvsd cannot be started.
+    NoLvsd {
+        /// The program.
+        path: PathBuf,
+        /// What the system said.
+        error: String,
+    },
+    /// The start did not end in time.
+    NotUp(Duration),
+    /// Only one director: it becomes active at once.
+    Alone,
+    /// `--forceactive`.
+    Forced,
+    /// The last pulse was killed while active.
+    CarryingOn,
+    /// The ledger of a pulse before is no ledger.
+    LedgerUnreadable(String),
+    /// The ledger cannot be written.
+    LedgerUnwritten(String),
+    /// The meeting place cannot be opened.
+    NoMeetingPlace(String),
+
+    // lvsd
+    /// It is started with this command line.
+    Executing(String),
+    /// One was found running.
+    LvsdFound(u32),
+    /// One was found running, with other arguments.
+    LvsdOther(u32),
+    /// It is ready, or it is not within this time.
+    LvsdNotReady(Duration),
+    /// A child ended; the original's two lines.
+    ChildEnded {
+        /// The process.
+        pid: u32,
+        /// How.
+        exit: Exit,
+    },
+    /// It is started again.
+    StartingAgain {
+        /// What is started.
+        what: What,
+        /// When.
+        again_in: Duration,
+    },
+    /// It is silent.
+    Frozen {
+        /// What it is.
+        what: What,
+        /// The process.
+        pid: u32,
+        /// For how long.
+        silent: Duration,
+    },
+    /// It does not end.
+    Stubborn {
+        /// What it is.
+        what: What,
+        /// The process.
+        pid: u32,
+    },
+    /// It cannot be started now.
+    NotStarted {
+        /// What it is.
+        what: What,
+        /// The next try.
+        again_in: Duration,
+    },
+    /// A process that nobody started ended.
+    UnknownChild(u32),
+    /// active_cmd or inactive_cmd failed.
+    CommandEnded {
+        /// Its keyword.
+        keyword: &'static str,
+        /// How it ended.
+        exit: Exit,
+    },
+    /// active_cmd or inactive_cmd cannot be run.
+    CommandFailed {
+        /// Its keyword.
+        keyword: &'static str,
+        /// What the system said.
+        error: String,
+    },
+
+    // addresses
+    /// One is being added.
+    Adding {
+        /// The address with its prefix.
+        address: String,
+        /// The device.
+        device: String,
+        /// The label, if there is one.
+        label: Option<String>,
+    },
+    /// One is being removed.
+    Removing {
+        /// The address with its prefix.
+        address: String,
+        /// The device.
+        device: String,
+    },
+    /// Somebody removed it.
+    PutBack {
+        /// The virtual IP.
+        address: IpAddr,
+        /// Its device.
+        device: String,
+    },
+    /// It went with another that shared its network.
+    Collateral {
+        /// The address that went.
+        address: IpAddr,
+        /// The one that was removed.
+        with: IpAddr,
+    },
+    /// It was there before.
+    Foreign {
+        /// The virtual IP.
+        address: IpAddr,
+        /// Its device.
+        device: String,
+    },
+    /// Its device does not exist.
+    NoDevice {
+        /// The virtual IP.
+        address: IpAddr,
+        /// The device.
+        device: String,
+    },
+    /// Its device is down.
+    DeviceDown {
+        /// The virtual IP.
+        address: IpAddr,
+        /// The device.
+        device: String,
+    },
+    /// It could not be added.
+    NotAdded {
+        /// The virtual IP.
+        address: IpAddr,
+        /// Its device.
+        device: String,
+        /// What the kernel said.
+        error: String,
+    },
+    /// It could not be removed.
+    NotRemoved {
+        /// The virtual IP.
+        address: IpAddr,
+        /// Its device.
+        device: String,
+        /// What the kernel said.
+        error: String,
+    },
+    /// Interfaces and addresses could not be read.
+    NotRead(String),
+    /// Addresses are left at a stop.
+    LeftBehind(usize),
+    /// A frame could not be sent.
+    NotAnnounced {
+        /// The virtual IP.
+        address: IpAddr,
+        /// Its device.
+        device: String,
+        /// What the kernel said.
+        error: String,
+    },
+    /// All are announced.
+    ArpsFinished,
+
+    // --test-start
+    /// A program would be started.
+    WouldExecute(String),
+    /// An address would be added and announced.
+    WouldAdd {
+        /// The address with its prefix.
+        address: String,
+        /// The device.
+        device: String,
+        /// The label, if there is one.
+        label: Option<String>,
+    },
+    /// An address would be removed.
+    WouldRemove {
+        /// The address with its prefix.
+        address: String,
+        /// The device.
+        device: String,
+    },
+
+    // signals and the end
+    /// TERM or INT.
+    Terminating(i32),
+    /// USR1, USR2: they killed the original without clean-up.
+    SignalIgnored(i32),
+    /// Another pulse follows.
+    Released,
+    /// A pulse was found by a new guardian, with other arguments.
+    PulseOther(u32),
+    /// pulse's guardian is gone.
+    GuardianGone(u32),
+}
+
+/// Who a line about a supervised process speaks of, and what its death leaves as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// lvsd, kept by pulse.
+    Lvsd,
+    /// pulse, kept by its guardian.
+    Pulse,
+    /// The guardian, kept by pulse.
+    Guardian,
+}
+
+impl What {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Lvsd => "lvsd",
+            Self::Pulse => "pulse",
+            Self::Guardian => "the guardian of pulse",
+        }
+    }
+}
+
+/// `at once`, or `in 2.5 s`.
+struct When(Duration);
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_zero() { f.write_str("at once") } else { write!(f, "in {:.1} s", self.0.as_secs_f64()) }
+    }
+}
+
+impl fmt::Display for Message {
+    // One arm a line; splitting the table would hide it.
+    #[allow(clippy::too_many_lines)]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ConfigUnreadable(path) => write!(f, "failed to open {}", path.display()),
+            Self::ConfigBad { path, line, text } => {
+                write!(f, "error parsing {} at line {line}: {text}", path.display())
+            }
+            Self::NoServices(path) => write!(f, "no active lvs services defined in {}", path.display()),
+            Self::FailoverServices(path) => write!(
+                f,
+                "service = fos in {}: this version runs lvs services only, not failover services",
+                path.display()
+            ),
+            Self::Pair { path, backup } => write!(
+                f,
+                "backup_active = 1 and backup = {backup} in {}: this version runs a single director only, \
+                 not a pair; set backup_active = 0",
+                path.display()
+            ),
+            Self::UndefinedBackup => f.write_str("Undefined backup node marked as active? -- clearing that!"),
+            Self::MaskByClass { address, prefix } => write!(
+                f,
+                "virtual IP {address} has no usable mask, taking /{prefix} by its class; set vip_nmask (or nat_nmask)"
+            ),
+            Self::Rereading => f.write_str("rereading configuration file"),
+            Self::OldStays => f.write_str("the old configuration stays in force"),
+            Self::Starting(Role::Master) => f.write_str("STARTING PULSE AS MASTER"),
+            Self::Starting(Role::Backup | Role::Stranger) => f.write_str("STARTING PULSE AS BACKUP"),
+            Self::BackupInactive => f.write_str("We are backup node and backup is marked inactive -- exiting pulse"),
+            Self::Stranger { primary, backup } => {
+                f.write_str("this host has neither the address of primary")?;
+                primary.map_or(Ok(()), |address| write!(f, " ({address})"))?;
+                f.write_str(" nor that of backup")?;
+                backup.map_or(Ok(()), |address| write!(f, " ({address})"))
+            }
+            Self::NotRoot => f.write_str("cannot create ARP socket. running as root?"),
+            Self::System { what, error } => write!(f, "cannot {what}: {error}"),
+            Self::AlreadyRunning(0) => f.write_str("already running"),
+            Self::AlreadyRunning(pid) => write!(f, "already running as process {pid}"),
+            Self::PidFile(text) => f.write_str(text),
+            Self::NoLvsd { path, error } => write!(f, "cannot start {}: {error}", path.display()),
+            Self::NotUp(limit) => write!(f, "pulse did not come up within {} s", limit.as_secs()),
+            Self::Alone => f.write_str("no partner configured: activating lvs"),
+            Self::Forced => f.write_str("Forced active on startup: activating lvs"),
+            Self::CarryingOn => f.write_str("lvs was active already: carrying on"),
+            Self::LedgerUnreadable(error) => {
+                write!(f, "cannot read the list of addresses the last pulse added ({error}), ignoring it")
+            }
+            Self::LedgerUnwritten(error) => {
+                write!(f, "cannot write the list of addresses added ({error}): they stay if pulse is killed")
+            }
+            Self::NoMeetingPlace(error) => {
+                write!(f, "cannot open a meeting place ({error}): a new guardian will not find this pulse")
+            }
+            Self::Executing(command) => write!(f, "DEBUG -- Executing '{command}'"),
+            Self::LvsdFound(pid) => write!(f, "lvsd is running as process {pid}: carrying on with it"),
+            Self::LvsdOther(pid) => {
+                write!(f, "lvsd (process {pid}) runs with other arguments: replacing it, its services stay")
+            }
+            Self::LvsdNotReady(limit) => {
+                write!(f, "lvsd is not ready after {} s: raising the virtual IPs without waiting on", limit.as_secs())
+            }
+            Self::ChildEnded { pid, exit } => write!(f, "Child process {pid} {exit}"),
+            Self::StartingAgain { what, again_in } => {
+                write!(f, "starting {} again {}, everything stays as it is", what.name(), When(*again_in))
+            }
+            Self::Frozen { what, pid, silent } => write!(
+                f,
+                "{} (process {pid}) has been silent for {} s: killing it and starting another",
+                what.name(),
+                silent.as_secs()
+            ),
+            Self::Stubborn { what, pid } => write!(f, "{} (process {pid}) does not end: killing it", what.name()),
+            Self::NotStarted { what, again_in } => {
+                write!(f, "cannot start {}: trying again {}", what.name(), When(*again_in))
+            }
+            Self::UnknownChild(pid) => write!(f, "Skipping death of unknown child {pid}"),
+            Self::CommandEnded { keyword, exit } => write!(f, "{keyword} {exit}"),
+            Self::CommandFailed { keyword, error } => write!(f, "cannot run {keyword}: {error}"),
+            Self::Adding { address, device, label: Some(label) } => {
+                write!(f, "DEBUG -- adding {address} to {device} as {label}")
+            }
+            Self::Adding { address, device, label: None } => write!(f, "DEBUG -- adding {address} to {device}"),
+            Self::Removing { address, device } => write!(f, "DEBUG -- removing {address} from {device}"),
+            Self::PutBack { address, device } => {
+                write!(f, "virtual IP {address} was removed from {device} by somebody else: putting it back")
+            }
+            Self::Collateral { address, with } => {
+                write!(f, "the kernel removed {address} together with {with}: putting it back")
+            }
+            Self::Foreign { address, device } => {
+                write!(f, "virtual IP {address} was on {device} before: using it, it will not be removed")
+            }
+            Self::NoDevice { address, device } => {
+                write!(f, "virtual IP {address} is not up: there is no device {device}, waiting for it")
+            }
+            Self::DeviceDown { address, device } => {
+                write!(f, "virtual IP {address} is on {device}, which is down: nobody will reach it there")
+            }
+            Self::NotAdded { address, device, error } => {
+                write!(f, "virtual IP {address} cannot be added to {device} ({error}), trying again")
+            }
+            Self::NotRemoved { address, device, error } => {
+                write!(f, "virtual IP {address} cannot be removed from {device} ({error}), trying again")
+            }
+            Self::NotRead(error) => write!(f, "cannot read interfaces and addresses ({error}), trying again"),
+            Self::LeftBehind(1) => f.write_str("one virtual IP could not be removed and stays"),
+            Self::LeftBehind(count) => write!(f, "{count} virtual IPs could not be removed and stay"),
+            Self::NotAnnounced { address, device, error } => {
+                write!(f, "virtual IP {address} cannot be announced on {device} ({error})")
+            }
+            Self::ArpsFinished => f.write_str("gratuitous lvs arps finished"),
+            Self::WouldExecute(command) => write!(f, "would execute '{command}'"),
+            Self::WouldAdd { address, device, label: Some(label) } => {
+                write!(f, "would add {address} to {device} as {label} and announce it")
+            }
+            Self::WouldAdd { address, device, label: None } => {
+                write!(f, "would add {address} to {device} and announce it")
+            }
+            Self::WouldRemove { address, device } => write!(f, "would remove {address} from {device}"),
+            Self::Terminating(signal) => write!(f, "Terminating due to signal {signal}"),
+            Self::SignalIgnored(signal) => write!(f, "signal {signal} means nothing, ignoring"),
+            Self::Released => f.write_str("leaving everything as it is to another pulse"),
+            Self::PulseOther(pid) => {
+                write!(f, "pulse (process {pid}) runs with other arguments: replacing it, everything stays as it is")
+            }
+            Self::GuardianGone(pid) => write!(f, "the guardian of pulse (process {pid}) is gone: starting another"),
+        }
+    }
+}
+
+impl log::Message for Message {
+    fn level(&self) -> Level {
+        match self {
+            Self::ConfigUnreadable(_)
+            | Self::ConfigBad { .. }
+            | Self::NoServices(_)
+            | Self::FailoverServices(_)
+            | Self::Pair { .. }
+            | Self::BackupInactive
+            | Self::Stranger { .. }
+            | Self::NotRoot
+            | Self::System { .. }
+            | Self::AlreadyRunning(_)
+            | Self::PidFile(_)
+            | Self::NoLvsd { .. }
+            | Self::NotUp(_)
+            | Self::NotAdded { .. }
+            | Self::LeftBehind(_) => Level::Error,
+            Self::UndefinedBackup
+            | Self::MaskByClass { .. }
+            | Self::OldStays
+            | Self::LedgerUnreadable(_)
+            | Self::LedgerUnwritten(_)
+            | Self::NoMeetingPlace(_)
+            | Self::LvsdOther(_)
+            | Self::PulseOther(_)
+            | Self::LvsdNotReady(_)
+            | Self::ChildEnded { .. }
+            | Self::StartingAgain { .. }
+            | Self::Frozen { .. }
+            | Self::Stubborn { .. }
+            | Self::NotStarted { .. }
+            | Self::CommandEnded { .. }
+            | Self::CommandFailed { .. }
+            | Self::PutBack { .. }
+            | Self::Collateral { .. }
+            | Self::NoDevice { .. }
+            | Self::DeviceDown { .. }
+            | Self::NotRemoved { .. }
+            | Self::NotRead(_)
+            | Self::NotAnnounced { .. }
+            | Self::GuardianGone(_) => Level::Warning,
+            Self::Starting(_) | Self::Alone | Self::Forced | Self::CarryingOn | Self::Terminating(_) => Level::Notice,
+            Self::Rereading
+            | Self::LvsdFound(_)
+            | Self::UnknownChild(_)
+            | Self::Foreign { .. }
+            | Self::ArpsFinished
+            | Self::WouldExecute(_)
+            | Self::WouldAdd { .. }
+            | Self::WouldRemove { .. }
+            | Self::SignalIgnored(_)
+            | Self::Released => Level::Info,
+            Self::Executing(_) | Self::Adding { .. } | Self::Removing { .. } => Level::Debug,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+#![allow(clippy::format_collect)]
+
+use std::collections::BTreeSet;
+
+use common::log::Message as _;
+
+use super::*;
+
+fn vip() -> IpAddr {
+    [10, 0, 0, 9].into()
+}
+
+/// At least one of every line.
+#[allow(clippy::too_many_lines)]
+fn samples() -> Vec<Message> {
+    let file = || PathBuf::from("/etc/sysconfig/ha/lvs.cf");
+    let (address, device, error) = (vip(), || "eth0".to_owned(), || "Operation not permitted".to_owned());
+    let second = Duration::from_secs(1);
+    vec![
+        Message::ConfigUnreadable(file()),
+        Message::ConfigBad { path: file(), line: 12, text: "unknown keyword \"prt\"".into() },
+        Message::NoServices(file()),
+        Message::FailoverServices(file()),
+        Message::Pair { path: file(), backup: [10, 0, 0, 2].into() },
+        Message::UndefinedBackup,
+        Message::MaskByClass { address, prefix: 8 },
+        Message::Rereading,
+        Message::OldStays,
+        Message::Starting(Role::Master),
+        Message::Starting(Role::Backup),
+        Message::BackupInactive,
+        Message::Stranger { primary: Some([10, 0, 0, 1].into()), backup: None },
+        Message::NotRoot,
+        Message::System { what: "watch interfaces", error: "Too many open files".into() },
+        Message::AlreadyRunning(1234),
+        Message::AlreadyRunning(0),
+        Message::PidFile("failed to open /var/run/pulse.pid: Permission denied".into()),
+        Message::NoLvsd { path: "/usr/sbin/lvsd".into(), error: "No such file or directory".into() },
+        Message::NotUp(second * 30),
+        Message::Alone,
+        Message::Forced,
+        Message::CarryingOn,
+        Message::LedgerUnreadable("it is cut off".into()),
+        Message::LedgerUnwritten("No space left on device".into()),
+        Message::NoMeetingPlace("Read-only file system".into()),
+        Message::Executing("/usr/sbin/lvsd --nofork -c /etc/sysconfig/ha/lvs.cf".into()),
+        Message::LvsdFound(1235),
+        Message::LvsdOther(1235),
+        Message::LvsdNotReady(second * 10),
+        Message::ChildEnded { pid: 1235, exit: Exit::Status(71) },
+        Message::ChildEnded { pid: 1235, exit: Exit::Signal(9) },
+        Message::ChildEnded { pid: 1235, exit: Exit::Unknown },
+        Message::StartingAgain { what: What::Lvsd, again_in: Duration::ZERO },
+        Message::StartingAgain { what: What::Pulse, again_in: second * 5 / 2 },
+        Message::Frozen { what: What::Lvsd, pid: 1235, silent: second * 10 },
+        Message::Stubborn { what: What::Lvsd, pid: 1235 },
+        Message::NotStarted { what: What::Guardian, again_in: second },
+        Message::UnknownChild(1236),
+        Message::CommandEnded { keyword: "active_cmd", exit: Exit::Status(1) },
+        Message::CommandFailed { keyword: "inactive_cmd", error: "No such file or directory".into() },
+        Message::Adding { address: "10.0.0.9/24".into(), device: device(), label: Some("eth0:1".into()) },
+        Message::Adding { address: "2001:db8::9/128".into(), device: device(), label: None },
+        Message::Removing { address: "10.0.0.9/24".into(), device: device() },
+        Message::PutBack { address, device: device() },
+        Message::Collateral { address: [10, 0, 0, 8].into(), with: address },
+        Message::Foreign { address, device: device() },
+        Message::NoDevice { address, device: device() },
+        Message::DeviceDown { address, device: device() },
+        Message::NotAdded { address, device: device(), error: error() },
+        Message::NotRemoved { address, device: device(), error: error() },
+        Message::NotRead(error()),
+        Message::LeftBehind(1),
+        Message::LeftBehind(2),
+        Message::NotAnnounced { address, device: device(), error: error() },
+        Message::ArpsFinished,
+        Message::WouldExecute("/usr/sbin/lvsd --nofork -c /etc/sysconfig/ha/lvs.cf".into()),
+        Message::WouldAdd { address: "10.0.0.9/24".into(), device: device(), label: Some("eth0:1".into()) },
+        Message::WouldAdd { address: "10.0.0.9/24".into(), device: device(), label: None },
+        Message::WouldRemove { address: "10.0.0.9/24".into(), device: device() },
+        Message::Terminating(15),
+        Message::SignalIgnored(10),
+        Message::Released,
+        Message::PulseOther(1234),
+        Message::GuardianGone(1233),
+    ]
+}
+
+#[test]
+fn every_line_is_as_it_stands_in_the_golden_file() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/messages/pulse.txt");
+    let lines: String =
+        samples().iter().map(|it| format!("{:<8}{it}\n", format!("{:?}", it.level()).to_lowercase())).collect();
+    if std::env::var_os("PIRANHA_UPDATE").is_some() {
+        std::fs::create_dir_all(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/messages")).unwrap();
+        std::fs::write(path, lines).unwrap();
+    } else {
+        assert_eq!(lines, std::fs::read_to_string(path).unwrap());
+    }
+}
+
+#[test]
+fn no_line_is_without_a_sample() {
+    let source = include_str!("../messages.rs");
+    let body = source.split_once("pub enum Message {").unwrap().1.split_once("\n}\n").unwrap().0;
+    let declared: BTreeSet<&str> = body
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| line.starts_with(char::is_uppercase))
+        .map(|line| line.split(|c: char| !c.is_alphanumeric()).next().unwrap())
+        .collect();
+    let debugged: Vec<String> = samples().iter().map(|it| format!("{it:?}")).collect();
+    let sampled: BTreeSet<&str> =
+        debugged.iter().map(|it| it.split(|c: char| !c.is_alphanumeric()).next().unwrap()).collect();
+    assert!(declared.len() > 50, "the list was not found");
+    assert_eq!(declared, sampled);
+}
+
+/// piranha.md 6.1, to the letter.
+#[test]
+fn the_originals_lines_are_to_the_letter() {
+    let said: Vec<String> = samples().iter().map(ToString::to_string).collect();
+    for line in [
+        "STARTING PULSE AS MASTER",
+        "STARTING PULSE AS BACKUP",
+        "We are backup node and backup is marked inactive -- exiting pulse",
+        "Undefined backup node marked as active? -- clearing that!",
+        "Forced active on startup: activating lvs",
+        "gratuitous lvs arps finished",
+        "Child process 1235 exited with status 71",
+        "Child process 1235 terminated with signal 9",
+        "Skipping death of unknown child 1236",
+        "Terminating due to signal 15",
+        "failed to open /etc/sysconfig/ha/lvs.cf",
+        "failed to open /var/run/pulse.pid: Permission denied",
+        "no active lvs services defined in /etc/sysconfig/ha/lvs.cf",
+    ] {
+        assert!(said.iter().any(|it| it == line), "{line}");
+    }
+    assert!(said.iter().any(|it| it.starts_with("error parsing /etc/sysconfig/ha/lvs.cf at line 12: ")));
+}

@@ -1,0 +1,198 @@
+//! The loop of the pulse that does the work: one wait, then everything that came
+//! is turned into events for [`crate::node`], and what it decides is done by
+//! [`crate::hands`].
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use common::channel::{Line, MeetingPlace, Said};
+use common::daemon::{self, ExitStatus};
+use common::log::Log;
+use mio::{Events, Interest, Poll, Token};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook_mio::v1_0::Signals;
+
+use crate::args::Args;
+use crate::hands::{Hands, Tools, text};
+use crate::messages::Message;
+use crate::node::{Action, Event, Node, Start};
+use crate::start::{self, Refused};
+
+/// A loop that woke this much later than it asked to was itself asleep (a paused
+/// machine, SIGSTOP), and what it did not hear meanwhile proves nothing.
+pub const LATE: Duration = Duration::from_secs(1);
+
+/// How many events one wait returns; each only says that there is something.
+const EVENTS: usize = 16;
+
+/// The wait, and what ends it.
+pub struct Wait {
+    poll: Poll,
+    signals: Signals,
+    events: Events,
+}
+
+impl Wait {
+    /// Listens for signals, first of all, so that from here on none kills.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new() -> io::Result<Self> {
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGUSR1, SIGUSR2])?;
+        let poll = Poll::new()?;
+        poll.registry().register(&mut signals, Token(0), Interest::READABLE)?;
+        Ok(Self { poll, signals, events: Events::with_capacity(EVENTS) })
+    }
+
+    /// Where everything else that can be waited for is registered.
+    ///
+    /// # Errors
+    /// Out of descriptors.
+    pub fn registry(&self) -> io::Result<mio::Registry> {
+        self.poll.registry().try_clone()
+    }
+
+    /// Waits until something came or the deadline is there; whether it slept on.
+    ///
+    /// # Errors
+    /// The system's; a wait that was interrupted is over.
+    pub fn until(&mut self, deadline: Option<Instant>) -> io::Result<bool> {
+        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(e),
+            Err(_) | Ok(()) => {}
+        }
+        Ok(deadline.is_some_and(|deadline| Instant::now() > deadline + LATE))
+    }
+
+    /// The signals that came, but for SIGCHLD: who ended is asked in every turn.
+    pub fn signals(&mut self) -> Vec<i32> {
+        self.signals.pending().filter(|signal| *signal != SIGCHLD).collect()
+    }
+}
+
+/// Where lines go: stdout in the foreground, syslog otherwise (piranha.md 2.1).
+pub fn log(args: &Args) -> Log {
+    let log = Log::new(args.verbose);
+    if args.nodaemon || args.test_start {
+        return log.with_stdout("pulse");
+    }
+    match common::log::facility(&args.log_facility) {
+        Ok(facility) => log.with_syslog("pulse", facility),
+        Err(_) => log, // the command line was checked
+    }
+}
+
+/// The program as it was called, also when an upgrade replaced its file since.
+pub fn program() -> PathBuf {
+    let path = std::env::current_exe().unwrap_or_else(|_| "/usr/sbin/pulse".into());
+    match path.to_str().and_then(|path| path.strip_suffix(" (deleted)")) {
+        Some(path) => path.into(),
+        None => path,
+    }
+}
+
+/// Runs a director in this process, in the foreground or below a guardian.
+pub fn run(args: Args) -> ExitStatus {
+    let log = Rc::new(log(&args));
+    match direct(args, &log) {
+        Ok(()) => ExitStatus::Stopped,
+        Err(refused) => {
+            refused.say(&log);
+            refused.status
+        }
+    }
+}
+
+fn direct(args: Args, log: &Rc<Log>) -> Result<(), Refused> {
+    let mut wait = Wait::new().map_err(|e| Refused::system("listen for signals", &e))?;
+    let guardian = args.worker.then(Line::from_stdin).flatten();
+    if let Some(line) = &guardian {
+        let hello = Said::Hello { pid: std::process::id(), arguments: text(&daemon::arguments()) };
+        // A guardian that is gone is seen when its line is read.
+        let _ = line.send(&hello.encode());
+    }
+    let pid_file = args.nodaemon.then(start::take_pid_file).transpose()?;
+    let outcome = begin(args, log, &wait, guardian).and_then(|begun| turn(begun, &mut wait, log));
+    if let Some(pid_file) = pid_file {
+        pid_file.remove();
+    }
+    outcome
+}
+
+fn turn((mut hands, mut node, mut actions): Begun, wait: &mut Wait, log: &Log) -> Result<(), Refused> {
+    let mut queue: VecDeque<Event> = VecDeque::new();
+    let mut more = false;
+    while hands.ending().is_none() {
+        let deadline = if more { Some(Instant::now()) } else { node.deadline() };
+        if actions.is_empty() {
+            let slept = wait.until(deadline).map_err(|e| Refused::system("wait for events", &e))?;
+            queue.extend(slept.then_some(Event::Slept));
+            queue.extend(wait.signals().into_iter().map(|signal| match signal {
+                SIGTERM | SIGINT => Event::Terminate(signal),
+                SIGHUP => Event::Hangup,
+                other => Event::OtherSignal(other),
+            }));
+            more = hands.receive(&mut queue);
+            hands.reap(node.guardian(), &mut queue);
+            queue.push_back(Event::Tick);
+            log.flush();
+        }
+        loop {
+            for action in actions.drain(..) {
+                queue.extend(hands.perform(action));
+            }
+            let Some(event) = queue.pop_front() else { break };
+            node.handle(event, Instant::now(), &mut actions);
+        }
+    }
+    Ok(())
+}
+
+type Begun = (Hands, Node, Vec<Action>);
+
+fn begin(args: Args, log: &Rc<Log>, wait: &Wait, guardian: Option<Line>) -> Result<Begun, Refused> {
+    let (place, remark) = match meeting_place() {
+        Ok(place) => (Some(place), None),
+        Err(e) if e.kind() == io::ErrorKind::AddrInUse => return Err(Refused::already_running()),
+        Err(e) => (None, Some(Message::NoMeetingPlace(e.to_string()))),
+    };
+    let ready = start::prepare(&args, log)?;
+    if let Some(remark) = remark {
+        log.say(&remark);
+    }
+    let guardian = guardian.map(|line| {
+        let pid = line.peer().map_or(0, |peer| peer.pid().unsigned_abs());
+        (line, pid)
+    });
+    let facts = Start {
+        role: ready.role,
+        carrying_on: ready.carrying_on,
+        forced: args.forceactive,
+        guardian: guardian.as_ref().map(|(_, pid)| *pid),
+    };
+    let registry = wait.registry().map_err(|e| Refused::system("wait for events", &e))?;
+    let tools = Tools {
+        log: Rc::clone(log),
+        lvsd_program: start::lvsd_program(&args),
+        args,
+        settings: ready.settings,
+        program: program(),
+        interfaces: ready.interfaces,
+        monitor: ready.monitor,
+        place,
+        guardian,
+        registry,
+    };
+    let hands = Hands::new(tools).map_err(|e| Refused::system("wait for events", &e))?;
+    let mut actions = Vec::new();
+    let node = Node::start(facts, Instant::now(), &mut actions);
+    Ok((hands, node, actions))
+}
+
+fn meeting_place() -> io::Result<MeetingPlace> {
+    MeetingPlace::open(&daemon::run_dir("")?.join("pulse"))
+}

@@ -1,0 +1,71 @@
+use super::*;
+
+/// A file of this text, read as pulse reads it.
+fn settings(text: &str) -> Result<(Settings, Vec<Message>), Message> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lvs.cf");
+    std::fs::write(&path, text).unwrap();
+    let loaded = common::config::load(&path).unwrap();
+    Settings::new(&Config { path: "lvs.cf".into(), ..loaded.config })
+}
+
+const VIRTUAL: &str = "virtual web {\n active = 1\n address = 10.0.0.9 eth0:1\n vip_nmask = 255.255.255.0\n}\n";
+
+#[test]
+fn a_single_director_gets_its_addresses_and_commands() {
+    let start = "primary = 10.0.0.1\nbackup_active = 0\nnetwork = direct\nactive_cmd = \"/bin/up  now\"\ninactive_cmd = /bin/down\n";
+    let (settings, remarks) = settings(&format!("{start}{VIRTUAL}")).unwrap();
+    assert_eq!(settings.primary, Some([10, 0, 0, 1].into()));
+    assert_eq!(settings.active_cmd, Some(vec!["/bin/up".into(), "now".into()]), "no shell, blanks between words");
+    assert_eq!(settings.inactive_cmd, Some(vec!["/bin/down".into()]));
+    let held: Vec<_> = settings.wanted.iter().map(|one| (one.address, one.device.as_str(), one.prefix)).collect();
+    assert_eq!(held, [([10, 0, 0, 9].into(), "eth0", 24)]);
+    assert_eq!(settings.wanted[0].label.as_deref(), Some("eth0:1"));
+    assert_eq!(remarks, []);
+}
+
+#[test]
+fn the_first_active_virtual_with_an_address_decides_device_and_mask() {
+    let more = "virtual off {\n active = 0\n address = 10.0.0.7 eth3\n}\n\
+        virtual second {\n active = 1\n address = 10.0.0.9 eth1:1\n vip_nmask = 255.255.255.255\n port = 81\n}\n";
+    let (settings, _) = settings(&format!("network = direct\n{VIRTUAL}{more}")).unwrap();
+    let held: Vec<_> = settings.wanted.iter().map(|one| (one.device.as_str(), one.prefix)).collect();
+    assert_eq!(held, [("eth0", 24)]);
+}
+
+#[test]
+fn the_nat_routers_address_is_held_too_but_only_with_nat() {
+    let router = "nat_router = 192.168.9.1 eth1:1\nnat_nmask = 255.255.255.0\n";
+    let (nat, _) = settings(&format!("network = nat\n{router}{VIRTUAL}")).unwrap();
+    let held: Vec<_> = nat.wanted.iter().map(|one| one.device.as_str()).collect();
+    assert_eq!(held, ["eth1", "eth0"]);
+    let (direct, _) = settings(&format!("network = direct\n{router}{VIRTUAL}")).unwrap();
+    assert_eq!(direct.wanted.len(), 1);
+}
+
+#[test]
+fn a_missing_mask_is_remarked() {
+    let text = "network = direct\nvirtual web {\n active = 1\n address = 10.0.0.9 eth0:1\n}\n";
+    let (_, remarks) = settings(text).unwrap();
+    assert_eq!(remarks, [Message::MaskByClass { address: [10, 0, 0, 9].into(), prefix: 8 }]);
+}
+
+#[test]
+fn a_file_without_active_services_is_refused_in_the_originals_words() {
+    let refused = settings("network = direct\n").unwrap_err();
+    assert_eq!(refused.to_string(), "no active lvs services defined in lvs.cf");
+}
+
+#[test]
+fn failover_services_and_pairs_are_refused_in_one_sentence() {
+    let fos = settings(&format!("service = fos\n{VIRTUAL}")).unwrap_err();
+    assert!(fos.to_string().starts_with("service = fos in lvs.cf: "), "{fos}");
+    let pair = settings(&format!("backup_active = 1\nbackup = 10.0.0.2\n{VIRTUAL}")).unwrap_err();
+    assert!(pair.to_string().starts_with("backup_active = 1 and backup = 10.0.0.2 in lvs.cf: "), "{pair}");
+}
+
+#[test]
+fn an_active_backup_without_an_address_is_cleared_as_the_original_did() {
+    let (_, remarks) = settings(&format!("backup_active = 1\n{VIRTUAL}")).unwrap();
+    assert_eq!(remarks, [Message::UndefinedBackup]);
+}

@@ -1,0 +1,282 @@
+//! From the command line to a running director: reads the file, finds out who
+//! this host is, and takes hold of everything that is needed, or says in one
+//! sentence why it cannot. The same checks run whether a terminal, init or the
+//! guardian asks.
+
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use common::config;
+use common::daemon::{self, ExitStatus, PidFile, PidFileError};
+use common::log::Log;
+use common::netlink::route::{Monitor, Route};
+
+use crate::addresses::{self, Reach, Step};
+use crate::args::Args;
+use crate::hands::interfaces::{Interfaces, spoken};
+use crate::hands::text;
+use crate::identity::{Role, role};
+use crate::ledger::{self, Ledger};
+use crate::messages::Message;
+use crate::packet_socket::PacketSocket;
+use crate::settings::Settings;
+
+/// The pid that operators and init scripts signal: the guardian's, or in the
+/// foreground that of pulse itself.
+pub const PID_FILE: &str = "/var/run/pulse.pid";
+
+/// How many diagnostics of the file are shown before they are only counted.
+const DIAGNOSTICS_SHOWN: usize = 50;
+
+/// A file that can be used.
+#[derive(Debug)]
+pub struct Read {
+    /// What it says.
+    pub settings: Settings,
+    /// Lines about it.
+    pub remarks: Vec<Message>,
+    /// What the reader warns of, with file, line and caret, for a terminal.
+    pub warnings: Vec<String>,
+}
+
+/// Why there will be no start.
+#[derive(Debug)]
+pub struct Refused {
+    /// The reason.
+    pub message: Message,
+    /// More about it, for a terminal.
+    pub details: Vec<String>,
+    /// How the process exits.
+    pub status: ExitStatus,
+}
+
+impl Refused {
+    fn new(message: Message, status: ExitStatus) -> Self {
+        Self { message, details: Vec::new(), status }
+    }
+
+    /// The system refuses something that is needed.
+    pub fn system(what: &'static str, error: &dyn ToString) -> Self {
+        Self::new(Message::System { what, error: error.to_string() }, ExitStatus::System)
+    }
+
+    /// The start takes too long; it goes on.
+    pub fn not_up(limit: std::time::Duration) -> Self {
+        Self::new(Message::NotUp(limit), ExitStatus::System)
+    }
+
+    /// Another pulse does this work.
+    pub fn already_running() -> Self {
+        Self::new(Message::AlreadyRunning(0), ExitStatus::System)
+    }
+
+    /// Says it: on stderr as the original did, and in the log, which is all that
+    /// is left of a start at boot.
+    pub fn say(&self, log: &Log) {
+        log.say(&self.message);
+        complain(&format!("pulse: {}", self.message));
+        self.details.iter().for_each(|detail| complain(detail));
+    }
+}
+
+/// One paragraph on stderr.
+fn complain(text: &str) {
+    // A closed stderr is the caller's affair.
+    let _ = writeln!(io::stderr(), "{}", text.trim_end());
+}
+
+/// Reads the file.
+///
+/// # Errors
+/// Why it cannot be used.
+pub fn read(path: &Path) -> Result<Read, Refused> {
+    if let Err(e) = std::fs::File::open(path) {
+        let denied = e.kind() == ErrorKind::PermissionDenied;
+        let status = if denied { ExitStatus::Permission } else { ExitStatus::Configuration };
+        let details = vec![format!("{}: {e}", path.display())];
+        return Err(Refused { message: Message::ConfigUnreadable(path.to_owned()), details, status });
+    }
+    let loaded = config::load(path).map_err(|failed| {
+        let message = match failed.first() {
+            Some(first) if first.line > 0 => {
+                Message::ConfigBad { path: path.to_owned(), line: first.line, text: first.message.clone() }
+            }
+            Some(_) | None => Message::ConfigUnreadable(path.to_owned()),
+        };
+        let mut details: Vec<String> = failed.diagnostics.iter().map(|it| it.render(false)).collect();
+        shorten(&mut details);
+        Refused { message, details, status: ExitStatus::Configuration }
+    })?;
+    let mut warnings: Vec<String> = loaded.warnings.iter().map(|it| it.render(false)).collect();
+    shorten(&mut warnings);
+    let (settings, remarks) = Settings::new(&loaded.config).map_err(|message| Refused {
+        message,
+        details: warnings.clone(),
+        status: ExitStatus::Configuration,
+    })?;
+    Ok(Read { settings, remarks, warnings })
+}
+
+fn shorten(lines: &mut Vec<String>) {
+    let more = lines.len().saturating_sub(DIAGNOSTICS_SHOWN);
+    lines.truncate(DIAGNOSTICS_SHOWN);
+    if more > 0 {
+        lines.push(format!("... and {more} more"));
+    }
+}
+
+/// Everything a director needs, taken hold of.
+pub struct Ready {
+    /// What the file says, or with a broken file what the last pulse held.
+    pub settings: Settings,
+    /// Who this host is.
+    pub role: Role,
+    /// The last pulse was killed while active.
+    pub carrying_on: bool,
+    /// Links and addresses.
+    pub interfaces: Interfaces,
+    /// The kernel's news about them.
+    pub monitor: Monitor,
+}
+
+/// Takes hold of everything; remarks and warnings are said.
+///
+/// # Errors
+/// Why there will be no start.
+pub fn prepare(args: &Args, log: &Log) -> Result<Ready, Refused> {
+    let packets = packet_socket()?;
+    let route = Route::open().map_err(|e| Refused::system("open the line to the kernel", &e))?;
+    let monitor = Monitor::open().map_err(|e| Refused::system("watch interfaces", &e))?;
+    let (ledger, trouble) = Ledger::open(&ledger_path(), ledger::boot_id());
+    let carrying_on = ledger.contents().active;
+    let entries = ledger.contents().entries.clone();
+    let mut interfaces = Interfaces::new(route, packets, ledger);
+    let host = interfaces.read().map_err(|e| Refused::system("read interfaces and addresses", &e))?;
+    let settings = match read(&args.configfile) {
+        Ok(read) => {
+            read.warnings.iter().for_each(|warning| complain(warning));
+            read.remarks.iter().for_each(|remark| log.say(remark));
+            read.settings
+        }
+        // A killed pulse comes back to a file that somebody broke meanwhile: what
+        // it held stays held, as at a reload of a broken file.
+        Err(refused) if carrying_on => {
+            refused.say(log);
+            log.say(&Message::OldStays);
+            Settings::as_it_was(&args.configfile, addresses::as_they_are(&entries, &host))
+        }
+        Err(refused) => return Err(refused),
+    };
+    if let Some(error) = trouble {
+        log.say(&Message::LedgerUnreadable(error));
+    }
+    let here: Vec<_> = host.addresses.iter().map(|address| address.address).collect();
+    let role = active_role(&settings, &here, log)?;
+    executable(&lvsd_program(args))?;
+    Ok(Ready { settings, role, carrying_on, interfaces, monitor })
+}
+
+fn packet_socket() -> Result<PacketSocket, Refused> {
+    PacketSocket::open().map_err(|e| {
+        if e.kind() == ErrorKind::PermissionDenied {
+            Refused::new(Message::NotRoot, ExitStatus::Permission)
+        } else {
+            Refused::system("create the ARP socket", &e)
+        }
+    })
+}
+
+/// Where the ledger is.
+pub fn ledger_path() -> PathBuf {
+    // Where the folder cannot be made the ledger cannot be written, and says so.
+    daemon::run_dir("").unwrap_or_else(|_| daemon::RUN_DIR.into()).join("pulse.ledger")
+}
+
+/// The lvsd to start.
+pub fn lvsd_program(args: &Args) -> PathBuf {
+    args.lvsd.clone().unwrap_or_else(|| daemon::sibling("lvsd"))
+}
+
+fn executable(path: &Path) -> Result<(), Refused> {
+    use nix::unistd::{AccessFlags, access};
+    access(path, AccessFlags::X_OK).map_err(|e| {
+        Refused::new(Message::NoLvsd { path: path.to_owned(), error: e.desc().to_owned() }, ExitStatus::System)
+    })
+}
+
+/// The role of a host that may be active alone; the others are told why not.
+fn active_role(settings: &Settings, here: &[std::net::IpAddr], log: &Log) -> Result<Role, Refused> {
+    let (primary, backup) = (settings.primary, settings.backup);
+    let role = role(primary, backup, here);
+    match role {
+        Role::Master => Ok(role),
+        Role::Backup => {
+            log.say(&Message::Starting(role));
+            Err(Refused::new(Message::BackupInactive, ExitStatus::Configuration))
+        }
+        Role::Stranger => {
+            log.say(&Message::Starting(role));
+            log.say(&Message::BackupInactive);
+            Err(Refused::new(Message::Stranger { primary, backup }, ExitStatus::Configuration))
+        }
+    }
+}
+
+/// Takes the pid file. Without the rights of root that is said first, in the words
+/// of the original, for everything else would fail for the same reason.
+///
+/// # Errors
+/// A right is missing, somebody has the file, or it cannot be written.
+pub fn take_pid_file() -> Result<PidFile, Refused> {
+    packet_socket()?;
+    PidFile::take(Path::new(PID_FILE)).map_err(|e| {
+        let text = e.to_string();
+        match e {
+            PidFileError::Running(pid) => Refused::new(Message::AlreadyRunning(pid), ExitStatus::System),
+            PidFileError::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+                Refused::new(Message::PidFile(text), ExitStatus::Permission)
+            }
+            PidFileError::Io { .. } => Refused::new(Message::PidFile(text), ExitStatus::System),
+        }
+    })
+}
+
+/// `--test-start`: says what a start would do, and does none of it.
+///
+/// # Errors
+/// Why a start would be refused.
+pub fn rehearse(args: &Args, log: &Log) -> Result<(), Refused> {
+    let read = read(&args.configfile)?;
+    read.warnings.iter().for_each(|warning| complain(warning));
+    read.remarks.iter().for_each(|remark| log.say(remark));
+    let mut route = Route::open().map_err(|e| Refused::system("open the line to the kernel", &e))?;
+    let unread = |e: common::netlink::route::Error| Refused::system("read interfaces and addresses", &e);
+    let host = addresses::Host { links: route.links().map_err(unread)?, addresses: route.addresses().map_err(unread)? };
+    let here: Vec<_> = host.addresses.iter().map(|address| address.address).collect();
+    log.say(&Message::Starting(active_role(&read.settings, &here, log)?));
+    let Settings { wanted, active_cmd, .. } = read.settings;
+    if let Some(words) = active_cmd {
+        log.say(&Message::WouldExecute(words.join(" ")));
+    }
+    let path = lvsd_program(args);
+    executable(&path)?;
+    log.say(&Message::WouldExecute(format!("{} {}", path.display(), text(&args.for_lvsd()).join(" "))));
+    let (ledger, _) = Ledger::open(&Path::new(daemon::RUN_DIR).join("pulse.ledger"), ledger::boot_id());
+    let look = addresses::look(&wanted, &host, &ledger.contents().entries, Reach::All);
+    look.remarks.into_iter().for_each(|remark| log.say(&spoken(remark)));
+    for step in look.steps {
+        match step {
+            Step::Add { wanted, .. } => log.say(&Message::WouldAdd {
+                address: format!("{}/{}", wanted.address, wanted.prefix),
+                device: wanted.device,
+                label: wanted.label,
+            }),
+            Step::Remove { entry, .. } => log.say(&Message::WouldRemove {
+                address: format!("{}/{}", entry.address, entry.prefix),
+                device: entry.device,
+            }),
+            Step::Forget(_) => {}
+        }
+    }
+    Ok(())
+}
