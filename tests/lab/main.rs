@@ -11,6 +11,14 @@
     reason = "a test that cannot go on must fail, and say why"
 )]
 
+mod bad_input;
+mod deaths;
+mod forwarding;
 mod ground;
+mod manners;
 mod netlink;
+mod reload;
+mod site;
+mod story;
+mod syslog;
 mod the_ground;
