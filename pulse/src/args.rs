@@ -15,7 +15,13 @@ pub const CONFIG_FILE: &str = "/etc/sysconfig/ha/lvs.cf";
 /// IPs and announces them.
 // The flags are the original's; each stands alone.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
-#[command(name = "pulse", disable_help_flag = true, disable_version_flag = true, args_override_self = true)]
+#[command(
+    name = "pulse",
+    disable_help_flag = true,
+    disable_version_flag = true,
+    args_override_self = true,
+    after_help = "Exit status: 0 asked to stop, 64 usage, 70 bug, 71 system call, 77 permission, 78 configuration."
+)]
 pub struct Args {
     /// Read the configuration from FILE
     #[arg(short = 'c', long, value_name = "FILE", default_value = CONFIG_FILE)]

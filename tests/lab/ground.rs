@@ -80,7 +80,7 @@ pub fn in_a_guest() -> bool {
 fn skip(name: &str, why: &str) {
     assert!(std::env::var(REQUIRE).is_err(), "{name} cannot run here: {why}");
     // Past the harness, which keeps what a passing test prints to itself.
-    let _ = std::io::stderr().write_all(format!("SKIPPED: {name}: {why}\n").as_bytes());
+    let _ = std::io::stderr().write_all(format!("\nSKIPPED: {name}: {why}\n").as_bytes());
 }
 
 /// `lab::story::what_it_shows::{{closure}}` is `story::what_it_shows`.

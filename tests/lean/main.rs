@@ -72,7 +72,7 @@ fn two_hundred_nannies_have_at_most_110_kib_each_for_themselves() {
     let average = sizes.iter().sum::<u64>() / u64::from(NANNIES);
     let (least, most) = (sizes.iter().min().unwrap(), sizes.iter().max().unwrap());
     let figure =
-        format!("{NANNIES} nannies: {average} KiB private each on average, {least} to {most}, limit {LIMIT}\n");
+        format!("\n{NANNIES} nannies: {average} KiB private each on average, {least} to {most}, limit {LIMIT}\n");
     // Past the harness, which keeps what a passing test prints to itself.
     let _ = std::io::stderr().write_all(figure.as_bytes());
     assert!(average <= LIMIT, "{average} KiB private each on average, the limit is {LIMIT}");

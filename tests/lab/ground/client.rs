@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::ops::Range;
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
 
 use super::wait::{SOON, wait_until};
 use super::{Lab, Machine};
@@ -26,6 +27,13 @@ const PATIENCE: Duration = Duration::from_secs(4);
 
 /// How often a held connection says something, and how long it waits for the echo.
 const PULSE: Duration = Duration::from_millis(50);
+
+/// The ports connections on a schedule come from, one after the other. The kernel
+/// itself takes the same port again after seconds, and a director drops what
+/// comes from it for a minute if the connection before went to a server that was
+/// taken out (net.ipv4.vs.expire_nodest_conn is 0 by default); five minutes pass
+/// here before one returns.
+const PORTS: Range<u16> = 1024..32768;
 
 /// What became of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +51,8 @@ pub struct Connection {
     pub at: Instant,
     /// How long it took.
     pub took: Duration,
+    /// The client's port, by which the director's /proc/net/ip_vs_conn knows it.
+    pub port: u16,
     /// How it ended.
     pub outcome: Outcome,
 }
@@ -51,6 +61,8 @@ pub struct Connection {
 pub struct Client {
     /// The machine.
     pub machine: Machine,
+    /// Counts through [`PORTS`].
+    next_port: Arc<AtomicU16>,
 }
 
 impl Client {
@@ -58,7 +70,7 @@ impl Client {
     pub fn new(lab: &Lab, name: &str, network: &str, addresses: &[&str]) -> Self {
         let machine = lab.machine(name);
         lab.plug(&machine, network, "eth0", addresses);
-        Self { machine }
+        Self { machine, next_port: Arc::new(AtomicU16::new(PORTS.start)) }
     }
 
     /// One HTTP request: the server's name, or what went wrong.
@@ -78,8 +90,8 @@ impl Client {
     pub fn open_connections(&self, vip: &str, every: Duration) -> Load {
         let to = vip.parse().expect("an address");
         let shared = Arc::new(Shared::default());
-        let run = Arc::clone(&shared);
-        let thread = self.thread(move || Schedule::new(to, every, &run).run());
+        let (run, next_port) = (Arc::clone(&shared), Arc::clone(&self.next_port));
+        let thread = self.thread(move || Schedule::new(to, every, &run, &next_port).run());
         Load { shared, thread: Some(thread) }
     }
 
@@ -190,7 +202,9 @@ impl Load {
         let failed: Vec<String> = all
             .iter()
             .filter_map(|c| match &c.outcome {
-                Outcome::Failed(why) => Some(format!("after {:?}: {why} (took {:?})", c.at - from, c.took)),
+                Outcome::Failed(why) => {
+                    Some(format!("after {:?}: {why} (took {:?}, from port {:04X})", c.at - from, c.took, c.port))
+                }
                 Outcome::Served(_) => None,
             })
             .collect();
@@ -264,11 +278,12 @@ struct Schedule<'a> {
     next: Instant,
     open: Vec<Open>,
     shared: &'a Shared,
+    next_port: &'a AtomicU16,
 }
 
 impl<'a> Schedule<'a> {
-    fn new(to: SocketAddr, every: Duration, shared: &'a Shared) -> Self {
-        Self { to, every, next: Instant::now(), open: Vec::new(), shared }
+    fn new(to: SocketAddr, every: Duration, shared: &'a Shared, next_port: &'a AtomicU16) -> Self {
+        Self { to, every, next: Instant::now(), open: Vec::new(), shared, next_port }
     }
 
     fn run(mut self) {
@@ -284,9 +299,11 @@ impl<'a> Schedule<'a> {
     fn open_what_is_due(&mut self) {
         let now = Instant::now();
         while self.next <= now {
-            match start(self.to) {
+            let next = |port| Some(if port + 1 < PORTS.end { port + 1 } else { PORTS.start });
+            let port = self.next_port.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).unwrap_or(PORTS.start);
+            match start(self.to, port) {
                 Ok(stream) => self.open.push(Open { stream, at: Instant::now(), asked: false, answer: Vec::new() }),
-                Err(e) => self.record(now, Outcome::Failed(e.to_string())),
+                Err(e) => self.record(now, None, Outcome::Failed(e.to_string())),
             }
             self.next += self.every;
             // A machine that was asleep does not open a thousand at once.
@@ -312,24 +329,34 @@ impl<'a> Schedule<'a> {
             let outcome = if ready { open.go_on() } else { None };
             let late = open.at.elapsed() > PATIENCE;
             match outcome {
-                Some(outcome) => self.record(open.at, outcome),
-                None if late => self.record(open.at, Outcome::Failed("no answer in time".to_owned())),
+                Some(outcome) => self.record(open.at, Some(&open.stream), outcome),
+                None if late && open.asked => self.record_late(&open, "connected, no answer in time"),
+                None if late => self.record_late(&open, "no connection in time"),
                 None => still.push(open),
             }
         }
         self.open = still;
     }
 
-    fn record(&self, at: Instant, outcome: Outcome) {
-        let connection = Connection { at, took: at.elapsed(), outcome };
+    fn record_late(&self, open: &Open, what: &str) {
+        self.record(open.at, Some(&open.stream), Outcome::Failed(what.to_owned()));
+    }
+
+    fn record(&self, at: Instant, stream: Option<&TcpStream>, outcome: Outcome) {
+        let port = stream.and_then(|stream| stream.local_addr().ok()).map_or(0, |address| address.port());
+        let connection = Connection { at, took: at.elapsed(), port, outcome };
         self.shared.done.lock().expect("no panic holds it").push(connection);
     }
 }
 
-/// Begins a connection without waiting for it.
-fn start(to: SocketAddr) -> nix::Result<TcpStream> {
-    let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+/// Begins a connection from `port` without waiting for it.
+fn start(to: SocketAddr, port: u16) -> nix::Result<TcpStream> {
+    let (family, any) = match to {
+        SocketAddr::V4(_) => (AddressFamily::Inet, IpAddr::from(Ipv4Addr::UNSPECIFIED)),
+        SocketAddr::V6(_) => (AddressFamily::Inet6, IpAddr::from(Ipv6Addr::UNSPECIFIED)),
+    };
     let fd = socket(family, SockType::Stream, SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC, None)?;
+    bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(any, port)))?;
     match connect(fd.as_raw_fd(), &SockaddrStorage::from(to)) {
         Ok(()) | Err(Errno::EINPROGRESS) => Ok(TcpStream::from(fd)),
         Err(e) => Err(e),

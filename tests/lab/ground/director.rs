@@ -170,9 +170,22 @@ impl Drop for Director {
         if std::thread::panicking() {
             eprintln!("---- {}: /var/log/messages\n{}", self.machine.name(), self.log.lines().join("\n"));
             eprintln!("---- {}: the table\n{}", self.machine.name(), self.kernel_table());
+            eprintln!("---- {}: connections\n{}", self.machine.name(), self.connections());
             let names: Vec<String> = self.daemons().into_iter().map(|(pid, name)| format!("{name}[{pid}]")).collect();
             eprintln!("---- {}: the daemons: {}", self.machine.name(), names.join(" "));
         }
+    }
+}
+
+impl Director {
+    /// The kernel's connections, without those that are over.
+    fn connections(&self) -> String {
+        let path = format!("/proc/{}/net/ip_vs_conn", self.machine.first_pid());
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let lines = text
+            .lines()
+            .filter(|line| !line.contains("FIN_WAIT") && !line.contains("CLOSE") && !line.contains("TIME_WAIT"));
+        lines.take(40).collect::<Vec<_>>().join("\n")
     }
 }
 
