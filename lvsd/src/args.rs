@@ -50,6 +50,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub log_facility: Option<String>,
 
+    /// Look up the host names on stdin; lvsd asks itself so
+    #[arg(long, hide = true)]
+    pub resolve: bool,
+
     /// Print the version
     #[arg(long)]
     pub version: bool,

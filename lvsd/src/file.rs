@@ -5,7 +5,8 @@ use std::io;
 use std::path::Path;
 
 use common::config::{self, ServiceKind};
-use common::daemon::ExitStatus;
+use common::daemon::{self, ExitStatus};
+use common::names::Names;
 
 use crate::messages::Message;
 use crate::nanny_command::Manner;
@@ -20,11 +21,38 @@ pub struct Trouble {
     pub status: ExitStatus,
 }
 
-/// Reads the file; the lines are warnings and what was left out.
+/// What a file asks for, and the lines that come with it: warnings, and what was
+/// left out.
+pub type Asked = Result<(Wanted, Vec<Message>), Trouble>;
+
+/// Reads the file for a start: waits for the addresses of its host names.
 ///
 /// # Errors
 /// It cannot be read, or is wrong, or is for another kind of service.
-pub fn read(path: &Path, nanny: &Path, manner: &Manner) -> Result<(Wanted, Vec<Message>), Trouble> {
+pub fn read(path: &Path, names: &mut Names, nanny: &Path, manner: &Manner) -> Asked {
+    readable(path)?;
+    match names.load_waiting(path, &daemon::sibling("lvsd")) {
+        Ok((loaded, stale)) => {
+            let (wanted, mut lines) = understand(path, &loaded, nanny, manner)?;
+            lines.extend(Message::stale(stale));
+            Ok((wanted, lines))
+        }
+        Err(failed) => Err(wrong(path, &failed)),
+    }
+}
+
+/// The same for a reload: with the addresses that are known, at once. If
+/// [`Names::asked`] has names then, their answers may make it another.
+///
+/// # Errors
+/// As there.
+pub fn read_at_once(path: &Path, names: &Names, nanny: &Path, manner: &Manner) -> Asked {
+    readable(path)?;
+    let loaded = names.load(path).map_err(|failed| wrong(path, &failed))?;
+    understand(path, &loaded, nanny, manner)
+}
+
+fn readable(path: &Path) -> Result<(), Trouble> {
     if let Err(e) = std::fs::File::open(path) {
         let is_forbidden = e.kind() == io::ErrorKind::PermissionDenied;
         let status = if is_forbidden { ExitStatus::Permission } else { ExitStatus::Configuration };
@@ -32,8 +60,14 @@ pub fn read(path: &Path, nanny: &Path, manner: &Manner) -> Result<(Wanted, Vec<M
         let reason = Message::Diagnostic(format!("{file}: {e}"));
         return Err(Trouble { lines: vec![Message::CannotOpen { file }, reason], status });
     }
-    let loaded = config::load(path)
-        .map_err(|failed| Trouble { lines: words(path, &failed), status: ExitStatus::Configuration })?;
+    Ok(())
+}
+
+fn wrong(path: &Path, failed: &config::Failed) -> Trouble {
+    Trouble { lines: words(path, failed), status: ExitStatus::Configuration }
+}
+
+fn understand(path: &Path, loaded: &config::Loaded, nanny: &Path, manner: &Manner) -> Asked {
     if loaded.config.service != ServiceKind::Lvs {
         let text = format!("{}: service = fos is not supported, only service = lvs", path.display());
         return Err(Trouble { lines: vec![Message::Diagnostic(text)], status: ExitStatus::Configuration });

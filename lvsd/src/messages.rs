@@ -42,6 +42,9 @@ pub enum Message {
     ParseError { file: String, line: u32 },
     /// One diagnostic, as `file:line:column: severity: message`.
     Diagnostic(String),
+    /// The resolver did not answer for these host names, which had addresses before;
+    /// the first few of them.
+    NamesStale { names: String, count: usize },
     /// No real server of the virtual service is left.
     SorryIn { name: String, address: IpAddr },
     /// Real servers are back.
@@ -113,6 +116,21 @@ pub enum Message {
     Released,
 }
 
+/// How many host names a line has.
+const NAMES_MAX: usize = 5;
+
+impl Message {
+    /// The line about names without an answer, if there are some.
+    pub fn stale(names: Vec<String>) -> Option<Self> {
+        let count = names.len();
+        let mut first: Vec<String> = names.into_iter().take(NAMES_MAX).collect();
+        if count > NAMES_MAX {
+            first.push("...".to_owned());
+        }
+        (count > 0).then(|| Self::NamesStale { names: first.join(", "), count })
+    }
+}
+
 /// Whole seconds, or with as many decimals as milliseconds need.
 pub(crate) struct Seconds(pub(crate) Duration);
 
@@ -159,6 +177,7 @@ impl Line for Message {
             | Self::ProbeElsewhere { .. }
             | Self::SameDestination { .. }
             | Self::LeftBehind { .. }
+            | Self::NamesStale { .. }
             | Self::NoState { .. }
             | Self::LedgerDamaged { .. } => Level::Warning,
             Self::SorryIn { .. }
@@ -209,6 +228,10 @@ impl fmt::Display for Message {
             Self::CannotOpen { file } => write!(f, "lvs: failed to open {file}"),
             Self::ParseError { file, line } => write!(f, "lvs: error parsing {file} on line {line}."),
             Self::Diagnostic(text) => f.write_str(text),
+            Self::NamesStale { names, count } => {
+                write!(f, "no address for {names} within {}, ", Seconds(common::names::WITHIN))?;
+                write!(f, "going on with the addresses known before ({count} host names)")
+            }
             Self::SorryIn { name, address } => {
                 write!(f, "Virtual Server {name}: No real servers; activate sorry_server {address}")
             }

@@ -27,6 +27,7 @@ use common::channel::{Line, MeetingPlace};
 use common::child::Rules;
 use common::ipvs::{Ipvs, ServiceKey};
 use common::log::Log;
+use common::names::{Lookup, Names};
 
 use crate::departure::{self, Departure};
 use crate::hands::{self, Kernel};
@@ -42,8 +43,9 @@ mod reload;
 
 const SIGNALS: Token = Token(0);
 const MEETING: Token = Token(1);
+const RESOLVER: Token = Token(2);
 /// Parents' tokens begin here, nannies' behind them.
-const PARENTS: usize = 2;
+const PARENTS: usize = 3;
 const NANNIES: usize = PARENTS + parents::MAX;
 
 /// How many nannies are called, or started, or services set up, in one turn: about
@@ -120,6 +122,9 @@ pub struct Daemon<K> {
     services: Services,
     nannies: Nannies,
     phase: Phase,
+    names: Names,
+    /// The host names of a reload, on their way.
+    lookup: Option<Lookup>,
     /// Meeting places still to be knocked at.
     calls: VecDeque<PathBuf>,
     /// Services still to be set up, in file order.
@@ -151,6 +156,7 @@ impl<K: Ipvs> Daemon<K> {
     /// Out of descriptors or memory.
     pub fn new(
         settings: Settings,
+        names: Names,
         log: Log,
         table: K,
         services: Services,
@@ -175,6 +181,8 @@ impl<K: Ipvs> Daemon<K> {
             meeting,
             services,
             phase: Phase::Meeting,
+            names,
+            lookup: None,
             calls: VecDeque::new(),
             set_ups: VecDeque::new(),
             starts: VecDeque::new(),
@@ -213,6 +221,7 @@ impl<K: Ipvs> Daemon<K> {
 
     fn begin(&mut self, wanted: Wanted) {
         let now = Instant::now();
+        self.keep_names();
         let mut out = Vec::new();
         self.services.load(wanted, &mut out);
         self.perform_services(out, now);
@@ -264,6 +273,7 @@ impl<K: Ipvs> Daemon<K> {
             self.perform(out, now);
         }
         self.parents.beat(now);
+        self.take_answers(now);
         self.work(now);
         Ok(self.step_phase(now))
     }
@@ -276,6 +286,8 @@ impl<K: Ipvs> Daemon<K> {
             match event.token() {
                 SIGNALS => self.take_signals(now),
                 MEETING => self.take_parents(),
+                // Looked at in every turn.
+                RESOLVER => {}
                 Token(token) if token < NANNIES => self.parents.read(token, &mut requests),
                 Token(id) => unread.push(id),
             }
@@ -308,7 +320,8 @@ impl<K: Ipvs> Daemon<K> {
             }
             Phase::Stopping { until } => Some(until),
         };
-        let deadlines = [self.parents.deadline(), self.nannies.deadline(), phase];
+        let lookup = self.lookup.as_ref().map(Lookup::deadline);
+        let deadlines = [self.parents.deadline(), self.nannies.deadline(), phase, lookup];
         deadlines.into_iter().flatten().fold(self.look_at, Instant::min)
     }
 

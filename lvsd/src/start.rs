@@ -19,6 +19,7 @@ use common::daemon::{self, Background, ExitStatus, PidFile, PidFileError};
 use common::ipvs::client::Client;
 use common::ipvs::{Error, Ipvs};
 use common::log::Log;
+use common::names::Names;
 
 use crate::args::{self, Args, Asked};
 use crate::file;
@@ -37,7 +38,7 @@ use crate::wanted::{Virtual, Wanted};
 const PID_FILE: &str = "/var/run/lvs.pid";
 
 /// How long the caller of a daemon that goes to the background waits for its
-/// start: reading a file whose host names nobody resolves is what takes longest.
+/// start: host names that nobody resolves are what takes longest.
 const START_WITHIN: Duration = Duration::from_secs(60);
 
 /// Prints what was asked for.
@@ -57,6 +58,10 @@ pub(crate) fn complain(text: &str, status: ExitStatus) -> ExitCode {
 pub(crate) fn start(args: &Args) -> ExitCode {
     if let Err(text) = common::log::facility(args.log_facility.as_deref().unwrap_or("daemon")) {
         return complain(&format!("lvs: bad argument --log-facility: {text}"), ExitStatus::Usage);
+    }
+    if args.resolve {
+        common::names::answer();
+        return ExitStatus::Stopped.into();
     }
     if args.check {
         return check(&args.configfile);
@@ -95,6 +100,11 @@ fn check(file: &Path) -> ExitCode {
     status.into()
 }
 
+/// The addresses of host names as they were last known.
+fn names() -> Names {
+    Names::new(Path::new(daemon::RUN_DIR).join("lvsd.hosts"))
+}
+
 fn manner(args: &Args) -> Manner {
     let log_facility = args.log_facility.clone();
     Manner { foreground: args.nodaemon, verbose: args.verbose, log_facility }
@@ -102,7 +112,7 @@ fn manner(args: &Args) -> Manner {
 
 /// `--test-start`: reads everything, changes nothing, needs no rights.
 fn test_start(args: &Args) -> ExitCode {
-    let (wanted, lines) = match file::read(&args.configfile, &daemon::sibling("nanny"), &manner(args)) {
+    let (wanted, lines) = match file::read(&args.configfile, &mut names(), &daemon::sibling("nanny"), &manner(args)) {
         Ok(read) => read,
         Err(trouble) => {
             return complain(&join(trouble.lines.iter().map(ToString::to_string)), trouble.status);
@@ -127,7 +137,7 @@ fn plan(file: &Path, args: &Args) -> ExitCode {
         Some(Asked::Run(its)) => manner(&its),
         Some(Asked::Print(_) | Asked::Wrong(_)) | None => manner(args),
     };
-    let (wanted, lines) = match file::read(file, &daemon::sibling("nanny"), &manner) {
+    let (wanted, lines) = match file::read(file, &mut names(), &daemon::sibling("nanny"), &manner) {
         Ok(read) => read,
         Err(trouble) => return complain(&join(trouble.lines.iter().map(on_stderr)), trouble.status),
     };
@@ -193,7 +203,8 @@ fn serve(args: &Args, launch: Option<daemon::Launch>) -> ExitCode {
     let path = std::path::absolute(&args.configfile).unwrap_or_else(|_| args.configfile.clone());
     let nanny = daemon::sibling("nanny");
     let manner = manner(args);
-    let (wanted, lines) = match file::read(&path, &nanny, &manner) {
+    let mut names = names();
+    let (wanted, lines) = match file::read(&path, &mut names, &nanny, &manner) {
         Ok(read) => read,
         Err(trouble) => {
             if !args.nodaemon {
@@ -220,7 +231,7 @@ fn serve(args: &Args, launch: Option<daemon::Launch>) -> ExitCode {
         pid_file.remove();
         return complain(&format!("lvs: cannot let go of the terminal: {e}"), ExitStatus::System);
     }
-    let ended = Daemon::new(settings, log, client, services, meeting, parent).and_then(|mut daemon| {
+    let ended = Daemon::new(settings, names, log, client, services, meeting, parent).and_then(|mut daemon| {
         daemon.say_notes(&lines);
         daemon.run(wanted)
     });

@@ -57,7 +57,7 @@ fn the_manual_has_every_option_and_no_other() {
     let manual = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/lvsd.8")).unwrap();
     let command = Args::command();
     let mut help = BTreeSet::new();
-    for argument in command.get_arguments() {
+    for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
         help.extend(argument.get_short().map(|short| format!("{short}")));
         help.extend(argument.get_long().map(|long| format!("-{long}")));
         help.extend(argument.get_visible_aliases().unwrap_or_default().iter().map(|long| format!("-{long}")));

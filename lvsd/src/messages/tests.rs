@@ -46,6 +46,7 @@ fn samples() -> Vec<Message> {
         Message::CannotOpen { file: "/etc/sysconfig/ha/lvs.cf".to_owned() },
         Message::ParseError { file: "/etc/sysconfig/ha/lvs.cf".to_owned(), line: 7 },
         Message::Diagnostic("/etc/sysconfig/ha/lvs.cf:7:5: error: unknown command".to_owned()),
+        Message::stale((0..7).map(|n| format!("host{n}.example")).collect()).unwrap(),
         Message::SorryIn { name: name(), address: "10.0.0.9".parse().unwrap() },
         Message::SorryOut { name: name(), available: 2, address: "10.0.0.9".parse().unwrap() },
         Message::Refused {
