@@ -150,12 +150,12 @@ fn plan(file: &Path, args: &Args) -> ExitCode {
     let world = World { table: &table, ledger: &ledger, found: &found, since_boot: hands::since_boot() };
     let items = preview::preview(&wanted, &world, unknown);
     let (what, file) = (if living.is_some() { "reload" } else { "start" }, file.display());
-    let mut text: Vec<String> = lines.iter().map(ToString::to_string).collect();
-    text.push(if items.iter().any(Item::is_act) {
-        format!("a {what} with {file} would:")
-    } else {
-        format!("a {what} with {file} would change nothing")
-    });
+    // What is worth a warning is no step.
+    for line in &lines {
+        let _ = writeln!(std::io::stderr(), "{}", on_stderr(line));
+    }
+    let end = if items.iter().any(Item::is_act) { ":" } else { " change nothing" };
+    let mut text = vec![format!("a {what} with {file} would{end}")];
     text.extend(items.iter().map(|item| format!("  {item}")));
     print(&(join(text.into_iter()) + "\n"))
 }

@@ -6,6 +6,9 @@ use nix::sys::signal::Signal;
 use crate::ground::real_server::RealServer;
 use crate::ground::scenario;
 use crate::ground::wait::{SOON, wait_until};
+mod changes;
+mod random;
+
 use crate::site::{BOTH, LVS_CF, SERVICE, Site, VIP, VIP_ON_DEVICE, wrong_lvs_cf};
 
 #[test]
