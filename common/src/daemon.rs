@@ -21,8 +21,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::channel::{Line, Received, Said};
 
 /// Where state and sockets live; root's alone, gone with a reboot. One per mount
-/// namespace.
+/// namespace. [`run_root`] is the place on a host without /run.
 pub const RUN_DIR: &str = "/run/piranha-ng";
+
+/// The same on a host that has no /run (RHEL 6); its boot empties /var/run.
+pub(crate) const OLD_RUN_DIR: &str = "/var/run/piranha-ng";
 
 /// Exit codes of all three daemons (sysexits.h where it has one).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,14 +222,24 @@ pub fn arguments() -> Vec<OsString> {
     std::env::args_os().skip(1).collect()
 }
 
-/// Makes [`RUN_DIR`] and a folder below it, mode 0700.
+/// The folder of state and sockets on this host, made or not.
+pub fn run_root() -> &'static Path {
+    run_root_on(Path::new("/"))
+}
+
+/// /run is never made: where it is missing, nothing empties it at boot either.
+fn run_root_on(host: &Path) -> &'static Path {
+    Path::new(if host.join("run").is_dir() { RUN_DIR } else { OLD_RUN_DIR })
+}
+
+/// Makes [`run_root`] and a folder below it, mode 0700.
 ///
 /// # Errors
 /// The system's; the caller can live without (nothing is found again after a
 /// crash then), and says so.
 pub fn run_dir(below: &str) -> io::Result<PathBuf> {
     use std::os::unix::fs::DirBuilderExt as _;
-    let path = Path::new(RUN_DIR).join(below);
+    let path = run_root().join(below);
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
     Ok(path)
 }
@@ -246,6 +259,14 @@ mod tests {
         let second = PidFile::take(&path).unwrap();
         second.remove();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn state_is_in_run_and_where_there_is_none_in_var_run() {
+        let host = tempfile::tempdir().unwrap();
+        assert_eq!(run_root_on(host.path()), Path::new("/var/run/piranha-ng"));
+        std::fs::create_dir(host.path().join("run")).unwrap();
+        assert_eq!(run_root_on(host.path()), Path::new("/run/piranha-ng"));
     }
 
     #[test]

@@ -16,7 +16,6 @@
 //! `killall -9 pulse` is a death pulse survives; `pulse` in `ps` is the worker.
 
 use std::io;
-use std::path::Path;
 use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -221,7 +220,7 @@ impl Guardian {
     }
 
     fn join(&self) -> io::Result<Worker> {
-        let line = channel::join(&Path::new(daemon::RUN_DIR).join("pulse"))?;
+        let line = channel::join(&daemon::run_root().join("pulse"))?;
         watch(&self.registry, &line)?;
         let pid = line.peer()?.pid().unsigned_abs();
         Ok(Worker { pid, line: Some(line), ours: false, listens: true })

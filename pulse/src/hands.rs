@@ -363,7 +363,7 @@ impl Hands {
     }
 
     fn spawn_lvsd(&mut self) -> child::Event {
-        let place = std::path::Path::new(daemon::RUN_DIR).join("lvsd");
+        let place = daemon::run_root().join("lvsd");
         if let Ok(line) = channel::join(&place)
             && let Ok(peer) = line.peer()
             && watch(&self.registry, &line).is_ok()

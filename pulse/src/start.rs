@@ -189,7 +189,7 @@ fn packet_socket() -> Result<PacketSocket, Refused> {
 /// Where the ledger is.
 pub fn ledger_path() -> PathBuf {
     // Where the folder cannot be made the ledger cannot be written, and says so.
-    daemon::run_dir("").unwrap_or_else(|_| daemon::RUN_DIR.into()).join("pulse.ledger")
+    daemon::run_dir("").unwrap_or_else(|_| daemon::run_root().to_owned()).join("pulse.ledger")
 }
 
 /// The lvsd to start.
@@ -261,7 +261,7 @@ pub fn rehearse(args: &Args, log: &Log) -> Result<(), Refused> {
     let path = lvsd_program(args);
     executable(&path)?;
     log.say(&Message::WouldExecute(format!("{} {}", path.display(), text(&args.for_lvsd()).join(" "))));
-    let (ledger, _) = Ledger::open(&Path::new(daemon::RUN_DIR).join("pulse.ledger"), ledger::boot_id());
+    let (ledger, _) = Ledger::open(&daemon::run_root().join("pulse.ledger"), ledger::boot_id());
     let look = addresses::look(&wanted, &host, &ledger.contents().entries, Reach::All);
     look.remarks.into_iter().for_each(|remark| log.say(&spoken(remark)));
     for step in look.steps {
