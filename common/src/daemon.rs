@@ -7,14 +7,16 @@
 //! original reported success as soon as it had forked (piranha.md 2.9).
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -66,7 +68,7 @@ pub enum PidFileError {
     #[error("already running as process {0}")]
     Running(u32),
     /// The file cannot be written.
-    #[error("failed to open {path}: {source}")]
+    #[error("failed to open {path}: {}", words(source))]
     Io {
         /// The pid file.
         path: PathBuf,
@@ -79,26 +81,55 @@ impl PidFile {
     /// Takes the pid file and writes our pid into it.
     pub fn take(path: &Path) -> Result<Self, PidFileError> {
         let failed = |source| PidFileError::Io { path: path.to_owned(), source };
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
-        let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => file,
-            Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
-                let mut text = String::new();
-                let _ = file.read_to_string(&mut text);
-                return Err(PidFileError::Running(text.trim().parse().unwrap_or(0)));
+        let mut file = loop {
+            let file = Self::lock(path)?;
+            // Its last holder may have removed it between our open and our lock.
+            if is_still_at(&file, path) {
+                break file;
             }
-            Err((_, e)) => return Err(failed(e.into())),
         };
+        // Scripts of root signal what stands in it, so root alone writes it.
+        file.set_permissions(Permissions::from_mode(0o644)).map_err(failed)?;
         file.set_len(0).map_err(failed)?;
         file.rewind().map_err(failed)?;
         writeln!(file, "{}", std::process::id()).map_err(failed)?;
         Ok(Self { path: path.to_owned(), file })
     }
 
+    fn lock(path: &Path) -> Result<Flock<File>, PidFileError> {
+        let failed = |source| PidFileError::Io { path: path.to_owned(), source };
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(file) => Ok(file),
+            Err((mut file, Errno::EWOULDBLOCK)) => {
+                let mut text = String::new();
+                let _ = file.read_to_string(&mut text);
+                Err(PidFileError::Running(text.trim().parse().unwrap_or(0)))
+            }
+            Err((_, e)) => Err(failed(e.into())),
+        }
+    }
+
     /// Removes it; done at an orderly end.
     pub fn remove(self) {
         let _ = std::fs::remove_file(&self.path);
         drop(self.file);
+    }
+}
+
+/// The system's words for an error without the number std puts behind them: the
+/// original's lines end in strerror(3)'s text (piranha.md 6).
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error ").map_or_else(|| text.clone(), |(words, _)| words.to_owned())
+}
+
+/// Whether `path` names this open file.
+fn is_still_at(file: &File, path: &Path) -> bool {
+    let identity = |it: Metadata| (it.dev(), it.ino());
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(ours), Ok(there)) => identity(ours) == identity(there),
+        (Err(_), _) | (_, Err(_)) => false,
     }
 }
 
@@ -200,7 +231,7 @@ fn wait_for_ready(line: &Line, deadline: Instant) -> io::Result<bool> {
         }
         let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(line.as_fd(), PollFlags::POLLIN)], timeout) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) | Err(Errno::EINTR) => {}
             Err(e) => return Err(e.into()),
         }
     }
@@ -262,6 +293,40 @@ mod tests {
     }
 
     #[test]
+    fn a_pid_file_has_one_holder_while_others_take_and_remove_it() {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pulse.pid");
+        let holders = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut taken = 0;
+                    while taken < 100 {
+                        let Ok(file) = PidFile::take(&path) else { continue };
+                        taken += 1;
+                        assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "a second holder");
+                        std::thread::yield_now();
+                        holders.fetch_sub(1, Ordering::SeqCst);
+                        file.remove();
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_pid_file_is_nobody_elses_to_write_whatever_the_umask() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pulse.pid");
+        std::fs::write(&path, "1\n").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        let file = PidFile::take(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+        file.remove();
+    }
+
+    #[test]
     fn state_is_in_run_and_where_there_is_none_in_var_run() {
         let host = tempfile::tempdir().unwrap();
         assert_eq!(run_root_on(host.path()), Path::new("/var/run/piranha-ng"));
@@ -272,6 +337,6 @@ mod tests {
     #[test]
     fn a_pid_file_that_cannot_be_written_is_named() {
         let e = PidFile::take(Path::new("/nonexistent/lvs.pid")).unwrap_err();
-        assert!(e.to_string().starts_with("failed to open /nonexistent/lvs.pid: "), "{e}");
+        assert_eq!(e.to_string(), "failed to open /nonexistent/lvs.pid: No such file or directory");
     }
 }
