@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::SigSet;
+use nix::sys::stat::Mode;
 
 use crate::channel::{Line, Received, Said};
 
@@ -140,6 +142,29 @@ pub fn sibling(name: &str) -> PathBuf {
         Some(path) if path.is_file() => path,
         _ => Path::new("/usr/sbin").join(name),
     }
+}
+
+/// Descriptors above stderr are looked for up to here where there is no /proc to
+/// list them: the usual soft limit.
+const DESCRIPTORS_MAX: i32 = 1024;
+
+/// Lets go of what a caller left to us that is not ours to keep: descriptors above
+/// stderr (a lock, a pipe that an installer waits on), blocked signals, a umask
+/// under which our files would be everybody's. Called first of all in a main,
+/// while nothing is open yet. Everything we start then inherits none of it.
+pub fn shed_inheritance() {
+    let listed = std::fs::read_dir("/proc/self/fd").map(|folder| {
+        let names = folder.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        names.collect::<Vec<i32>>()
+    });
+    // The list's own descriptor is in it and closed by now: that error, as every
+    // other, leaves a descriptor that is not open.
+    for fd in listed.unwrap_or_else(|_| (3..DESCRIPTORS_MAX).collect()).into_iter().filter(|fd| *fd > 2) {
+        let _ = nix::unistd::close(fd);
+    }
+    // It fails only for a wrong argument.
+    let _ = SigSet::empty().thread_set_mask();
+    nix::sys::stat::umask(Mode::S_IWGRP | Mode::S_IWOTH);
 }
 
 /// The variable that tells the background half who started it. It holds a

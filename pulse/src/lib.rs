@@ -48,6 +48,7 @@ const START_WITHIN: Duration = Duration::from_secs(30);
 
 /// The program.
 pub fn main() -> ExitCode {
+    daemon::shed_inheritance();
     let mut args = match args::parse(std::env::args_os()) {
         Ok(args) => args,
         Err(answer) => {

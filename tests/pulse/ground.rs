@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::netlink::route::{Change, Monitor};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, socket};
 
 use crate::stand_in;
@@ -167,6 +168,33 @@ impl Ground {
     pub fn start_with(&self, arguments: &[&str]) {
         let (status, output, error) = self.run(arguments);
         assert_eq!(status, 0, "{output}{error}");
+    }
+
+    /// A start by something that leaves it a descriptor, a umask and blocked signals.
+    pub fn start_carelessly(&self) {
+        let pulse = self.pulse(&[]);
+        let mut command = Command::new("sh");
+        command.args(["-c", "umask 0; exec 9>/run/left-open; exec \"$@\"", "sh"]).current_dir("/run");
+        command.arg(pulse.get_program()).args(pulse.get_args()).env_remove(INSIDE);
+        let mut mask = SigSet::empty();
+        [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD].into_iter().for_each(|signal| mask.add(signal));
+        mask.thread_block().unwrap();
+        let (status, output, error) = finished(&mut command);
+        mask.thread_unblock().unwrap();
+        assert_eq!(status, 0, "{output}{error}");
+    }
+
+    /// Where the descriptors above stderr of a process lead.
+    pub fn descriptors(&self, pid: u32) -> Vec<String> {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+        let open = open.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().unwrap() > 2));
+        open.filter_map(|entry| Some(fs::read_link(entry.path()).ok()?.display().to_string())).collect()
+    }
+
+    /// The signals a process blocks, as the kernel shows them.
+    pub fn blocked(&self, pid: u32) -> String {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap().trim().to_owned()
     }
 
     /// `service pulse stop`.

@@ -147,6 +147,25 @@ fn when_both_are_killed_the_next_start_adopts_what_they_left() {
 }
 
 #[test]
+fn nothing_a_careless_caller_leaves_open_or_blocked_is_kept() {
+    inside("nothing_a_careless_caller_leaves_open_or_blocked_is_kept", |ground| {
+        use std::os::unix::fs::PermissionsExt as _;
+        ground.start_carelessly();
+        ground.wait_for_vip("10.0.0.9/24");
+        for pid in [ground.guardian(), ground.worker(), ground.lvsd()] {
+            let open = ground.descriptors(pid);
+            assert!(open.iter().all(|file| file != "/run/left-open"), "{pid}: {open:?}");
+            assert_eq!(ground.blocked(pid), "0000000000000000", "{pid}");
+        }
+        // what is made from here on, by scripts too, is not everybody's to write
+        wait_until("active_cmd ran", || ground.commands() == "active\n");
+        let mode = std::fs::metadata("/run/commands").unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o644);
+        ground.stop();
+    });
+}
+
+#[test]
 fn a_term_to_the_worker_stops_both_and_a_kill_of_the_guardian_does_not_undo_it() {
     inside("a_term_to_the_worker_stops_both_and_a_kill_of_the_guardian_does_not_undo_it", |ground| {
         ground.start();
