@@ -201,8 +201,6 @@ impl Guardian {
             Ok(worker) => {
                 let pid = worker.pid;
                 self.worker = Some(worker);
-                // It came up before us; who started us wants to hear no more.
-                self.tell_launch();
                 Event::Adopted(pid)
             }
             Err(_) => match self.start() {
@@ -252,6 +250,12 @@ impl Guardian {
                 Received::Message(Said::Ready) => {
                     self.tell_launch();
                     self.feed(Event::Ready);
+                }
+                // The last pulse still carries out its stop, and somebody asked for
+                // a start meanwhile: that start comes after it.
+                Received::Message(Said::Leaving(_)) if !ours && self.launch.is_some() => {
+                    self.log.say(&Message::WaitingForStop(pid));
+                    self.feed(Event::Replace);
                 }
                 // A TERM that went to it directly: it stops, and so do we.
                 Received::Message(Said::Leaving(_)) => {

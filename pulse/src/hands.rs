@@ -332,11 +332,10 @@ impl Hands {
         let hello = Said::Hello { pid: std::process::id(), arguments: text(&daemon::arguments()) };
         // One that is gone again is seen when its line is read.
         let _ = line.send(&hello.encode());
-        if self.ready {
-            let _ = line.send(&Said::Ready.encode());
-        }
         if self.leaving {
             let _ = line.send(&leaving().encode());
+        } else if self.ready {
+            let _ = line.send(&Said::Ready.encode());
         }
         self.parents.push(Parent { line, pid });
         events.push_back(Event::Guardian(child::Event::Adopted(pid)));

@@ -166,6 +166,26 @@ fn nothing_a_careless_caller_leaves_open_or_blocked_is_kept() {
 }
 
 #[test]
+fn a_start_during_a_stop_waits_for_its_end_and_then_starts() {
+    inside("a_start_during_a_stop_waits_for_its_end_and_then_starts", |ground| {
+        ground.lvsd_is_slow_to_stop();
+        ground.start();
+        ground.wait_for_vip("10.0.0.9/24");
+        let guardian = ground.guardian();
+        // killproc: TERM, and KILL to the pid in the file when it takes too long
+        ground.kill(guardian, "TERM");
+        wait_until("the stop is under way", || ground.count_lines("Terminating due to signal 15") == 1);
+        ground.kill(guardian, "KILL");
+        ground.start();
+        assert_eq!(ground.count_lines("STARTING PULSE AS MASTER"), 2, "the command returned before its pulse was up");
+        ground.wait_for_vip("10.0.0.9/24");
+        assert!(ground.worker_if_any().is_some());
+        assert_eq!(ground.commands(), "active\ninactive\nactive\n");
+        ground.stop();
+    });
+}
+
+#[test]
 fn a_term_to_the_worker_stops_both_and_a_kill_of_the_guardian_does_not_undo_it() {
     inside("a_term_to_the_worker_stops_both_and_a_kill_of_the_guardian_does_not_undo_it", |ground| {
         ground.start();
