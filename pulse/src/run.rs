@@ -77,7 +77,10 @@ impl Wait {
 /// Where lines go: stdout in the foreground, syslog otherwise (piranha.md 2.1).
 pub fn log(args: &Args) -> Log {
     let log = Log::new(args.verbose);
-    if args.nodaemon || args.test_start {
+    if args.test_start {
+        return log.with_stdout("pulse").patient();
+    }
+    if args.nodaemon {
         return log.with_stdout("pulse");
     }
     match common::log::facility(&args.log_facility) {

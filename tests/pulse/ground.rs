@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -12,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::netlink::route::{Change, Monitor};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, socket};
 
@@ -207,6 +209,15 @@ impl Ground {
     pub fn foreground(&self) -> Child {
         let output = fs::File::create("/run/output").unwrap();
         self.pulse(&["-n"]).stdout(output).spawn().unwrap()
+    }
+
+    /// In the foreground, with a stdout that is full already.
+    pub fn foreground_unread(&self) -> (Child, std::io::PipeReader) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+        while (&writer).write(&[b'x'; 4096]).is_ok() {}
+        fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+        (self.pulse(&["-n"]).stdout(writer).spawn().unwrap(), reader)
     }
 
     pub fn foreground_output(&self) -> String {

@@ -186,6 +186,19 @@ fn a_start_during_a_stop_waits_for_its_end_and_then_starts() {
 }
 
 #[test]
+fn a_stdout_that_nobody_reads_stops_nothing() {
+    inside("a_stdout_that_nobody_reads_stops_nothing", |ground| {
+        let (mut pulse, _never_read) = ground.foreground_unread();
+        ground.wait_for_vip("10.0.0.9/24");
+        ground.ip("addr del 10.0.0.9/24 dev v0");
+        ground.wait_for_vip("10.0.0.9/24");
+        ground.kill(pulse.id(), "TERM");
+        wait_until("pulse has ended", || pulse.try_wait().unwrap().is_some());
+        assert!(!ground.ip("-4 -o addr show dev v0").contains("10.0.0.9"));
+    });
+}
+
+#[test]
 fn a_term_to_the_worker_stops_both_and_a_kill_of_the_guardian_does_not_undo_it() {
     inside("a_term_to_the_worker_stops_both_and_a_kill_of_the_guardian_does_not_undo_it", |ground| {
         ground.start();
