@@ -163,7 +163,11 @@ fn begin(args: Args, log: &Rc<Log>, wait: &Wait, guardian: Option<Line>) -> Resu
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => return Err(Refused::already_running()),
         Err(e) => (None, Some(Message::NoMeetingPlace(e.to_string()))),
     };
-    let ready = start::prepare(&args, log)?;
+    let alive = || {
+        // A guardian that is gone is seen when its line is read.
+        let _ = guardian.as_ref().map(|line| line.send(&Said::Alive.encode()));
+    };
+    let ready = start::prepare(&args, log, alive)?;
     if let Some(remark) = remark {
         log.say(&remark);
     }

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::fs;
 use std::io::Write as _;
+use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -209,6 +210,43 @@ impl Ground {
     pub fn foreground(&self) -> Child {
         let output = fs::File::create("/run/output").unwrap();
         self.pulse(&["-n"]).stdout(output).spawn().unwrap()
+    }
+
+    /// A name server that answers nothing until it is told to.
+    pub fn name_server(&self) -> UdpSocket {
+        fs::write("/run/resolv.conf", "nameserver 127.0.0.1\noptions timeout:15 attempts:1\n").unwrap();
+        fs::write("/run/nsswitch.conf", "hosts: files dns\n").unwrap();
+        for file in ["resolv.conf", "nsswitch.conf"] {
+            let (ours, theirs) = (format!("/run/{file}"), format!("/etc/{file}"));
+            let status = Command::new("mount").args(["--bind", &ours, &theirs]).status().unwrap();
+            assert!(status.success(), "mount on {theirs}");
+        }
+        let server = UdpSocket::bind("127.0.0.1:53").unwrap();
+        server.set_read_timeout(Some(PATIENCE)).unwrap();
+        server
+    }
+
+    /// Answers every question so far and the next few for an IPv4 address with it.
+    pub fn answer_with(&self, server: &UdpSocket, address: [u8; 4], until: impl Fn() -> bool) {
+        server.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let since = Instant::now();
+        let mut question = [0; 512];
+        while !until() {
+            assert!(since.elapsed() < PATIENCE, "the answers led to nothing");
+            let Ok((length, asker)) = server.recv_from(&mut question) else { continue };
+            // RFC 1035 4.1: the question again, behind it the answer (type A, class IN)
+            let mut answer = question[..length].to_vec();
+            let is_a = answer[length - 4..] == [0, 1, 0, 1] || answer.windows(5).any(|it| it == [0, 0, 1, 0, 1]);
+            (answer[2], answer[3]) = (0x81, 0x80);
+            let question_end = 12 + answer[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
+            answer.truncate(question_end);
+            answer[6..12].copy_from_slice(&[0, u8::from(is_a), 0, 0, 0, 0]);
+            if is_a {
+                answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+                answer.extend_from_slice(&address);
+            }
+            server.send_to(&answer, asker).unwrap();
+        }
     }
 
     /// In the foreground, with a stdout that is full already.

@@ -199,6 +199,37 @@ fn a_stdout_that_nobody_reads_stops_nothing() {
 }
 
 #[test]
+fn a_name_server_that_does_not_answer_stops_neither_the_loop_nor_the_start() {
+    inside("a_name_server_that_does_not_answer_stops_neither_the_loop_nor_the_start", |ground| {
+        ground.start();
+        ground.wait_for_vip("10.0.0.9/24");
+        let worker = ground.worker();
+        let server = ground.name_server();
+        ground.file("virtual b {\n active = 1\n address = vip.example v0:2\n vip_nmask = 255.255.255.0\n}\n");
+        ground.kill(ground.guardian(), "HUP");
+        let mut question = [0; 512];
+        server.peek_from(&mut question).unwrap();
+        ground.ip("addr del 10.0.0.9/24 dev v0");
+        ground.wait_for_vip("10.0.0.9/24");
+        assert_eq!(ground.hangups(), 0, "the file is not read yet");
+        let vip_is_up = || ground.ip("-4 -o addr show dev v0").contains("10.0.0.77/24");
+        ground.answer_with(&server, [10, 0, 0, 77], vip_is_up);
+        assert_eq!((ground.worker(), ground.hangups()), (worker, 1));
+        assert_eq!(ground.count_lines("Skipping death of unknown child"), 0);
+
+        // a killed pulse comes back to the same silence, and is not taken for frozen
+        ground.kill(worker, "KILL");
+        wait_until("another pulse", || ground.worker_if_any().is_some_and(|pid| pid != worker));
+        let second = ground.worker();
+        wait_until("it gave up the names and carries on", || ground.count_lines("the old configuration stays") > 0);
+        assert_eq!(ground.worker(), second, "it was replaced while it waited");
+        assert_eq!(ground.count_lines("has been silent"), 0);
+        assert!(vip_is_up());
+        ground.stop();
+    });
+}
+
+#[test]
 fn a_term_to_the_worker_stops_both_and_a_kill_of_the_guardian_does_not_undo_it() {
     inside("a_term_to_the_worker_stops_both_and_a_kill_of_the_guardian_does_not_undo_it", |ground| {
         ground.start();
