@@ -48,6 +48,13 @@ fn rules() -> Rules {
     Rules { stop_within: Duration::from_secs(60), ..Rules::default() }
 }
 
+/// When to wake although nothing came. Only a wait that is short beside the time
+/// after which pulse counts as frozen shows that it was us who slept.
+fn wake_at(deadline: Option<Instant>, now: Instant) -> Instant {
+    let soon = now + rules().beat;
+    deadline.map_or(soon, |deadline| deadline.min(soon))
+}
+
 /// The pulse that does the work.
 struct Worker {
     pid: u32,
@@ -124,7 +131,8 @@ impl Guardian {
             if let Some(status) = self.ending {
                 return Ok(status);
             }
-            let slept = wait.until(self.child.deadline()).map_err(|e| Refused::system("wait for events", &e))?;
+            let wake_at = wake_at(self.child.deadline(), Instant::now());
+            let slept = wait.until(Some(wake_at)).map_err(|e| Refused::system("wait for events", &e))?;
             if slept {
                 self.feed(Event::Slept);
             }
@@ -343,6 +351,15 @@ mod tests {
         let name = NAME.to_str().unwrap();
         assert!(name.len() <= 15);
         assert_ne!(name, "pulse");
+    }
+
+    #[test]
+    fn a_pause_of_both_is_seen_before_pulse_counts_as_frozen() {
+        let now = Instant::now();
+        let longest = wake_at(Some(now + rules().frozen_after), now) - now;
+        // pulse may have been silent for a beat already when the pause began
+        assert!(rules().beat + longest + run::LATE < rules().frozen_after);
+        assert_eq!(wake_at(Some(now), now), now);
     }
 
     #[test]

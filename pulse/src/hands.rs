@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use common::channel::{self, Ask, Line, MeetingPlace, Received, Said};
 use common::child::{self, Exit};
-use common::daemon;
+use common::daemon::{self, PidFile};
 use common::log::Log;
 use common::names::{self, Known, Lookup};
 use common::netlink::route::Monitor;
@@ -189,6 +189,11 @@ impl Hands {
                 self.end_lookup();
                 if let Some(place) = self.place.take().filter(|_| stopped) {
                     place.close();
+                }
+                if stopped && self.parents.is_empty() {
+                    // A guardian that was killed over the stop left its pid file; one
+                    // that somebody holds stays.
+                    let _ = start::take_pid_file().map(PidFile::remove);
                 }
                 self.ending = Some(stopped);
             }

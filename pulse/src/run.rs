@@ -167,7 +167,15 @@ fn begin(args: Args, log: &Rc<Log>, wait: &Wait, guardian: Option<Line>) -> Resu
         // A guardian that is gone is seen when its line is read.
         let _ = guardian.as_ref().map(|line| line.send(&Said::Alive.encode()));
     };
-    let ready = start::prepare(&args, log, alive)?;
+    let ready = match start::prepare(&args, log, alive) {
+        Ok(ready) => ready,
+        Err(refused) => {
+            if let Some(place) = place {
+                place.close();
+            }
+            return Err(refused);
+        }
+    };
     if let Some(remark) = remark {
         log.say(&remark);
     }

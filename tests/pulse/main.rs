@@ -248,6 +248,7 @@ fn a_term_to_the_worker_stops_both_and_a_kill_of_the_guardian_does_not_undo_it()
         ground.kill(guardian, "KILL");
         wait_until("everything has ended", || ground.processes().is_empty());
         assert!(!ground.ip("-4 -o addr show dev v0").contains("10.0.0.9"));
+        assert!(!std::path::Path::new("/run/pulse.pid").exists());
     });
 }
 
@@ -465,6 +466,7 @@ fn refusals(ground: &mut Ground) {
         assert_eq!(ground.processes(), Vec::<String>::new());
         assert!(!ground.ip("-4 -o addr show dev v0").contains("10.0.0.9"), "{sentence}");
         assert!(!std::path::Path::new("/run/pulse.pid").exists(), "{sentence}");
+        assert!(!std::path::Path::new("/run/piranha-ng/pulse").exists(), "{sentence}");
     };
     std::fs::rename("/run/lvs.cf", "/run/away").unwrap();
     refused(ground, 78, "pulse: failed to open /run/lvs.cf");
