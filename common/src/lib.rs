@@ -8,6 +8,7 @@
 //! | [`daemon`] | going to the background, pid files, exit codes, the place of the siblings | pulse, lvsd, nanny |
 //! | [`ipvs`] | virtual services and destinations of the kernel, by generic netlink | lvsd, nanny, pulse (sync daemon) |
 //! | [`log`] | levels, the sinks a line goes to; no wording | pulse, lvsd, nanny |
+//! | [`names`] | the host names of a configuration, looked up by a process of its own | pulse, lvsd |
 //! | [`netlink`] | one request and its replies; generic netlink and the few rtnetlink verbs | under `ipvs`; pulse |
 //!
 //! A module comes in only if two daemons use it today, it has a noun for a name,
@@ -23,4 +24,6 @@ pub mod config;
 pub mod daemon;
 pub mod ipvs;
 pub mod log;
+#[cfg(feature = "config")]
+pub mod names;
 pub mod netlink;

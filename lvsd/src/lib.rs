@@ -41,6 +41,7 @@ pub mod wanted;
 
 /// The whole program: from the command line to the exit code.
 pub fn main() -> std::process::ExitCode {
+    common::daemon::shed_inheritance();
     match args::parse(std::env::args_os()) {
         args::Asked::Print(text) => start::print(&text),
         args::Asked::Wrong(text) => start::complain(&text, common::daemon::ExitStatus::Usage),

@@ -110,7 +110,7 @@ fn test_start(args: &Args) -> ExitCode {
         text.push(format!("cannot read the IPVS table: {e}; taking it for empty"));
         Table::default()
     });
-    let (ledger, _) = LedgerFile::at(Path::new(daemon::RUN_DIR).join("lvsd.ledger")).read().unwrap_or_default();
+    let (ledger, _) = LedgerFile::at(daemon::run_root().join("lvsd.ledger")).read().unwrap_or_default();
     text.extend(would(&wanted, &table, &ledger));
     print(&(join(text.into_iter()) + "\n"))
 }
@@ -253,7 +253,7 @@ fn open_state(log: &Log) -> (Services, Option<MeetingPlace>, Option<PathBuf>) {
     let (folder, places) = match opened {
         Ok(folders) => folders,
         Err(e) => {
-            no_state(format!("{}: {e}", daemon::RUN_DIR));
+            no_state(format!("{}: {e}", daemon::run_root().display()));
             return (Services::new(Ledger::new(), None), None, None);
         }
     };

@@ -26,6 +26,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use common::daemon::{self, Background, ExitStatus};
+use common::names;
 
 pub mod addresses;
 pub mod announce;
@@ -48,6 +49,12 @@ const START_WITHIN: Duration = Duration::from_secs(30);
 
 /// The program.
 pub fn main() -> ExitCode {
+    daemon::shed_inheritance();
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == names::OPTION) {
+        words.next().iter().for_each(|file| names::look_up(file.as_ref()));
+        return ExitStatus::Stopped.into();
+    }
     let mut args = match args::parse(std::env::args_os()) {
         Ok(args) => args,
         Err(answer) => {
