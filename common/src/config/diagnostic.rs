@@ -212,10 +212,20 @@ impl Report {
         message: String,
         help: &str,
     ) {
+        if self.list.len() >= DIAGNOSTICS_MAX && (severity == Severity::Warning || !self.has_warnings()) {
+            // it would not be kept: finding its place is spared
+            self.unsaid += 1;
+            self.errors += usize::from(severity == Severity::Error);
+            return;
+        }
         let nowhere = || Location { file: String::new(), line: 0, column: 0, width: 0, text: String::new() };
         let Location { file, line, column, width, text } = sources.locate(span).unwrap_or_else(nowhere);
         let help = help.to_owned();
         self.add(Diagnostic { id, severity, file, line, column, width, source: text, message, help });
+    }
+
+    fn has_warnings(&self) -> bool {
+        self.list.iter().any(|d| d.severity == Severity::Warning)
     }
 
     /// How many errors there are.

@@ -30,6 +30,12 @@ const LINE_MAX: usize = 8 * 1024;
 /// How deep blocks may be nested. The grammar needs two.
 const DEPTH_MAX: usize = 8;
 
+/// How many warnings are kept; a file in another style has some for each line.
+const WARNINGS_MAX: usize = 10_000;
+
+/// After so many errors the rest is not read: it is no lvs.cf.
+const ERRORS_MAX: usize = 1000;
+
 /// A word of a line. `text` is the part without quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Word {
@@ -66,11 +72,18 @@ pub(super) struct Problem {
 
 /// Reads a text. A problem of severity error means that the tree is not whole.
 pub(super) fn parse(text: &str) -> (Vec<Node>, Vec<Problem>) {
-    let mut parser =
-        Parser { text, problems: Vec::new(), open: Vec::new(), root: Vec::new(), pending: None, odd_ends: false };
+    let mut parser = Parser {
+        text,
+        problems: Vec::new(),
+        open: Vec::new(),
+        root: Vec::new(),
+        pending: None,
+        odd_ends: false,
+        errors: 0,
+    };
     let end = parser.start_and_end();
     for line in lines(text) {
-        if line.start >= end.end {
+        if line.start >= end.end || parser.errors >= ERRORS_MAX {
             break;
         }
         let line = Line { start: line.start.max(end.start), end: line.end.min(end.end), ..line };
@@ -94,11 +107,21 @@ struct Parser<'t> {
     /// A header whose brace did not come yet.
     pending: Option<Header>,
     odd_ends: bool,
+    errors: usize,
 }
 
 impl Parser<'_> {
     fn say(&mut self, id: &'static str, severity: Severity, span: Range<usize>, message: String, help: &'static str) {
-        self.problems.push(Problem { id, severity, span, message, help });
+        self.keep(Problem { id, severity, span, message, help });
+    }
+
+    fn keep(&mut self, problem: Problem) {
+        if problem.severity == Severity::Error {
+            self.errors += 1;
+        }
+        if problem.severity == Severity::Error || self.problems.len() < WARNINGS_MAX {
+            self.problems.push(problem);
+        }
     }
 
     fn error(&mut self, id: &'static str, span: Range<usize>, message: impl Into<String>, help: &'static str) {
@@ -141,7 +164,9 @@ impl Parser<'_> {
             return self.error("line-too-long", line.start..line.start + 1, message, "");
         }
         let (parsed, problems) = line::parse(self.text, line.start..line.end);
-        self.problems.extend(problems);
+        for problem in problems {
+            self.keep(problem);
+        }
         if let Some(header) = self.pending.take_if(|_| !matches!(parsed, Parsed::Nothing)) {
             if let Parsed::OpenBrace(span) = parsed {
                 let help = "put it behind the name: the original refuses it here";

@@ -8,6 +8,9 @@ use std::ops::Range;
 /// servers are about 6 MB; what is longer is not a configuration.
 pub(super) const TOTAL_MAX: usize = 64 * 1024 * 1024;
 
+/// How much of a line a location holds, in characters: no line of lvs.cf is longer.
+const SHOWN_MAX: usize = 8 * 1024;
+
 /// From one offset up to another, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) struct Span {
@@ -101,7 +104,7 @@ impl Sources {
             line: u32::try_from(index + 1).unwrap_or(u32::MAX),
             column: u32::try_from(before.chars().count() + 1).unwrap_or(u32::MAX),
             width: u32::try_from(marked.chars().count()).unwrap_or(u32::MAX).max(1),
-            text: text.to_owned(),
+            text: text.chars().take(SHOWN_MAX).collect(),
         })
     }
 }

@@ -118,6 +118,16 @@ fn what_is_too_much_is_refused_with_its_limit() {
     big.push(b'\n');
     let failed = read_bytes(&big, "lvs.cf").unwrap_err();
     assert_eq!(failed.to_string(), "lvs.cf: error: the configuration is longer than 67108864 bytes");
+    for (text, message) in [
+        ("a = 1\n".repeat(3_000_000), "the text is longer than 16777216 bytes"),
+        (format!("a = \"{}\"\n", "x".repeat(65_536)), "the line is longer than 65536 bytes"),
+    ] {
+        let failed = read_bytes(text.as_bytes(), "lvs.toml").unwrap_err();
+        assert_eq!(failed.first().unwrap().message, message);
+    }
+    let junk = "junk\n".repeat(1_000_000);
+    let failed = read(&junk).unwrap_err();
+    assert_eq!(failed.diagnostics.last().unwrap().message, "800 more problems are not shown");
     let many = "virtual v {\n}\n".repeat(65_537);
     let failed = read(&many).unwrap_err();
     assert_eq!(failed.first().unwrap().message, "there are 65537 virtual services, 65536 is the most");
