@@ -187,6 +187,14 @@ impl Ground {
         assert_eq!(status, 0, "{output}{error}");
     }
 
+    /// The same by something that ignores the end of its children.
+    pub fn run_by_a_careless_parent(&self) -> (i32, String, String) {
+        let pulse = self.pulse(&[]);
+        let mut command = Command::new("bash");
+        command.args(["-c", "trap '' CHLD; exec \"$@\"", "bash"]).current_dir("/run");
+        finished(command.arg(pulse.get_program()).args(pulse.get_args()).env_remove(INSIDE))
+    }
+
     /// Where the descriptors above stderr of a process lead.
     pub fn descriptors(&self, pid: u32) -> Vec<String> {
         let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
