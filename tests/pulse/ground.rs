@@ -180,7 +180,9 @@ impl Ground {
         command.args(["-c", "umask 0; exec 9>/run/left-open; exec \"$@\"", "sh"]).current_dir("/run");
         command.arg(pulse.get_program()).args(pulse.get_args()).env_remove(INSIDE);
         let mut mask = SigSet::empty();
-        [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD].into_iter().for_each(|signal| mask.add(signal));
+        for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD] {
+            mask.add(signal);
+        }
         mask.thread_block().unwrap();
         let (status, output, error) = finished(&mut command);
         mask.thread_unblock().unwrap();
