@@ -23,6 +23,7 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::daemon::{self, Background, ExitStatus};
@@ -80,6 +81,9 @@ pub fn main() -> ExitCode {
     if args.guard {
         return guard::run(args, None).into();
     }
+    // A caller that ignores its children has us ignore ours, and the outcome of the
+    // start would be lost. Failing that, it is.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGCHLD, Arc::default());
     match daemon::background(START_WITHIN) {
         Ok(Background::Foreground(status)) => status.into(),
         Ok(Background::Daemon(launch)) => guard::run(args, Some(launch)).into(),

@@ -180,11 +180,21 @@ impl Ground {
         command.args(["-c", "umask 0; exec 9>/run/left-open; exec \"$@\"", "sh"]).current_dir("/run");
         command.arg(pulse.get_program()).args(pulse.get_args()).env_remove(INSIDE);
         let mut mask = SigSet::empty();
-        [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD].into_iter().for_each(|signal| mask.add(signal));
+        for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD] {
+            mask.add(signal);
+        }
         mask.thread_block().unwrap();
         let (status, output, error) = finished(&mut command);
         mask.thread_unblock().unwrap();
         assert_eq!(status, 0, "{output}{error}");
+    }
+
+    /// The same by something that ignores the end of its children.
+    pub fn run_by_a_careless_parent(&self) -> (i32, String, String) {
+        let pulse = self.pulse(&[]);
+        let mut command = Command::new("bash");
+        command.args(["-c", "trap '' CHLD; exec \"$@\"", "bash"]).current_dir("/run");
+        finished(command.arg(pulse.get_program()).args(pulse.get_args()).env_remove(INSIDE))
     }
 
     /// Where the descriptors above stderr of a process lead.

@@ -470,6 +470,7 @@ fn refusals(ground: &mut Ground) {
     };
     std::fs::rename("/run/lvs.cf", "/run/away").unwrap();
     refused(ground, 78, "pulse: failed to open /run/lvs.cf");
+    assert_eq!(ground.run_by_a_careless_parent().0, 78);
     std::fs::rename("/run/away", "/run/lvs.cf").unwrap();
     let good = std::fs::read_to_string("/run/lvs.cf").unwrap();
 
