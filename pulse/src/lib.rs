@@ -1,6 +1,7 @@
 //! skeleton
 
 pub mod heartbeat;
+pub mod replay;
 
 /// placeholder
 pub fn main() -> std::process::ExitCode {
