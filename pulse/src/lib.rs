@@ -1,5 +1,6 @@
 //! skeleton
 
+pub mod election;
 pub mod heartbeat;
 pub mod replay;
 
