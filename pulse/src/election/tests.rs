@@ -10,6 +10,7 @@ use crate::heartbeat::{Echo, Service};
 
 mod behaviour;
 mod hands_over;
+mod simulator;
 mod table;
 
 const MS: Duration = Duration::from_millis(1);
