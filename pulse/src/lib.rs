@@ -11,6 +11,7 @@
 //! | [`settings`], [`identity`] | pure: what the file means for us, and who this host is |
 //! | [`node`] | pure: the director's life; events in, actions out |
 //! | [`addresses`], [`ledger`] | which addresses are ours to hold, and which we added |
+//! | [`election`], [`heartbeat`], [`replay`] | pure: which director of a pair is active, and what the two tell each other; not at work yet, see README |
 //! | [`announce`], [`arp`] | pure: when an address is announced, and with which bytes |
 //! | [`start`], [`run`], [`hands`] | the start, the one loop, the one place that acts |
 //! | [`packet_socket`] | sends frames; the only unsafe code of the suite |
@@ -33,13 +34,16 @@ pub mod addresses;
 pub mod announce;
 pub mod args;
 pub mod arp;
+pub mod election;
 pub mod guard;
 pub mod hands;
+pub mod heartbeat;
 pub mod identity;
 pub mod ledger;
 pub mod messages;
 pub mod node;
 pub mod packet_socket;
+pub mod replay;
 pub mod run;
 pub mod settings;
 pub mod start;
