@@ -49,7 +49,7 @@ pub use fingerprint::{Fingerprint, fingerprint};
 pub use lint::classful;
 pub use machine::{Machine, Program};
 pub use manual::manual;
-pub use outside::{Fake, Outside, System};
+pub use outside::{Fake, Outside, Patient, System, open};
 pub use table::{Config, Keyword, Place, RealServer, Scope, Since, VirtualService, keywords};
 
 use check::Origin;
