@@ -52,6 +52,8 @@ pub use manual::manual;
 pub use outside::{Fake, Outside, Patient, System, open};
 pub use table::{Config, Keyword, Place, RealServer, Scope, Since, VirtualService, keywords};
 
+pub(crate) use diagnostic::json_text;
+
 use check::Origin;
 use diagnostic::Report;
 use kind::Reader;
