@@ -236,7 +236,9 @@ impl Line {
                     Err(e) => Received::Garbage(e),
                 },
                 Err(Errno::EAGAIN) => Received::Nothing,
-                Err(Errno::EINTR) => continue,
+                // ECONNRESET: it ended without having read all we said. The kernel tells
+                // that first, once, and what it had said itself afterwards.
+                Err(Errno::EINTR | Errno::ECONNRESET) => continue,
                 Err(_) => Received::Ended,
             };
         }

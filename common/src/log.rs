@@ -223,8 +223,10 @@ impl Log {
             };
         }
         if let Some(name) = self.stdout {
-            // A closed stdout is the reader's affair.
-            let _ = writeln!(io::stdout(), "{name}: {message}");
+            let mut line = OneLine(format!("{name}: "));
+            // Writing into a String cannot fail; a closed stdout is the reader's affair.
+            let _ = fmt::write(&mut line, format_args!("{message}"));
+            let _ = writeln!(io::stdout(), "{}", line.0);
         }
     }
 

@@ -1,6 +1,118 @@
-//! skeleton
+//! nanny watches one real server of one virtual service and owns its destination
+//! in the kernel: adds it when the server answers, removes it (or gives it weight
+//! 0) when it does not, and puts it back when somebody else removed it. lvsd starts
+//! one per real server. It reads no file; its command line is its configuration.
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | [`args`] | the command line |
+//! | [`health`] | PURE: is the server in use? |
+//! | [`destination`] | PURE: what is to be done in the kernel? |
+//! | [`schedule`] | PURE: when? |
+//! | [`probe`] | PURE: what a check does and how it can end |
+//! | [`run`] | the loop |
+//! | [`hands`] | waits and acts |
+//! | [`messages`] | everything it can say |
 
-/// placeholder
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+#![forbid(unsafe_code)]
+
+pub mod args;
+pub mod destination;
+pub mod hands;
+pub mod health;
+pub mod messages;
+pub mod probe;
+pub mod run;
+pub mod schedule;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use common::channel::{Line, nanny_place};
+use common::daemon::{self, Background, ExitStatus, Launch};
+use common::ipvs::Ipvs;
+use common::ipvs::client::Client;
+use common::log::Log;
+
+use args::{Args, Place, Refusal};
+
+/// How long the way to the background may take. The first look at the kernel
+/// takes a second at most.
+const START_WITHIN: Duration = Duration::from_secs(10);
+
+/// The program: arguments, the way to the background, the loop, the exit code.
+pub fn main() -> ExitCode {
+    let args = match args::parse(daemon::arguments()) {
+        Ok(args) => args,
+        Err(Refusal::Answer(text)) => {
+            // A closed stdout is the reader's affair.
+            let _ = io::stdout().write_all(text.as_bytes());
+            return ExitStatus::Stopped.into();
+        }
+        Err(Refusal::Usage(text)) => {
+            complain(&text);
+            return ExitStatus::Usage.into();
+        }
+    };
+    let launch = match args.place {
+        Place::Background => match daemon::background(START_WITHIN) {
+            Ok(Background::Daemon(launch)) => Some(launch),
+            Ok(Background::Foreground(code)) => return ExitCode::from(code),
+            Err(e) => {
+                complain(&format!("failed to go to the background: {e}"));
+                return ExitStatus::System.into();
+            }
+        },
+        Place::Child | Place::Foreground => None,
+    };
+    run::run(setup(args, launch)).into()
+}
+
+fn setup(args: Args, launch: Option<Launch>) -> run::Setup {
+    let mut log = Log::new(args.verbose).with_syslog("nanny", args.facility);
+    if args.place == Place::Foreground {
+        log = log.with_stdout("nanny");
+    }
+    let name = nanny_place(&args.service, args.real.ip(), args.real.port());
+    // A dry one and the real one of a destination may live beside each other.
+    let place = (!args.dry).then(|| {
+        // What is wrong with the folder shows when the place is opened in it.
+        daemon::run_dir("nanny").unwrap_or_else(|_| daemon::RUN_DIR.into()).join(&name)
+    });
+    run::Setup {
+        place,
+        seed: schedule::seed(&name),
+        open: (!args.dry).then(|| Box::new(|| Ok(Box::new(Client::open()?) as Box<dyn Ipvs>)) as hands::table::Open),
+        line: if launch.is_some() { None } else { Line::from_stdin() },
+        launch,
+        log,
+        arguments: daemon::arguments().iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        args,
+    }
+}
+
+/// Tells whoever called from a shell.
+fn complain(text: &str) {
+    // A closed stderr is the reader's affair.
+    let _ = writeln!(io::stderr(), "nanny: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn pure_files_ask_neither_the_time_nor_the_world() {
+        for (file, text) in [
+            ("health.rs", include_str!("health.rs")),
+            ("schedule.rs", include_str!("schedule.rs")),
+            ("destination.rs", include_str!("destination.rs")),
+            ("probe.rs", include_str!("probe.rs")),
+            ("probe/exchange.rs", include_str!("probe/exchange.rs")),
+            ("probe/program.rs", include_str!("probe/program.rs")),
+        ] {
+            for world in ["::now(", "std::fs", "std::env", "std::process", "nix::unistd", "mio::", "log.say"] {
+                assert!(!text.contains(world), "{world} in {file}");
+            }
+        }
+    }
 }

@@ -51,6 +51,17 @@ fn the_end_of_a_line_is_seen_after_what_was_said_on_it() {
 }
 
 #[test]
+fn last_words_are_heard_although_the_other_end_had_not_read_everything() {
+    let (parent, child) = Line::pair().unwrap();
+    let child = Line { fd: child };
+    parent.send(&Ask::Check.encode()).unwrap();
+    child.send(&Said::Leaving("why".into()).encode()).unwrap();
+    drop(child);
+    assert_eq!(parent.receive_said(), Received::Message(Said::Leaving("why".into())));
+    assert_eq!(parent.receive_said(), Received::Ended);
+}
+
+#[test]
 fn a_parent_that_does_not_listen_never_stops_the_child() {
     let (_parent, child) = Line::pair().unwrap();
     let child = Line { fd: child };

@@ -1,0 +1,252 @@
+//! nanny's command line, which is its whole configuration: the original's
+//! (piranha.md 4.1), in its long and short forms and with the spellings of its
+//! manual page, and a few options of ours. Addresses are numbers: lvsd resolves
+//! names (a static program has no resolver).
+//!
+//! [`parse`] has no side effect; what it cannot accept is a [`Refusal`] in the
+//! original's words.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
+use std::num::{IntErrorKind, ParseIntError};
+use std::os::unix::ffi::OsStrExt as _;
+use std::str::FromStr;
+use std::time::Duration;
+
+use common::ipvs::{DestinationKey, Family, ForwardingMethod, Protocol, ServiceKey};
+use syslog::Facility;
+
+use options::Words;
+
+pub mod options;
+
+/// The shortest interval between two checks. A check is a connection and a
+/// director has many of them to make.
+const INTERVAL_MIN: Duration = Duration::from_millis(10);
+
+/// The longest time an option takes: a year, so that no sum of times overflows.
+const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// What interval 0 means; the original died of a division by zero.
+const INTERVAL_FOR_ZERO: Duration = Duration::from_secs(1);
+
+/// The original's default of `--interval`.
+const INTERVAL_DEFAULT: Duration = Duration::from_secs(10);
+
+/// The original's default of `--reentrytime`, also for 0.
+const REENTRY_DEFAULT: Duration = Duration::from_secs(180);
+
+const NO_NUMBER: &str = "invalid numeric value";
+const TOO_LARGE: &str = "number too large or too small";
+
+/// Where nanny runs and where its lines go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Goes to the background; syslog.
+    Background,
+    /// `--nofork`: a child of the caller; syslog.
+    Child,
+    /// `--nodaemon`: in the foreground; stdout and syslog.
+    Foreground,
+}
+
+/// What nanny is to do, complete and in its own terms.
+#[derive(Clone, Debug)]
+pub struct Args {
+    /// Time between two checks, and the deadline of each.
+    pub interval: Duration,
+    /// `--interval 0` was given; [`Args::interval`] is a second then.
+    pub interval_was_zero: bool,
+    /// How long checks must be good before a failed server returns.
+    pub reentry: Duration,
+    /// The virtual service as the kernel knows it.
+    pub service: ServiceKey,
+    /// `VIP:VPORT` for the log; the service's own words without `--virtaddress`.
+    pub service_name: String,
+    /// The virtual port.
+    pub virtual_port: u16,
+    /// The real server and the port where checks go.
+    pub real: SocketAddr,
+    /// How the kernel forwards.
+    pub method: ForwardingMethod,
+    /// Full weight, 0 to 65535.
+    pub weight: u32,
+    /// A load command other than `none`.
+    pub load: Option<String>,
+    /// `--send_string` as typed.
+    pub send: Option<Vec<u8>>,
+    /// `--expect_string` as typed.
+    pub expect: Option<Vec<u8>>,
+    /// `--send_program` as typed.
+    pub program: Option<Vec<u8>>,
+    /// The expected text is a pattern.
+    pub regex: bool,
+    /// Backslashes in the texts stay.
+    pub suppress: bool,
+    /// A failed server gets weight 0.
+    pub quiesce: bool,
+    /// Checks go over UDP.
+    pub udp: bool,
+    /// The kernel is not touched.
+    pub dry: bool,
+    /// Where it runs.
+    pub place: Place,
+    /// Every check is logged.
+    pub verbose: bool,
+    /// The syslog facility.
+    pub facility: Facility,
+}
+
+/// Why nanny does not start, or what it says instead of starting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Asked for: goes to stdout, exit 0.
+    Answer(String),
+    /// Wrong usage: goes to stderr, exit 64.
+    Usage(String),
+}
+
+/// The command line, without the program's name, as what is to be done.
+///
+/// # Errors
+/// [`Refusal`]: help and version too.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Args, Refusal> {
+    let words = Words::read(arguments).map_err(Refusal::Usage)?;
+    if words.has("help") {
+        return Err(Refusal::Answer(options::help()));
+    }
+    if words.has("version") {
+        return Err(Refusal::Answer(common::daemon::version("nanny")));
+    }
+    resolve(&words).map_err(Refusal::Usage)
+}
+
+fn resolve(words: &Words) -> Result<Args, String> {
+    let port = value(words, "port", number)?.unwrap_or(80);
+    let rport = value(words, "rport", number)?.unwrap_or(port);
+    let mark = value(words, "fwmark", number)?.unwrap_or(0);
+    let weight = value(words, "weight", weight)?.unwrap_or(1);
+    let interval = value(words, "interval", time)?.unwrap_or(INTERVAL_DEFAULT);
+    let reentry = value(words, "reentrytime", time)?.unwrap_or(REENTRY_DEFAULT);
+    let method = value(words, "method", method)?.unwrap_or(ForwardingMethod::Masquerade);
+    let facility = value(words, "log-facility", common::log::facility)?.unwrap_or(Facility::LOG_DAEMON);
+    value(words, "scale", number::<i64>)?;
+
+    let rip = address(words, "server")?.ok_or("No address supplied. Use '--help' for help. ")?;
+    let vip = address(words, "virtaddress")?;
+    if words.has("fos") {
+        return Err("failover services (--fos) are not supported".into());
+    }
+    if !words.has("lvs") {
+        return Err("unknown service type".into());
+    }
+    let service = match (mark, vip) {
+        (0, None) => return Err("No virtual service supplied: it takes --virtaddress or --fwmark".into()),
+        (0, Some(address)) => {
+            let protocol = if words.has("udp") { Protocol::Udp } else { Protocol::Tcp };
+            ServiceKey::Address { protocol, address, port }
+        }
+        (mark, vip) => {
+            let family = if vip.unwrap_or(rip).is_ipv4() { Family::V4 } else { Family::V6 };
+            ServiceKey::Mark { family, mark }
+        }
+    };
+    let text = |long| words.last(long).map(|word| word.value.as_bytes().to_vec());
+    let load = words.last("loadcmd").map(|word| word.value.to_string_lossy().into_owned());
+    Ok(Args {
+        interval: if interval.is_zero() { INTERVAL_FOR_ZERO } else { interval.max(INTERVAL_MIN) },
+        interval_was_zero: interval.is_zero(),
+        reentry: if reentry.is_zero() { REENTRY_DEFAULT } else { reentry },
+        service_name: vip.map_or_else(|| service.to_string(), |vip| SocketAddr::new(vip, port).to_string()),
+        service,
+        virtual_port: port,
+        real: SocketAddr::new(rip, rport),
+        method,
+        weight,
+        load: load.filter(|word| !word.is_empty() && word != "none"),
+        send: text("send_string"),
+        expect: text("expect_string"),
+        program: text("send_program"),
+        regex: words.has("regex"),
+        suppress: words.has("suppress"),
+        quiesce: words.has("quiesce_server"),
+        udp: words.has("udp"),
+        dry: words.has("norun"),
+        place: match (words.has("nodaemon"), words.has("nofork")) {
+            (true, _) => Place::Foreground,
+            (false, true) => Place::Child,
+            (false, false) => Place::Background,
+        },
+        verbose: words.has("verbose"),
+        facility,
+    })
+}
+
+impl Args {
+    /// The destination as the kernel has it: under direct routing and tunnelling
+    /// its port is the virtual one.
+    pub fn destination(&self) -> DestinationKey {
+        let port = self.method.destination_port(self.virtual_port, self.real.port());
+        DestinationKey { address: self.real.ip(), port }
+    }
+
+    /// How many checks in a row must be good before a failed server returns
+    /// (piranha.md 4.4); 0 and 1 both mean the first.
+    pub fn threshold(&self) -> u32 {
+        u32::try_from(self.reentry.as_nanos() / self.interval.as_nanos().max(1)).unwrap_or(u32::MAX)
+    }
+}
+
+/// The value of an option, if it was given.
+fn value<T>(words: &Words, long: &str, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    let Some(word) = words.last(long) else { return Ok(None) };
+    let text = word.value.to_string_lossy();
+    read(&text).map(Some).map_err(|why| format!("bad argument {} {text}: {why}", word.typed))
+}
+
+fn address(words: &Words, long: &str) -> Result<Option<IpAddr>, String> {
+    let Some(word) = words.last(long) else { return Ok(None) };
+    let text = word.value.to_string_lossy();
+    text.parse().map(Some).map_err(|_| format!("bad IP address -- {text}"))
+}
+
+fn number<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
+    let too_large = [IntErrorKind::PosOverflow, IntErrorKind::NegOverflow];
+    text.parse().map_err(|e: ParseIntError| if too_large.contains(e.kind()) { TOO_LARGE } else { NO_NUMBER }.to_owned())
+}
+
+fn weight(text: &str) -> Result<u32, String> {
+    // The kernel's is a signed 32 bit number, ipvsadm's limit is this one.
+    number::<u16>(text).map(u32::from)
+}
+
+fn method(text: &str) -> Result<ForwardingMethod, String> {
+    match text.strip_prefix('-').unwrap_or(text) {
+        "m" => Ok(ForwardingMethod::Masquerade),
+        "g" => Ok(ForwardingMethod::DirectRouting),
+        "i" => Ok(ForwardingMethod::Tunnel),
+        _ => Err("it takes m, g or i".into()),
+    }
+}
+
+/// `10`, `0.5`, `500ms`, `3s`, `2m`.
+fn time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.find(|c: char| c.is_ascii_alphabetic()) {
+        Some(at) => text.split_at(at),
+        None => (text, "s"),
+    };
+    let factor = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        _ => return Err("it takes a number of seconds, or one with ms, s or m".into()),
+    };
+    let number: f64 = number.parse().map_err(|_| NO_NUMBER.to_owned())?;
+    match Duration::try_from_secs_f64(number * factor) {
+        Ok(time) if time <= TIME_MAX => Ok(time),
+        Ok(_) | Err(_) => Err(TOO_LARGE.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+//! Everything nanny can say. The texts of piranha.md 6.3 stand here verbatim,
+//! since operators search for them; new ones speak in the same voice. One line per
+//! change of state: what goes on failing in the same way is said once.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use common::ipvs::{self, Destination, ForwardingMethod};
+use common::log::{self, Level};
+
+use crate::probe::Outcome;
+use crate::probe::program::Command;
+
+/// A line of the log.
+#[derive(Debug)]
+#[allow(missing_docs)] // the fields are the words of the line
+pub enum Message<'a> {
+    /// Start.
+    Starting { service: &'a str, real: SocketAddr },
+    /// No check was asked for on port 80.
+    AssumingWeb,
+    /// A program makes the check; a send string is ignored.
+    ProgramRequested { program: &'a [u8], send: Option<&'a [u8]> },
+    /// `--interval 0`.
+    IntervalZero,
+    /// `--loadcmd` with a word other than none.
+    LoadIgnored { command: &'a str, weight: u32 },
+    /// The kernel holds the destination already.
+    Adopted { real: SocketAddr, weight: u32 },
+    /// The kernel holds it with weight 0, as quiesced.
+    AdoptedQuiesced { real: SocketAddr },
+    /// In use from now on.
+    Active { real: SocketAddr },
+    /// Out of use from now on.
+    Inactive { real: SocketAddr },
+    /// Out of use since it was asked for by a signal.
+    ForcedOut { real: SocketAddr },
+    /// Its first check failed.
+    LeftOut { real: SocketAddr },
+    /// Why a check failed.
+    Trouble { real: SocketAddr, outcome: &'a Outcome },
+    /// SIGUSR1.
+    OpaqueOn,
+    /// SIGUSR2.
+    RoseOn,
+    /// SIGHUP.
+    GlassesOff,
+    /// The weight in the kernel changes with what is configured.
+    AdjustingWeight { real: SocketAddr, weight: u32 },
+    /// The virtual service is not in the kernel.
+    ServiceMissing { service: &'a str },
+    /// It is, again.
+    ServiceBack { service: &'a str },
+    /// The destination was deleted by a stranger.
+    PutBack { real: SocketAddr, service: &'a str },
+    /// The destination was changed by a stranger.
+    SetRight { real: SocketAddr, had: &'a Destination, gets: &'a Destination },
+    /// The destination was added by a stranger while the server is out of use.
+    TakenOut { real: SocketAddr, service: &'a str },
+    /// The kernel's table cannot be read or changed.
+    TableTrouble { error: &'a ipvs::Error },
+    /// It can, again.
+    TableWell,
+    /// Started by hand without the right to change the table.
+    NoRight { error: &'a ipvs::Error },
+    /// The destination could not be removed at the end.
+    NotRemoved { real: SocketAddr, error: &'a ipvs::Error },
+    /// The process itself did not run.
+    Slept { late: Duration, real: SocketAddr },
+    /// Another nanny serves this destination.
+    PlaceTaken { real: SocketAddr, service: &'a str },
+    /// There is no place where a new lvsd could find this process.
+    NoPlace { path: &'a Path, error: &'a std::io::Error },
+    /// lvsd, or whoever else held a line, is gone.
+    LineEnded,
+    /// A new lvsd found this process.
+    LineJoined { pid: i32 },
+    /// Asked to end and leave the destination.
+    Released { real: SocketAddr },
+    /// TERM or INT.
+    Terminating { signal: i32 },
+    /// A program is killed at the end.
+    KillingChild { pid: i32 },
+    /// The system refused what nanny cannot do without.
+    Fatal { doing: &'a str, error: &'a std::io::Error },
+    /// A check begins, over a socket.
+    Opening { protocol: &'static str, port: u16 },
+    /// Something is sent.
+    Sending { text: &'a [u8] },
+    /// Something was received.
+    Received { text: &'a [u8] },
+    /// A check begins, by a program.
+    Invoking { program: &'a Command },
+    /// What the program printed.
+    ProgramResult { text: &'a [u8], real: SocketAddr },
+    /// Where the judgement stands after a check.
+    Judged { good: bool, active: bool, count: u32 },
+}
+
+impl log::Message for Message<'_> {
+    fn level(&self) -> Level {
+        match self {
+            Self::PlaceTaken { .. } | Self::NoRight { .. } | Self::NotRemoved { .. } | Self::Fatal { .. } => {
+                Level::Error
+            }
+            Self::IntervalZero
+            | Self::LoadIgnored { .. }
+            | Self::Trouble { .. }
+            | Self::ServiceMissing { .. }
+            | Self::PutBack { .. }
+            | Self::SetRight { .. }
+            | Self::TakenOut { .. }
+            | Self::TableTrouble { .. }
+            | Self::Slept { .. }
+            | Self::NoPlace { .. } => Level::Warning,
+            Self::Active { .. }
+            | Self::Inactive { .. }
+            | Self::ForcedOut { .. }
+            | Self::LeftOut { .. }
+            | Self::OpaqueOn
+            | Self::RoseOn
+            | Self::GlassesOff
+            | Self::ServiceBack { .. }
+            | Self::TableWell => Level::Notice,
+            Self::Starting { .. }
+            | Self::AssumingWeb
+            | Self::ProgramRequested { .. }
+            | Self::AdjustingWeight { .. }
+            | Self::Terminating { .. }
+            | Self::KillingChild { .. } => Level::Info,
+            // One for each of ten thousand nannies at a restart of lvsd.
+            Self::Adopted { .. }
+            | Self::AdoptedQuiesced { .. }
+            | Self::LineEnded
+            | Self::LineJoined { .. }
+            | Self::Released { .. }
+            | Self::Opening { .. }
+            | Self::Sending { .. }
+            | Self::Received { .. }
+            | Self::Invoking { .. }
+            | Self::ProgramResult { .. }
+            | Self::Judged { .. } => Level::Debug,
+        }
+    }
+}
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting { service, real } => write!(f, "starting LVS client monitor for {service} -> {real}"),
+            Self::AssumingWeb => f.write_str("nanny: no monitor configured, assuming web service on port 80"),
+            Self::ProgramRequested { program, send } => write!(
+                f,
+                "External program use requested: ({}), IGNORING send string option ({})",
+                text(program),
+                text(send.unwrap_or(b"(null)"))
+            ),
+            Self::IntervalZero => f.write_str("an interval of 0 cannot be, checking every second"),
+            Self::LoadIgnored { command, weight } => {
+                write!(f, "load monitoring by \"{command}\" is not supported, the weight stays {weight}")
+            }
+            Self::Adopted { real, weight } => write!(f, "found {real} in use with weight {weight}, carrying on"),
+            Self::AdoptedQuiesced { real } => write!(f, "found {real} quiesced, carrying on"),
+            Self::Active { real } => write!(f, "[ active ] making {real} available"),
+            Self::Inactive { real } => write!(f, "[inactive] shutting down {real} due to connection failure"),
+            Self::ForcedOut { real } => write!(f, "[inactive] shutting down {real} on request"),
+            Self::LeftOut { real } => write!(f, "[inactive] leaving out {real} until it answers as expected"),
+            Self::Trouble { real, outcome } => outcome.about(*real).fmt(f),
+            Self::OpaqueOn => f.write_str("opaque glasses on"),
+            Self::RoseOn => f.write_str("rose-colored glasses on"),
+            Self::GlassesOff => f.write_str("DEBUG -- removing glasses"),
+            Self::AdjustingWeight { real, weight } => write!(f, "Adjusting weight of {real} to {weight}"),
+            Self::ServiceMissing { service } => {
+                write!(f, "the kernel has no virtual service {service}, waiting for it")
+            }
+            Self::ServiceBack { service } => write!(f, "the kernel has the virtual service {service} now"),
+            Self::PutBack { real, service } => {
+                write!(f, "somebody else deleted {real} from {service}, putting it back")
+            }
+            Self::SetRight { real, had, gets } => write!(
+                f,
+                "somebody else changed {real} to weight {}, {}; setting it back to weight {}, {}",
+                had.weight,
+                forwarding(had.method),
+                gets.weight,
+                forwarding(gets.method)
+            ),
+            Self::TakenOut { real, service } => {
+                write!(f, "somebody else added {real} to {service} although it is down, removing it")
+            }
+            Self::TableTrouble { error } => write!(f, "IPVS: {error}; trying again"),
+            Self::TableWell => f.write_str("IPVS: well again"),
+            Self::NoRight { error } => write!(f, "IPVS: {error}; exiting"),
+            Self::NotRemoved { real, error } => write!(f, "failed to remove {real}: {error}"),
+            Self::Slept { late, real } => {
+                write!(f, "this process did not run for {:.1}s, checking {real} anew", late.as_secs_f64())
+            }
+            Self::PlaceTaken { real, service } => {
+                write!(f, "another nanny monitors {real} for {service} already, exiting")
+            }
+            Self::NoPlace { path, error } => {
+                write!(f, "failed to open {}: {error}; a new lvsd will not find this nanny", path.display())
+            }
+            Self::LineEnded => f.write_str("DEBUG -- a line ended, carrying on"),
+            Self::LineJoined { pid } => write!(f, "DEBUG -- joined by process {pid}"),
+            Self::Released { real } => write!(f, "DEBUG -- released, leaving {real} as it is"),
+            Self::Terminating { signal } => write!(f, "Terminating due to signal {signal}"),
+            Self::KillingChild { pid } => write!(f, "Killing child {pid}"),
+            Self::Fatal { doing, error } => write!(f, "failed to {doing}: {error}"),
+            Self::Opening { protocol, port } => {
+                write!(f, "Opening {protocol} socket to remote service port {port}...")
+            }
+            Self::Sending { text: sent } => write!(f, "Sending len={}, text=\"{}\"", sent.len(), text(sent)),
+            Self::Received { text: got } => write!(f, "READ got len={}, text={}", got.len(), text(got)),
+            Self::Invoking { program } => write!(f, "Invoking:  {}", program.line()),
+            Self::ProgramResult { text: got, real } => {
+                write!(f, "Got result ({}) from command sent to ({real})", text(got))
+            }
+            Self::Judged { good, active, count } => {
+                write!(f, "avail: {} active: {}: count: {count}", u8::from(*good), u8::from(*active))
+            }
+        }
+    }
+}
+
+/// Bytes of others as text; [`common::log`] makes control characters blanks.
+fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+fn forwarding(method: ForwardingMethod) -> &'static str {
+    match method {
+        ForwardingMethod::Masquerade => "masquerading",
+        ForwardingMethod::Local => "local",
+        ForwardingMethod::Tunnel => "tunnelling",
+        ForwardingMethod::DirectRouting => "direct routing",
+        ForwardingMethod::Bypass => "bypass",
+        ForwardingMethod::Other(_) => "an unknown method",
+    }
+}
+
+#[cfg(test)]
+mod tests;

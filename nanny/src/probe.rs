@@ -1,0 +1,167 @@
+//! What a check does and every way it can end.
+//!
+//! A check is a conversation over TCP or UDP ([`exchange`]) or a program of the
+//! operator's ([`program`]). One deadline, the interval, stands over all of it
+//! (the original gave each step an interval of its own, piranha.md 4.3).
+
+pub mod exchange;
+pub mod program;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use common::child::Exit;
+use nix::errno::Errno;
+
+use crate::args::Args;
+use exchange::{Expect, Script};
+use program::Command;
+
+/// The original's question to a web server.
+const WEB_SEND: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
+
+/// And the beginning of a good answer.
+const WEB_EXPECT: &[u8] = b"HTTP";
+
+/// How a check is made.
+#[derive(Debug)]
+pub enum Plan {
+    /// Over a socket.
+    Converse(Script),
+    /// By a program.
+    Run(Command),
+}
+
+/// How a check ended. The words are the original's where it had any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The server is well.
+    Good,
+    /// No connection within the interval.
+    ConnectTimedOut,
+    /// No connection: refused, unreachable, ...
+    ConnectFailed(Errno),
+    /// The server took no data within the interval.
+    WriteTimedOut,
+    /// Sending failed.
+    WriteFailed(Errno),
+    /// No answer within the interval.
+    ReadTimedOut,
+    /// Receiving failed; for UDP, 111: nobody listens there.
+    ReadFailed(Errno),
+    /// The answer ended before the expected text did.
+    TooShort,
+    /// The answer, or the program's output, is not the expected text.
+    Unexpected,
+    /// The expected text is no regular expression; in the parser's words.
+    BadPattern(String),
+    /// The command line of the program is empty.
+    NoProgram,
+    /// The program could not be started.
+    ProgramNotRun(String, Errno),
+    /// The program ran longer than the interval, and was killed.
+    ProgramTimedOut(String),
+    /// The program of an earlier check was killed and does not end.
+    ProgramStuck(String),
+    /// The program ended badly.
+    ProgramFailed(String, Exit),
+    /// The program printed more than the limit, and was killed.
+    ProgramBabbled(String),
+    /// The program printed nothing.
+    ProgramSilent,
+    /// The program ended badly, and nothing was expected of it.
+    ProgramForNothing,
+    /// The program ended well, but nothing was expected of it.
+    NothingExpected,
+}
+
+impl Plan {
+    /// What the arguments ask for. Without strings and program a TCP service on
+    /// port 80 is taken for a web server (piranha.md 1.6); see [`assumes_web`].
+    pub fn new(args: &Args) -> Self {
+        let text = |typed: &Vec<u8>| if args.suppress { typed.clone() } else { exchange::unescape(typed) };
+        let expect = args.expect.as_ref().map(text);
+        if let Some(line) = &args.program {
+            return Self::Run(Command::new(line, args.real, expect));
+        }
+        if assumes_web(args) {
+            return Self::Converse(Script::new(WEB_SEND.to_vec(), Expect::Prefix(WEB_EXPECT.to_vec()), None));
+        }
+        let silence = args.udp.then(|| UDP_SILENCE.min(args.interval / 2));
+        let send = args.send.as_ref().map(text).unwrap_or_default();
+        Self::Converse(Script::new(send, Expect::new(expect, args.regex), silence))
+    }
+}
+
+/// How long no answer to a UDP datagram must last until it counts as a good one,
+/// where none is expected: "port unreachable" comes within a round trip, and hosts
+/// send one a second to the same director (Linux icmp_ratelimit). At most half of
+/// the interval.
+const UDP_SILENCE: Duration = Duration::from_secs(1);
+
+/// Whether the check is the original's guess for port 80.
+pub fn assumes_web(args: &Args) -> bool {
+    args.virtual_port == 80 && !args.udp && args.send.is_none() && args.expect.is_none() && args.program.is_none()
+}
+
+impl Outcome {
+    /// Whether the server is well.
+    pub fn is_good(&self) -> bool {
+        *self == Self::Good
+    }
+
+    /// The line for the log, about this real server.
+    pub fn about(&self, real: SocketAddr) -> impl fmt::Display + '_ {
+        About { outcome: self, real }
+    }
+}
+
+struct About<'a> {
+    outcome: &'a Outcome,
+    real: SocketAddr,
+}
+
+impl fmt::Display for About<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let real = self.real;
+        match self.outcome {
+            Outcome::Good => write!(f, "{real} answers as expected"),
+            Outcome::ConnectTimedOut => write!(f, "CONNECT to {real} timed out"),
+            Outcome::ConnectFailed(e) => write!(f, "CONNECT to {real} failed: {}", e.desc()),
+            Outcome::WriteTimedOut => write!(f, "WRITE to {real} timed out"),
+            Outcome::WriteFailed(e) => write!(f, "WRITE operation for {real} returned error: {}", e.desc()),
+            Outcome::ReadTimedOut => write!(f, "READ to {real} timed out"),
+            Outcome::ReadFailed(e) => write!(f, "READ returned error {}:{}", *e as i32, e.desc()),
+            Outcome::TooShort => write!(f, "READ from {real} was too short"),
+            Outcome::Unexpected => write!(f, "Trouble. Received results are not what we expected from ({real})"),
+            Outcome::BadPattern(why) => write!(f, "Error '{why}' processing expected regular expression"),
+            Outcome::NoProgram => f.write_str("No command to run"),
+            Outcome::ProgramNotRun(program, e) => write!(f, "failed to run \"{program}\": {}", e.desc()),
+            Outcome::ProgramTimedOut(program) => write!(f, "timeout running the following: \"{program}\""),
+            Outcome::ProgramStuck(program) => {
+                write!(f, "timeout running the following: \"{program}\" (killed, but it does not end)")
+            }
+            Outcome::ProgramFailed(program, exit) => {
+                write!(f, "The following exited abnormally: \"{program}\" {exit}")
+            }
+            Outcome::ProgramBabbled(program) => {
+                write!(
+                    f,
+                    "unexpected return of more than {} bytes running the following: \"{program}\"",
+                    program::OUTPUT_MAX
+                )
+            }
+            Outcome::ProgramSilent => {
+                write!(f, "Ran the external sending program to ({real}) but didn't get anything back")
+            }
+            Outcome::ProgramForNothing => f.write_str(
+                "Ran the external sending program. The result and expected response are both NULL! \
+                 You may wish to revise your settings",
+            ),
+            Outcome::NothingExpected => {
+                f.write_str("Expect string is NULL, but the external sending program returned a non-NULL result")
+            }
+        }
+    }
+}

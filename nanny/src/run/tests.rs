@@ -1,0 +1,214 @@
+//! The loop over real loopback sockets and a kernel's table in memory. A director's
+//! hand on the other end of lvsd's line does what the test asks, on a thread of its own.
+
+use std::ffi::OsString;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::time::Duration;
+
+use common::channel::join;
+use common::ipvs::fake::Fake;
+use common::ipvs::{Destination, DestinationKey, ForwardingMethod, Ipvs, Operation, Protocol, Service, ServiceKey};
+
+use super::*;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn service() -> ServiceKey {
+    ServiceKey::Address { protocol: Protocol::Tcp, address: "192.0.2.1".parse().unwrap(), port: 80 }
+}
+
+fn destination(weight: u32) -> Destination {
+    let key = DestinationKey { address: "127.0.0.1".parse().unwrap(), port: 80 };
+    Destination::new(key, ForwardingMethod::DirectRouting, weight)
+}
+
+fn neighbour() -> Destination {
+    let key = DestinationKey { address: "198.51.100.9".parse().unwrap(), port: 80 };
+    Destination::new(key, ForwardingMethod::DirectRouting, 4)
+}
+
+fn table(fake: &Fake) -> Vec<Destination> {
+    fake.clone().destinations(&service()).unwrap().into_iter().map(|entry| entry.destination).collect()
+}
+
+/// A table with the service and a neighbour's destination.
+fn fake() -> Fake {
+    let fake = Fake::default();
+    fake.clone().add_service(&Service::new(service(), "rr")).unwrap();
+    fake.clone().add_destination(&service(), &neighbour()).unwrap();
+    fake
+}
+
+/// Runs a nanny over `fake` until `hand`, on lvsd's end of the line, has it end.
+fn run_with(fake: &Fake, server: SocketAddr, place: &Path, hand: impl FnOnce(Parent) + Send + 'static) -> ExitStatus {
+    let port = server.port().to_string();
+    let line = [
+        "-n",
+        "--lvs",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        "80",
+        "-r",
+        &port,
+        "-V",
+        "192.0.2.1",
+        "-M",
+        "g",
+        "-w",
+        "5",
+        "-t",
+        "0.2",
+    ];
+    let args = crate::args::parse(line.map(OsString::from).into_iter().chain(["-s".into(), "x".into()])).unwrap();
+    let opened = fake.clone();
+    let path = place.to_owned();
+    let hand = std::thread::spawn(move || {
+        let until = Instant::now() + DEADLINE;
+        let line = loop {
+            match join(&path) {
+                Ok(line) => break line,
+                Err(e) => assert!(Instant::now() < until, "{e}"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        hand(Parent { line });
+    });
+    let status = run(Setup {
+        args,
+        log: Log::new(false),
+        open: Some(Box::new(move || Ok(Box::new(opened.clone()) as Box<dyn Ipvs>))),
+        line: None,
+        launch: None,
+        place: Some(place.to_owned()),
+        arguments: vec!["-n".into()],
+        seed: 7,
+    });
+    hand.join().unwrap();
+    status
+}
+
+struct Parent {
+    line: Line,
+}
+
+impl Parent {
+    fn hear(&self, expected: &Said) {
+        let until = Instant::now() + DEADLINE;
+        loop {
+            match self.line.receive_said() {
+                Received::Message(said) if said == *expected => return,
+                Received::Message(_) => continue,
+                Received::Nothing => {}
+                other @ (Received::Garbage(_) | Received::Ended) => panic!("{other:?}"),
+            }
+            assert!(Instant::now() < until, "waited in vain for {expected:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// The end of a test, a failed one too.
+impl Drop for Parent {
+    fn drop(&mut self) {
+        let _ = self.line.send(&Ask::Release.encode());
+    }
+}
+
+#[test]
+fn a_well_server_is_added_with_the_kernels_port_and_left_there_on_release() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (fake, dir) = (fake(), tempfile::tempdir().unwrap());
+    let place = dir.path().join("place");
+    let status = run_with(&fake, listener.local_addr().unwrap(), &place, |parent| {
+        parent.hear(&Said::Hello { pid: std::process::id(), arguments: vec!["-n".into()] });
+        parent.hear(&Said::Ready);
+        parent.hear(&Said::Verdict { available: true, weight: 5 });
+        drop(parent);
+    });
+    assert_eq!(status, ExitStatus::Stopped);
+    assert_eq!(table(&fake), [neighbour(), destination(5)]);
+    assert!(!place.exists(), "its name is free for the next");
+}
+
+#[test]
+fn what_is_found_stays_and_a_dead_server_loses_its_own_destination_only() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = listener.local_addr().unwrap();
+    let (fake, dir) = (fake(), tempfile::tempdir().unwrap());
+    fake.clone().add_destination(&service(), &destination(5)).unwrap();
+    fake.forget_calls();
+    run_with(&fake, server, &dir.path().join("place"), move |parent| {
+        parent.hear(&Said::Verdict { available: true, weight: 5 });
+        drop(listener);
+        parent.hear(&Said::Verdict { available: false, weight: 0 });
+        drop(parent);
+    });
+    assert_eq!(table(&fake), [neighbour()]);
+    assert_eq!(fake.count(Operation::AddDestination) + fake.count(Operation::EditDestination), 0);
+    assert_eq!(fake.count(Operation::DeleteDestination), 1);
+    assert_eq!(fake.count(Operation::DeleteService), 0);
+}
+
+#[test]
+fn a_kernel_that_fails_is_tried_again_with_the_next_look() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (fake, dir) = (fake(), tempfile::tempdir().unwrap());
+    fake.fail(Operation::AddDestination, ipvs::Error::Timeout("add destination"));
+    run_with(&fake, listener.local_addr().unwrap(), &dir.path().join("place"), |parent| {
+        parent.hear(&Said::Verdict { available: true, weight: 5 });
+        parent.line.send(&Ask::Check.encode()).unwrap();
+        parent.hear(&Said::Alive);
+        drop(parent);
+    });
+    assert_eq!(table(&fake), [neighbour(), destination(5)]);
+}
+
+#[test]
+fn a_second_nanny_for_the_same_destination_does_not_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("place");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (fake, server, second_path) = (fake(), listener.local_addr().unwrap(), path.clone());
+    let status = run_with(&fake, server, &path, move |parent| {
+        parent.hear(&Said::Verdict { available: true, weight: 5 });
+        let second = self::fake();
+        let opened = second.clone();
+        let port = server.port().to_string();
+        let line = ["-n", "--lvs", "-h", "127.0.0.1", "-r", &port, "-V", "192.0.2.1"];
+        let status = run(Setup {
+            args: crate::args::parse(line.map(OsString::from)).unwrap(),
+            log: Log::new(false),
+            open: Some(Box::new(move || Ok(Box::new(opened.clone()) as Box<dyn Ipvs>))),
+            line: None,
+            launch: None,
+            place: Some(second_path),
+            arguments: Vec::new(),
+            seed: 7,
+        });
+        assert_eq!(status, ExitStatus::System);
+        assert_eq!(table(&second), [neighbour()], "it touched nothing");
+        // The first one has not lost its parent to the visitor.
+        parent.hear(&Said::Alive);
+        drop(parent);
+    });
+    assert_eq!(status, ExitStatus::Stopped);
+}
+
+#[test]
+fn visitors_do_not_cost_the_parent_its_line() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (fake, dir) = (fake(), tempfile::tempdir().unwrap());
+    let place = dir.path().join("place");
+    let at = place.clone();
+    run_with(&fake, listener.local_addr().unwrap(), &place, move |parent| {
+        parent.hear(&Said::Ready);
+        // More than there is room for; those on top are shown the door.
+        let visitors: Vec<_> = (0..=crate::hands::parents::LINES_MAX).map(|_| join(&at)).collect();
+        parent.hear(&Said::Alive);
+        drop(visitors);
+        parent.hear(&Said::Alive);
+        drop(parent);
+    });
+}

@@ -1,0 +1,232 @@
+//! Real servers that behave as told, and a nanny whose lines are read as it says
+//! them. Whatever a test starts ends with it.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Longer than anything takes on the slowest machine; a test that waits so long failed.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Waits until there is something.
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "waited in vain for: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until it is so.
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    wait_for(what, || is_so().then_some(()));
+}
+
+/// A process whose command line has these words in a row, wherever; zombies have none.
+pub(crate) fn find_process(words: &[&str]) -> Option<Pid> {
+    std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let has: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+        words.iter().all(|word| has.contains(&word.as_bytes())).then(|| Pid::from_raw(pid))
+    })
+}
+
+/// What a server does with a connection.
+#[derive(Clone, Copy)]
+pub(crate) enum Answer {
+    /// Says this and closes.
+    Text(&'static [u8]),
+    /// Says this, a byte a segment.
+    ByteByByte(&'static [u8]),
+    /// Keeps the connection and says nothing.
+    Stall,
+}
+
+/// A TCP server on a port of its own.
+pub(crate) struct Server {
+    /// Its port, also after a restart.
+    pub(crate) port: u16,
+    answer: Arc<Mutex<Answer>>,
+    asked: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Listens at once.
+    pub(crate) fn start(answer: Answer) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut server = Self {
+            port: listener.local_addr().unwrap().port(),
+            answer: Arc::new(Mutex::new(answer)),
+            asked: Arc::default(),
+            stop: Arc::default(),
+            thread: None,
+        };
+        server.serve(listener);
+        server
+    }
+
+    fn serve(&mut self, listener: TcpListener) {
+        let (answer, asked, stop) = (self.answer.clone(), self.asked.clone(), self.stop.clone());
+        self.thread = Some(std::thread::spawn(move || {
+            let mut kept = Vec::new();
+            for stream in listener.incoming() {
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                let Ok(mut stream) = stream else { continue };
+                asked.fetch_add(1, Ordering::SeqCst);
+                let answer = *answer.lock().unwrap();
+                match answer {
+                    Answer::Text(text) => {
+                        let _ = stream.write_all(text);
+                        let _ = stream.shutdown(std::net::Shutdown::Write);
+                    }
+                    Answer::ByteByByte(text) => {
+                        stream.set_nodelay(true).unwrap();
+                        for byte in text.chunks(1) {
+                            let _ = stream.write_all(byte);
+                            std::thread::sleep(Duration::from_millis(2));
+                        }
+                    }
+                    Answer::Stall => {}
+                }
+                kept.push(stream);
+            }
+        }));
+    }
+
+    /// How many connections came.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// From the next connection on.
+    pub(crate) fn answer(&self, answer: Answer) {
+        *self.answer.lock().unwrap() = answer;
+    }
+
+    /// The port refuses.
+    pub(crate) fn stop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.stop.store(true, Ordering::SeqCst);
+            let _ = TcpStream::connect(("127.0.0.1", self.port));
+            thread.join().unwrap();
+        }
+    }
+
+    /// Listens again.
+    pub(crate) fn restart(&mut self) {
+        self.stop.store(false, Ordering::SeqCst);
+        let listener = wait_for("the port", || TcpListener::bind(("127.0.0.1", self.port)).ok());
+        self.serve(listener);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A nanny in the foreground that does not touch the kernel.
+pub(crate) struct Nanny {
+    child: Child,
+    lines: Receiver<String>,
+    heard: Vec<String>,
+    /// How far [`Nanny::wait_for`] has read.
+    read: usize,
+}
+
+impl Nanny {
+    /// Watches 127.0.0.1:`port` for 192.0.2.1:80.
+    pub(crate) fn start(port: u16, more: &[&str]) -> Self {
+        Self::start_on(port, more, Stdio::null())
+    }
+
+    /// The same with this stdin.
+    pub(crate) fn start_on(port: u16, more: &[&str], stdin: Stdio) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_nanny"))
+            .args(["-n", "--norun", "--lvs", "-h", "127.0.0.1", "-r", &port.to_string(), "-V", "192.0.2.1", "-M", "g"])
+            .args(more)
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        Self { child, lines, heard: Vec::new(), read: 0 }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// The next line with these words, behind the last one waited for.
+    pub(crate) fn wait_for(&mut self, words: &str) -> String {
+        let until = Instant::now() + DEADLINE;
+        loop {
+            while let Some(line) = self.heard.get(self.read) {
+                self.read += 1;
+                if line.contains(words) {
+                    return line.clone();
+                }
+            }
+            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.heard.push(line),
+                Err(e @ (RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected)) => {
+                    panic!("{e}: {words:?} not in {:#?}", self.heard)
+                }
+            }
+        }
+    }
+
+    /// TERM and its exit code.
+    pub(crate) fn stop(&mut self) -> Option<i32> {
+        self.signal(Signal::SIGTERM);
+        self.wait()
+    }
+
+    /// Its exit code, and all it said is heard.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        let status = wait_for("the end of nanny", || self.child.try_wait().unwrap());
+        while let Ok(line) = self.lines.recv_timeout(DEADLINE) {
+            self.heard.push(line);
+        }
+        status.code()
+    }
+
+    /// How many lines have these words; after [`Nanny::wait`], of all lines.
+    pub(crate) fn said(&self, words: &str) -> usize {
+        self.heard.iter().filter(|line| line.contains(words)).count()
+    }
+}
+
+impl Drop for Nanny {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

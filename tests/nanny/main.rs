@@ -1,0 +1,226 @@
+//! nanny as a process: checks over real sockets and by real programs, signals, the
+//! line to lvsd, the way to the background. No rights and no IPVS are needed: all
+//! of it runs with `--norun`; what reaches the kernel is shown in the lab.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test ends by them
+
+mod ground;
+mod programs;
+
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::AsFd as _;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use common::channel::{Ask, Line, Received, Said};
+use ground::{Answer, Nanny, Server, wait_until};
+use nix::sys::signal::Signal;
+
+#[test]
+fn a_server_comes_goes_and_comes_back() {
+    let mut server = Server::start(Answer::Text(b"HTTP/1.0 200 OK\r\n"));
+    let mut nanny = Nanny::start(server.port, &["-s", "GET /\\r\\n", "-x", "HTTP", "-t", "0.2", "-a", "0.6"]);
+    nanny.wait_for("starting LVS client monitor for 192.0.2.1:80 -> 127.0.0.1");
+    nanny.wait_for("[ active ] making 127.0.0.1");
+    server.stop();
+    nanny.wait_for(&format!("CONNECT to 127.0.0.1:{} failed: Connection refused", server.port));
+    nanny.wait_for(&format!("[inactive] shutting down 127.0.0.1:{} due to connection failure", server.port));
+    server.restart();
+    let asked = server.asked();
+    nanny.wait_for("[ active ] making 127.0.0.1");
+    assert!(server.asked() - asked >= 3, "it returns after reentry / interval good checks");
+    assert_eq!(nanny.stop(), Some(0));
+    assert_eq!(nanny.said("Terminating due to signal 15"), 1);
+}
+
+#[test]
+fn an_answer_in_pieces_is_an_answer() {
+    let server = Server::start(Answer::ByteByByte(b"HTTP/1.0"));
+    let mut nanny = Nanny::start(server.port, &["-x", "HTTP/1.0", "-t", "5"]);
+    nanny.wait_for("[ active ]");
+}
+
+#[test]
+fn a_server_that_stalls_babbles_or_closes_is_left_out_with_the_reason() {
+    for (answer, expected) in [
+        (Answer::Stall, "READ to 127.0.0.1"),
+        (Answer::Text(b"220 hello"), "Trouble. Received results are not what we expected from (127.0.0.1"),
+        (Answer::Text(b"HT"), "was too short"),
+    ] {
+        let server = Server::start(answer);
+        let mut nanny = Nanny::start(server.port, &["-x", "HTTP", "-t", "0.2"]);
+        nanny.wait_for(expected);
+        nanny.wait_for("[inactive] leaving out 127.0.0.1");
+        let asked = server.asked();
+        wait_until("four more checks", || server.asked() >= asked + 4);
+        assert_eq!(nanny.stop(), Some(0));
+        assert_eq!(nanny.said(expected), 1, "the same failure is said once");
+    }
+}
+
+#[test]
+fn a_udp_server_is_well_while_nobody_says_otherwise() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let mut nanny = Nanny::start(port, &["-u", "-t", "0.2", "-a", "0.2"]);
+    nanny.wait_for("[ active ]");
+    drop(socket);
+    nanny.wait_for("READ returned error 111:Connection refused");
+    nanny.wait_for("[inactive] shutting down");
+}
+
+#[test]
+fn a_udp_server_of_which_an_answer_is_expected_must_give_it() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let echo = std::thread::spawn(move || {
+        let mut buffer = [0; 64];
+        let (n, from) = socket.recv_from(&mut buffer).unwrap();
+        assert_eq!(&buffer[..n], b"ping");
+        socket.send_to(b"pong and more", from).unwrap();
+        socket // stays open and silent
+    });
+    let mut nanny = Nanny::start(port, &["-u", "-s", "ping", "-x", "pong", "-t", "0.2"]);
+    nanny.wait_for("[ active ]");
+    nanny.wait_for("READ to 127.0.0.1");
+    nanny.wait_for("[inactive] shutting down");
+    drop(echo.join().unwrap());
+}
+
+#[test]
+fn glasses_overrule_checks_until_they_are_taken_off() {
+    let server = Server::start(Answer::Text(b"HTTP"));
+    let mut nanny = Nanny::start(server.port, &["-x", "HTTP", "-t", "0.2", "-a", "0.2"]);
+    nanny.wait_for("[ active ]");
+    nanny.signal(Signal::SIGUSR1);
+    nanny.wait_for("opaque glasses on");
+    nanny.wait_for("[inactive] shutting down 127.0.0.1");
+    nanny.signal(Signal::SIGUSR2);
+    nanny.wait_for("rose-colored glasses on");
+    nanny.wait_for("[ active ]");
+    nanny.signal(Signal::SIGUSR1);
+    nanny.wait_for("[inactive] shutting down 127.0.0.1");
+    nanny.signal(Signal::SIGHUP);
+    nanny.wait_for("DEBUG -- removing glasses");
+    nanny.wait_for("[ active ]");
+}
+
+#[test]
+fn lvsd_hears_of_it_and_its_death_changes_nothing() {
+    let server = Server::start(Answer::Text(b"HTTP"));
+    let (line, theirs) = Line::pair().unwrap();
+    let mut nanny = Nanny::start_on(server.port, &["-x", "HTTP", "-t", "0.2", "-w", "7"], theirs.into());
+    let hear = |expected: &dyn Fn(&Said) -> bool| {
+        ground::wait_for("a word on the line", || match line.receive_said() {
+            Received::Message(said) if expected(&said) => Some(said),
+            Received::Message(_) | Received::Nothing => None,
+            other @ (Received::Garbage(_) | Received::Ended) => panic!("{other:?}"),
+        })
+    };
+    let Said::Hello { pid, arguments } = hear(&|_| true) else { panic!("Hello is the first word") };
+    assert_eq!(pid, nanny.pid());
+    assert!(arguments.contains(&"--norun".to_owned()), "{arguments:?}");
+    assert_eq!(hear(&|_| true), Said::Ready);
+    hear(&|said| *said == Said::Verdict { available: true, weight: 7 });
+    hear(&|said| *said == Said::Alive);
+    line.send(&Ask::Check.encode()).unwrap();
+    line.send(b"a word of the next version").unwrap();
+    hear(&|said| *said == Said::Alive);
+    drop(line);
+    let asked = server.asked();
+    wait_until("checks go on", || server.asked() >= asked + 2);
+    assert_eq!(nanny.stop(), Some(0));
+}
+
+#[test]
+fn a_released_nanny_ends_without_a_word_about_its_server() {
+    let server = Server::start(Answer::Text(b"HTTP"));
+    let (line, theirs) = Line::pair().unwrap();
+    let mut nanny = Nanny::start_on(server.port, &["-x", "HTTP"], theirs.into());
+    nanny.wait_for("[ active ]");
+    line.send(&Ask::Release.encode()).unwrap();
+    assert_eq!(nanny.wait(), Some(0));
+    assert_eq!(nanny.said("Terminating") + nanny.said("[inactive]"), 0);
+}
+
+#[test]
+fn a_nanny_that_slept_does_not_judge_what_it_did_not_see() {
+    let server = Server::start(Answer::Text(b"HTTP"));
+    let mut nanny = Nanny::start(server.port, &["-x", "HTTP", "-t", "0.4"]);
+    nanny.wait_for("[ active ]");
+    server.answer(Answer::Stall);
+    let asked = server.asked();
+    wait_until("a check is in flight", || server.asked() > asked);
+    nanny.signal(Signal::SIGSTOP);
+    server.answer(Answer::Text(b"HTTP"));
+    // Longer than the interval and what passes for a busy machine; not a wait for anything.
+    std::thread::sleep(Duration::from_millis(1200));
+    nanny.signal(Signal::SIGCONT);
+    nanny.wait_for("this process did not run for");
+    let asked = server.asked();
+    wait_until("two checks more", || server.asked() >= asked + 2);
+    assert_eq!(nanny.stop(), Some(0));
+    assert_eq!(nanny.said("[inactive]"), 0);
+}
+
+#[test]
+fn checks_follow_each_other_at_the_interval() {
+    let server = Server::start(Answer::Text(b"HTTP"));
+    let mut nanny = Nanny::start(server.port, &["-x", "HTTP", "-t", "0.3"]);
+    nanny.wait_for("[ active ]");
+    let begun = std::time::Instant::now();
+    let asked = server.asked();
+    wait_until("ten checks", || server.asked() >= asked + 10);
+    let taken = begun.elapsed();
+    assert!(taken >= Duration::from_millis(2500), "ten checks in {taken:?}");
+}
+
+#[test]
+fn it_goes_to_the_background_and_the_caller_hears_that_it_is_up() {
+    static RUN: AtomicUsize = AtomicUsize::new(0);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let mark = format!("{}{}", std::process::id() % 10_000, RUN.fetch_add(1, Ordering::Relaxed));
+    let status = Command::new(env!("CARGO_BIN_EXE_nanny"))
+        .args(["--lvs", "--norun", "-h", "127.0.0.1", "-V", "192.0.2.1", "-r", &port, "-a", &mark])
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+    let daemon = ground::find_process(&["--norun", "-r", &port, "-a", &mark]).expect("the daemon");
+    assert_ne!(nix::unistd::getsid(Some(daemon)).unwrap(), nix::unistd::getsid(None).unwrap());
+    for fd in 0..3 {
+        assert_eq!(std::fs::read_link(format!("/proc/{daemon}/fd/{fd}")).unwrap().to_str(), Some("/dev/null"));
+    }
+    nix::sys::signal::kill(daemon, Signal::SIGTERM).unwrap();
+    wait_until("the daemon ended", || ground::find_process(&["--norun", "-r", &port, "-a", &mark]).is_none());
+}
+
+#[test]
+fn wrong_usage_is_64_in_the_originals_words() {
+    for (line, words) in [
+        (vec!["--lvs"], "nanny: No address supplied. Use '--help' for help. \n"),
+        (vec!["--lvs", "-h", "x"], "nanny: bad IP address -- x\n"),
+        (vec!["-h", "127.0.0.1"], "nanny: unknown service type\n"),
+        (vec!["--wrong"], "nanny: bad argument --wrong: unknown option\n"),
+        (vec!["more"], "nanny: unexpected arguments\n"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_nanny")).args(&line).output().unwrap();
+        assert_eq!(output.status.code(), Some(64), "{line:?}");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), words);
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_line_that_is_none_is_left_alone() {
+    // stdin is a socket, but not a line: nothing is said into it.
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let server = Server::start(Answer::Text(b"HTTP"));
+    let mut nanny = Nanny::start_on(server.port, &["-x", "HTTP"], std::os::fd::OwnedFd::from(theirs).into());
+    nanny.wait_for("[ active ]");
+    assert_eq!(nanny.stop(), Some(0));
+    ours.set_nonblocking(true).unwrap();
+    let mut buffer = [0; 16];
+    let got = nix::unistd::read(ours.as_fd(), &mut buffer);
+    assert!(matches!(got, Ok(0) | Err(nix::errno::Errno::ECONNRESET)), "{got:?}");
+}
