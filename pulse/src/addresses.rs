@@ -75,6 +75,10 @@ impl Wanted {
             scope: 0, // the whole world: clients are anywhere
             // Nobody else may have it when we raise it, and it must answer at once.
             nodad: self.address.is_ipv6(),
+            // As a host address it would be the best match for its whole network:
+            // the director's own probes would come from the VIP, and a real server
+            // that has it on lo would answer itself.
+            deprecated: self.address.is_ipv6(),
         }
     }
 }

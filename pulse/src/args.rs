@@ -22,7 +22,8 @@ pub const CONFIG_FILE: &str = "/etc/sysconfig/ha/lvs.cf";
     override_usage = "pulse [-ntv] [-c FILE] [OPTION]...\n       pulse --check [FILE]",
     disable_help_flag = true,
     disable_version_flag = true,
-    args_override_self = true
+    args_override_self = true,
+    after_help = "Exit status: 0 asked to stop, 64 usage, 70 bug, 71 system call, 77 permission, 78 configuration."
 )]
 pub struct Args {
     /// Read the configuration from FILE

@@ -16,6 +16,7 @@
 //!     label: Some("eth0:1".to_owned()),
 //!     scope: 0,
 //!     nodad: false,
+//!     deprecated: false,
 //! };
 //! let ours = route.add_address(&vip).or_exists()?;
 //! if ours {
@@ -87,6 +88,9 @@ pub struct Address {
     pub scope: u8,
     /// Usable at once instead of after duplicate address detection; IPv6 only.
     pub nodad: bool,
+    /// Answered for, but not chosen as the source of what this machine begins
+    /// (RFC 4862 5.5.4: no preferred lifetime); IPv6 only.
+    pub deprecated: bool,
 }
 
 /// What a [`Monitor`] saw.

@@ -23,6 +23,7 @@ fn vip(index: u32) -> Address {
         label: Some("d0:1".to_owned()),
         scope: 0,
         nodad: false,
+        deprecated: false,
     }
 }
 
@@ -35,6 +36,7 @@ fn vip6(index: u32) -> Address {
         label: None,
         scope: 0,
         nodad: true,
+        deprecated: false,
     }
 }
 
@@ -110,6 +112,13 @@ fn an_ipv6_address_is_usable_at_once_without_duplicate_detection() {
     assert!(!route.add_address(&vip).or_exists().unwrap());
     route.delete_address(&vip).unwrap();
     assert!(!route.delete_address(&vip).or_absent().unwrap());
+    // One that is not preferred is never a source, however well it matches.
+    let host = Address { prefix: 128, deprecated: true, ..vip.clone() };
+    route.add_address(&host).unwrap();
+    assert!(route.addresses().unwrap().contains(&host));
+    let seen = run("ip", "-o -6 addr show dev v0 to 2001:db8::80");
+    assert!(seen.contains("2001:db8::80/128 scope global nodad deprecated"), "{seen}");
+    route.delete_address(&host).unwrap();
     // With detection it is tentative first.
     route.add_address(&Address { nodad: false, ..vip }).unwrap();
     assert!(run("ip", "-o -6 addr show dev v0 to 2001:db8::80").contains("tentative"));

@@ -109,6 +109,7 @@ fn an_ipv6_address_stands_alone_at_once_and_has_no_label() {
     let one = Wanted::new(&place("2001:db8::9", "eth0", Some("eth0:1")), mask("255.255.255.0"));
     let address = one.on(3);
     assert_eq!((address.prefix, address.broadcast, address.label, address.nodad), (128, None, None, true));
+    assert!(address.deprecated, "never the source of the director's own probes");
     assert!(!one.by_class);
 }
 
@@ -219,6 +220,7 @@ fn what_went_with_its_network_is_found_and_nothing_else() {
         label: None,
         scope: 0,
         nodad: false,
+        deprecated: false,
     };
     let before = vec![
         on("10.0.0.9", 24, 2),

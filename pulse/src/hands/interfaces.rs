@@ -325,7 +325,7 @@ fn key((position, address): (usize, &Address)) -> ((u32, IpAddr, u8), usize) {
 /// What the kernel needs to know which address is meant.
 fn bare(entry: &Entry, index: u32) -> Address {
     let Entry { address, prefix, .. } = *entry;
-    Address { index, address, prefix, broadcast: None, label: None, scope: 0, nodad: false }
+    Address { index, address, prefix, broadcast: None, label: None, scope: 0, nodad: false, deprecated: false }
 }
 
 fn frames(vip: IpAddr, mac: Mac, device: &str) -> Vec<Vec<u8>> {

@@ -16,6 +16,7 @@
 //!     label: Some("eth0:1".to_owned()),
 //!     scope: 0,
 //!     nodad: false,
+//!     deprecated: false,
 //! };
 //! let mut request = message::add_address(&vip);
 //! let bytes = request.stamp(1);
@@ -51,6 +52,7 @@ mod ifa {
     pub(super) const LOCAL: u16 = 2;
     pub(super) const LABEL: u16 = 3;
     pub(super) const BROADCAST: u16 = 4;
+    pub(super) const CACHEINFO: u16 = 6;
     pub(super) const FLAGS: u16 = 8;
 }
 
@@ -62,6 +64,12 @@ const LOWER_UP: u32 = 0x1_0000;
 
 /// IFA_F_NODAD.
 const NODAD: u8 = 0x02;
+/// IFA_F_DEPRECATED for IPv6, IFA_F_SECONDARY for IPv4.
+const DEPRECATED: u8 = 0x20;
+
+/// struct ifa_cacheinfo: preferred never, valid for ever, two stamps that are the
+/// kernel's own.
+const NEVER_PREFERRED: [u8; 16] = [0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// Address families as the first byte of a body.
 const UNSPECIFIED: u8 = 0;
@@ -90,8 +98,9 @@ pub fn list_addresses() -> Request {
 fn address_request(kind: u16, flags: u16, address: &Address) -> Request {
     let mut request = Request::new(kind, ACK | flags);
     let family = if address.address.is_ipv4() { INET } else { INET6 };
-    let nodad = if address.nodad && address.address.is_ipv6() { NODAD } else { 0 };
-    request.fixed(&[family, address.prefix, nodad, address.scope]).fixed(&address.index.to_ne_bytes());
+    let flag = |wanted: bool, bit: u8| if wanted && address.address.is_ipv6() { bit } else { 0 };
+    let flags = flag(address.nodad, NODAD) | flag(address.deprecated, DEPRECATED);
+    request.fixed(&[family, address.prefix, flags, address.scope]).fixed(&address.index.to_ne_bytes());
     // On a broadcast network the address and its prefix's address are one.
     request.address(ifa::LOCAL, address.address).address(ifa::ADDRESS, address.address);
     if address.address.is_ipv4() {
@@ -101,6 +110,8 @@ fn address_request(kind: u16, flags: u16, address: &Address) -> Request {
         if let Some(label) = &address.label {
             request.text(ifa::LABEL, label);
         }
+    } else if address.deprecated {
+        request.attribute(ifa::CACHEINFO, &NEVER_PREFERRED);
     }
     request
 }
@@ -174,7 +185,9 @@ pub fn read_address(body: &[u8]) -> Result<Option<Address>, Malformed> {
     }
     let address = local.or(peer).ok_or(Malformed("address message without address"))?;
     let nodad = flags & u32::from(NODAD) != 0;
-    Ok(Some(Address { index, address, prefix, broadcast, label, scope, nodad }))
+    // For IPv4 the same bit says "secondary".
+    let deprecated = family == INET6 && flags & u32::from(DEPRECATED) != 0;
+    Ok(Some(Address { index, address, prefix, broadcast, label, scope, nodad, deprecated }))
 }
 
 /// Reads an event. `None`: one that is not about links and addresses.

@@ -15,6 +15,7 @@ fn vip() -> Address {
         label: Some("eth0:1".to_owned()),
         scope: 0,
         nodad: false,
+        deprecated: false,
     }
 }
 
@@ -53,6 +54,18 @@ mod known {
             10, 64, 2, 0, 2, 0, 0, 0, // IFA_F_NODAD
             20, 0, 2, 0, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80,
             20, 0, 1, 0, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80,
+        ]);
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn an_address_that_is_never_a_source_has_no_preferred_lifetime() {
+        let six = Address { address: "2001:db8::80".parse().unwrap(), prefix: 128, deprecated: true, ..vip() };
+        assert_eq!(add_address(&six).stamp(1)[16..], [
+            10, 128, 0x20, 0, 2, 0, 0, 0, // IFA_F_DEPRECATED
+            20, 0, 2, 0, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80,
+            20, 0, 1, 0, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80,
+            20, 0, 6, 0, 0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0, // IFA_CACHEINFO: preferred 0, valid for ever
         ]);
     }
 
@@ -114,6 +127,7 @@ mod known {
             label: Some("ppp0".to_owned()),
             scope: 254,
             nodad: true,
+            deprecated: false,
         })));
     }
 }
@@ -149,6 +163,7 @@ prop_compose! {
         label in prop::option::of("[a-z0-9:.]{1,15}"),
         scope in any::<u8>(),
         nodad in any::<bool>(),
+        deprecated in any::<bool>(),
     ) -> Address {
         let four = address.is_ipv4();
         Address {
@@ -159,6 +174,7 @@ prop_compose! {
             label: label.filter(|_| four),
             scope,
             nodad: nodad && !four,
+            deprecated: deprecated && !four,
         }
     }
 }

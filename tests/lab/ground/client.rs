@@ -1,0 +1,453 @@
+//! A client: opens connections on a schedule, whatever became of the last ones,
+//! and holds some open with data flowing; every one is recorded with its time,
+//! the server that answered, or what went wrong.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::ops::Range;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
+
+use super::wait::{SOON, wait_until};
+use super::{Lab, Machine};
+
+/// How long a connection may take from its first packet to the end of the answer.
+/// A lost packet is sent again after one second: that client waited, and was
+/// served.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// How often a held connection says something, and how long it waits for the echo.
+const PULSE: Duration = Duration::from_millis(50);
+
+/// The ports connections on a schedule come from, one after the other. The kernel
+/// itself takes the same port again after seconds, and a director drops what
+/// comes from it for a minute if the connection before went to a server that was
+/// taken out (net.ipv4.vs.expire_nodest_conn is 0 by default); five minutes pass
+/// here before one returns.
+const PORTS: Range<u16> = 1024..32768;
+
+/// What became of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// This server answered.
+    Served(String),
+    /// It failed, in these words.
+    Failed(String),
+}
+
+/// One connection.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// When it was opened.
+    pub at: Instant,
+    /// How long it took.
+    pub took: Duration,
+    /// The client's port, by which the director's /proc/net/ip_vs_conn knows it.
+    pub port: u16,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// A machine that asks.
+pub struct Client {
+    /// The machine.
+    pub machine: Machine,
+    /// Counts through [`PORTS`].
+    next_port: Arc<AtomicU16>,
+}
+
+impl Client {
+    /// A client on `network`.
+    pub fn new(lab: &Lab, name: &str, network: &str, addresses: &[&str]) -> Self {
+        let machine = lab.machine(name);
+        lab.plug(&machine, network, "eth0", addresses);
+        Self { machine, next_port: Arc::new(AtomicU16::new(PORTS.start)) }
+    }
+
+    /// One HTTP request: the server's name, or what went wrong.
+    pub fn ask(&self, vip: &str) -> Result<String, String> {
+        let to: SocketAddr = vip.parse().expect("an address");
+        self.machine.inside(move || request(to).map_err(|e| e.to_string()))
+    }
+
+    /// One datagram and its answer.
+    pub fn ask_udp(&self, vip: &str, what: &str) -> Result<String, String> {
+        let to: SocketAddr = vip.parse().expect("an address");
+        let what = what.to_owned();
+        self.machine.inside(move || datagram(to, &what).map_err(|e| e.to_string()))
+    }
+
+    /// Opens a connection to `vip` every `every`, from now on.
+    pub fn open_connections(&self, vip: &str, every: Duration) -> Load {
+        let to = vip.parse().expect("an address");
+        let shared = Arc::new(Shared::default());
+        let (run, next_port) = (Arc::clone(&shared), Arc::clone(&self.next_port));
+        let thread = self.thread(move || Schedule::new(to, every, &run, &next_port).run());
+        Load { shared, thread: Some(thread) }
+    }
+
+    /// Opens `count` connections to `vip` and keeps them open, with a line and its
+    /// echo twenty times a second on each. All stand when this returns.
+    pub fn hold(&self, vip: &str, count: usize) -> Held {
+        let to: SocketAddr = vip.parse().expect("an address");
+        let stop = Arc::new(AtomicBool::new(false));
+        let lines = (0..count).map(|_| {
+            let shared = Arc::new(Mutex::new(HeldLine::default()));
+            let (line, until) = (Arc::clone(&shared), Arc::clone(&stop));
+            let thread = self.thread(move || keep_talking(to, &line, &until));
+            (shared, thread)
+        });
+        let held = Held { lines: lines.collect(), stop };
+        wait_until(SOON, "all held connections stand", || {
+            held.lines.iter().all(|(line, _)| line.lock().expect("no panic holds it").echoes > 0)
+        });
+        held
+    }
+
+    /// A thread in the client's network.
+    fn thread(&self, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+        let network = std::fs::File::open(format!("/proc/{}/ns/net", self.machine.first_pid())).expect("its network");
+        std::thread::spawn(move || {
+            setns(network, CloneFlags::CLONE_NEWNET).expect("the right to enter it");
+            run();
+        })
+    }
+}
+
+fn request(to: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(REQUEST)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(who(&answer))
+}
+
+fn datagram(to: SocketAddr, what: &str) -> std::io::Result<String> {
+    let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = UdpSocket::bind(any)?;
+    // Connected: an answer from any other address than the VIP is none.
+    socket.connect(to)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.send(what.as_bytes())?;
+    let mut buffer = [0; 2048];
+    let n = socket.recv(&mut buffer)?;
+    Ok(String::from_utf8_lossy(&buffer[..n]).into_owned())
+}
+
+const REQUEST: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
+
+/// The name in an answer's body.
+fn who(answer: &str) -> String {
+    answer.split_once("\r\n\r\n").map_or(answer, |(_, body)| body).trim().to_owned()
+}
+
+#[derive(Default)]
+struct Shared {
+    done: Mutex<Vec<Connection>>,
+    /// When the oldest connection that is still under way was opened.
+    oldest: Mutex<Option<Instant>>,
+    stop: AtomicBool,
+}
+
+/// Connections on a schedule, and their record.
+pub struct Load {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Load {
+    /// All that were opened between `from` and `to`; waits until those are done.
+    pub fn between(&self, from: Instant, to: Instant) -> Vec<Connection> {
+        wait_until(SOON, "the connections opened until then are done", || {
+            let oldest = *self.shared.oldest.lock().expect("no panic holds it");
+            oldest.is_some_and(|oldest| oldest > to)
+        });
+        let done = self.shared.done.lock().expect("no panic holds it");
+        let mut all: Vec<Connection> = done.iter().filter(|c| c.at >= from && c.at <= to).cloned().collect();
+        all.sort_by_key(|c| c.at);
+        all
+    }
+
+    /// Waits until this many more connections were served.
+    pub fn wait_for_served(&self, more: usize) {
+        let served = || {
+            let done = self.shared.done.lock().expect("no panic holds it");
+            done.iter().filter(|c| matches!(c.outcome, Outcome::Served(_))).count()
+        };
+        let before = served();
+        wait_until(SOON, &format!("{more} more connections are served"), || served() >= before + more);
+    }
+
+    /// Those that failed.
+    pub fn failed_between(&self, from: Instant, to: Instant) -> Vec<Connection> {
+        let mut all = self.between(from, to);
+        all.retain(|c| matches!(c.outcome, Outcome::Failed(_)));
+        all
+    }
+
+    /// There were some, and none failed.
+    pub fn assert_none_failed(&self, from: Instant, to: Instant) {
+        let all = self.between(from, to);
+        assert!(!all.is_empty(), "no connection was opened in that time: nothing is shown");
+        let failed: Vec<String> = all
+            .iter()
+            .filter_map(|c| match &c.outcome {
+                Outcome::Failed(why) => {
+                    Some(format!("after {:?}: {why} (took {:?}, from port {:04X})", c.at - from, c.took, c.port))
+                }
+                Outcome::Served(_) => None,
+            })
+            .collect();
+        assert!(failed.is_empty(), "{} of {} connections failed:\n{}", failed.len(), all.len(), failed.join("\n"));
+    }
+
+    /// How many each server answered between the two moments.
+    pub fn served_between(&self, from: Instant, to: Instant) -> BTreeMap<String, usize> {
+        let mut count = BTreeMap::new();
+        for connection in self.between(from, to) {
+            if let Outcome::Served(name) = connection.outcome {
+                *count.entry(name).or_default() += 1;
+            }
+        }
+        count
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A connection under way.
+struct Open {
+    stream: TcpStream,
+    at: Instant,
+    asked: bool,
+    answer: Vec<u8>,
+}
+
+impl Open {
+    /// Something happened on it; what it came to, if it is over.
+    fn go_on(&mut self) -> Option<Outcome> {
+        if !self.asked {
+            if let Some(error) = self.stream.take_error().unwrap_or_else(Some) {
+                return Some(Outcome::Failed(error.to_string()));
+            }
+            if let Err(error) = self.stream.write_all(REQUEST) {
+                return Some(Outcome::Failed(error.to_string()));
+            }
+            self.asked = true;
+            return None;
+        }
+        let mut buffer = [0; 1024];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) if self.answer.starts_with(b"HTTP/1.0 200") => {
+                    return Some(Outcome::Served(who(&String::from_utf8_lossy(&self.answer))));
+                }
+                Ok(0) => return Some(Outcome::Failed(format!("answered {:?}", String::from_utf8_lossy(&self.answer)))),
+                Ok(n) => self.answer.extend_from_slice(&buffer[..n]),
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => return None,
+                Err(e) => return Some(Outcome::Failed(e.to_string())),
+            }
+        }
+    }
+
+    fn wants(&self) -> PollFlags {
+        if self.asked { PollFlags::POLLIN } else { PollFlags::POLLOUT }
+    }
+}
+
+struct Schedule<'a> {
+    to: SocketAddr,
+    every: Duration,
+    next: Instant,
+    open: Vec<Open>,
+    shared: &'a Shared,
+    next_port: &'a AtomicU16,
+}
+
+impl<'a> Schedule<'a> {
+    fn new(to: SocketAddr, every: Duration, shared: &'a Shared, next_port: &'a AtomicU16) -> Self {
+        Self { to, every, next: Instant::now(), open: Vec::new(), shared, next_port }
+    }
+
+    fn run(mut self) {
+        while !self.shared.stop.load(Ordering::Relaxed) {
+            self.open_what_is_due();
+            self.wait();
+            self.look_after_all();
+            let oldest = self.open.iter().map(|open| open.at).min().unwrap_or(self.next);
+            *self.shared.oldest.lock().expect("no panic holds it") = Some(oldest);
+        }
+    }
+
+    fn open_what_is_due(&mut self) {
+        let now = Instant::now();
+        while self.next <= now {
+            let next = |port| Some(if port + 1 < PORTS.end { port + 1 } else { PORTS.start });
+            let port = self.next_port.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).unwrap_or(PORTS.start);
+            match start(self.to, port) {
+                Ok(stream) => self.open.push(Open { stream, at: Instant::now(), asked: false, answer: Vec::new() }),
+                Err(e) => self.record(now, None, Outcome::Failed(e.to_string())),
+            }
+            self.next += self.every;
+            // A machine that was asleep does not open a thousand at once.
+            if now.saturating_duration_since(self.next) > Duration::from_secs(1) {
+                self.next = now + self.every;
+            }
+        }
+    }
+
+    fn wait(&self) {
+        let left = self.next.saturating_duration_since(Instant::now());
+        let timeout = u16::try_from(left.as_millis() + 1).unwrap_or(u16::MAX);
+        let mut fds: Vec<PollFd<'_>> =
+            self.open.iter().map(|open| PollFd::new(open.stream.as_fd(), open.wants())).collect();
+        let _ = poll(&mut fds, PollTimeout::from(timeout));
+    }
+
+    fn look_after_all(&mut self) {
+        let mut still = Vec::new();
+        for mut open in std::mem::take(&mut self.open) {
+            let mut fd = [PollFd::new(open.stream.as_fd(), open.wants())];
+            let ready = poll(&mut fd, PollTimeout::ZERO).is_ok_and(|n| n > 0);
+            let outcome = if ready { open.go_on() } else { None };
+            let late = open.at.elapsed() > PATIENCE;
+            match outcome {
+                Some(outcome) => self.record(open.at, Some(&open.stream), outcome),
+                None if late && open.asked => self.record_late(&open, "connected, no answer in time"),
+                None if late => self.record_late(&open, "no connection in time"),
+                None => still.push(open),
+            }
+        }
+        self.open = still;
+    }
+
+    fn record_late(&self, open: &Open, what: &str) {
+        self.record(open.at, Some(&open.stream), Outcome::Failed(what.to_owned()));
+    }
+
+    fn record(&self, at: Instant, stream: Option<&TcpStream>, outcome: Outcome) {
+        let port = stream.and_then(|stream| stream.local_addr().ok()).map_or(0, |address| address.port());
+        let connection = Connection { at, took: at.elapsed(), port, outcome };
+        self.shared.done.lock().expect("no panic holds it").push(connection);
+    }
+}
+
+/// Begins a connection from `port` without waiting for it.
+fn start(to: SocketAddr, port: u16) -> nix::Result<TcpStream> {
+    let (family, any) = match to {
+        SocketAddr::V4(_) => (AddressFamily::Inet, IpAddr::from(Ipv4Addr::UNSPECIFIED)),
+        SocketAddr::V6(_) => (AddressFamily::Inet6, IpAddr::from(Ipv6Addr::UNSPECIFIED)),
+    };
+    let fd = socket(family, SockType::Stream, SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC, None)?;
+    bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(any, port)))?;
+    match connect(fd.as_raw_fd(), &SockaddrStorage::from(to)) {
+        Ok(()) | Err(Errno::EINPROGRESS) => Ok(TcpStream::from(fd)),
+        Err(e) => Err(e),
+    }
+}
+
+#[derive(Default)]
+struct HeldLine {
+    server: String,
+    echoes: u64,
+    /// When it broke and why.
+    broken: Option<(Instant, String)>,
+}
+
+/// Connections that are held open.
+pub struct Held {
+    lines: Vec<(Arc<Mutex<HeldLine>>, JoinHandle<()>)>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Held {
+    /// How many each server has.
+    pub fn servers(&self) -> BTreeMap<String, usize> {
+        let mut count = BTreeMap::new();
+        for (line, _) in &self.lines {
+            *count.entry(line.lock().expect("no panic holds it").server.clone()).or_default() += 1;
+        }
+        count
+    }
+
+    /// Those of `server` that broke, with why.
+    pub fn broken(&self, server: &str) -> Vec<String> {
+        let lines = self.lines.iter().map(|(line, _)| line.lock().expect("no panic holds it"));
+        lines
+            .filter(|line| line.server == server)
+            .filter_map(|line| line.broken.as_ref().map(|(_, why)| why.clone()))
+            .collect()
+    }
+
+    /// Data still flows, from now on, on all connections of `server`.
+    pub fn assert_flowing(&self, server: &str) {
+        let echoes = || -> Vec<u64> {
+            let lines = self.lines.iter().map(|(line, _)| line.lock().expect("no panic holds it"));
+            lines.filter(|line| line.server == server).map(|line| line.echoes).collect()
+        };
+        let before = echoes();
+        assert!(!before.is_empty(), "no connection is held to {server}: nothing is shown");
+        assert_eq!(self.broken(server), [""; 0], "connections to {server} broke");
+        wait_until(SOON, &format!("data flows on all connections held to {server}"), || {
+            echoes().iter().zip(&before).all(|(now, before)| now > before)
+        });
+        assert_eq!(self.broken(server), [""; 0], "connections to {server} broke");
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for (_, thread) in std::mem::take(&mut self.lines) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn keep_talking(to: SocketAddr, line: &Mutex<HeldLine>, stop: &AtomicBool) {
+    if let Err(e) = talk(to, line, stop) {
+        line.lock().expect("no panic holds it").broken = Some((Instant::now(), e.to_string()));
+    }
+}
+
+fn talk(to: SocketAddr, line: &Mutex<HeldLine>, stop: &AtomicBool) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET /echo HTTP/1.0\r\n\r\n")?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut number = 0_u64;
+    while !stop.load(Ordering::Relaxed) {
+        stream.write_all(format!("{number}\n").as_bytes())?;
+        let mut echo = String::new();
+        reader.read_line(&mut echo)?;
+        match echo.trim_end().split_once(' ') {
+            Some((server, said)) if said == number.to_string() => {
+                let mut line = line.lock().expect("no panic holds it");
+                server.clone_into(&mut line.server);
+                line.echoes += 1;
+            }
+            _ => return Err(std::io::Error::other(format!("echo {echo:?} to {number}"))),
+        }
+        number += 1;
+        std::thread::sleep(PULSE);
+    }
+    Ok(())
+}

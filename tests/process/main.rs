@@ -1,0 +1,13 @@
+//! The three programs as an operator without any rights meets them: command
+//! lines, what they print, exit codes. Nothing here touches a kernel's table.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test that cannot go on must fail, and say why"
+)]
+
+mod command_lines;
+mod round_trip;
