@@ -10,4 +10,5 @@
 )]
 
 mod command_lines;
+mod inspection;
 mod round_trip;
