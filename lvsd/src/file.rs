@@ -20,12 +20,15 @@ pub struct Trouble {
     pub status: ExitStatus,
 }
 
+/// Why a file for failover services is refused.
+pub(crate) const NOT_LVS: &str = "service = fos is not supported, only service = lvs";
+
 /// Reads the file; the lines are warnings and what was left out.
 ///
 /// # Errors
 /// It cannot be read, or is wrong, or is for another kind of service.
 pub fn read(path: &Path, nanny: &Path, manner: &Manner) -> Result<(Wanted, Vec<Message>), Trouble> {
-    if let Err(e) = std::fs::File::open(path) {
+    if let Err(e) = config::open(path) {
         let is_forbidden = e.kind() == io::ErrorKind::PermissionDenied;
         let status = if is_forbidden { ExitStatus::Permission } else { ExitStatus::Configuration };
         let file = path.display().to_string();
@@ -35,7 +38,7 @@ pub fn read(path: &Path, nanny: &Path, manner: &Manner) -> Result<(Wanted, Vec<M
     let loaded = config::load(path)
         .map_err(|failed| Trouble { lines: words(path, &failed), status: ExitStatus::Configuration })?;
     if loaded.config.service != ServiceKind::Lvs {
-        let text = format!("{}: service = fos is not supported, only service = lvs", path.display());
+        let text = format!("{}: {NOT_LVS}", path.display());
         return Err(Trouble { lines: vec![Message::Diagnostic(text)], status: ExitStatus::Configuration });
     }
     Ok(Wanted::new(&loaded.config, nanny, manner))

@@ -9,6 +9,7 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`args`] | what was typed |
+//! | [`inspect`] | `--check`, `--dump`, `--convert` |
 //! | [`mod@file`] | the configuration file, or words about why not |
 //! | [`wanted`] | pure: what the file asks of lvsd |
 //! | [`nanny_command`] | pure: a nanny's arguments, both ways |
@@ -27,6 +28,7 @@
 pub mod args;
 pub mod file;
 pub mod hands;
+pub mod inspect;
 pub mod ledger;
 pub mod messages;
 pub mod nannies;

@@ -1,11 +1,11 @@
 //! From the command line to the loop: what must be in order before lvsd runs, and
-//! the two modes that only look (`--check`, `--test-start`).
+//! the mode that only looks at what would be done (`--test-start`).
 //!
 //! Until the loop runs, what goes wrong is said on stderr with the original's
 //! `lvs: ` in front, and in syslog too unless in the foreground: pulse gives its
 //! lvsd no terminal.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,7 +14,6 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use common::channel::{Line, MeetingPlace};
 use common::child::Rules;
-use common::config;
 use common::daemon::{self, Background, ExitStatus, PidFile, PidFileError};
 use common::ipvs::client::Client;
 use common::ipvs::{Error, Ipvs};
@@ -23,6 +22,7 @@ use common::log::Log;
 use crate::args::Args;
 use crate::file;
 use crate::hands::Kernel;
+use crate::inspect;
 use crate::ledger::{Ledger, LedgerFile};
 use crate::messages::Message;
 use crate::nanny_command::{Arguments, Manner};
@@ -57,8 +57,8 @@ pub(crate) fn start(args: &Args) -> ExitCode {
     if let Err(text) = common::log::facility(args.log_facility.as_deref().unwrap_or("daemon")) {
         return complain(&format!("lvs: bad argument --log-facility: {text}"), ExitStatus::Usage);
     }
-    if args.check {
-        return check(&args.configfile);
+    if let Ok(Some(look)) = inspect::asked(args) {
+        return inspect::look(look);
     }
     if args.test_start {
         return test_start(args);
@@ -75,20 +75,6 @@ pub(crate) fn start(args: &Args) -> ExitCode {
         Ok(Background::Daemon(launch)) => serve(args, Some(launch)),
         Err(e) => complain(&format!("lvs: cannot go to the background: {e}"), ExitStatus::System),
     }
-}
-
-/// `--check`: every problem at once.
-fn check(file: &Path) -> ExitCode {
-    let (diagnostics, status) = match config::load(file) {
-        Ok(loaded) => (loaded.warnings, ExitStatus::Stopped),
-        Err(failed) => (failed.diagnostics, ExitStatus::Configuration),
-    };
-    let mut out = std::io::stdout().lock();
-    let colour = out.is_terminal();
-    for diagnostic in diagnostics {
-        let _ = out.write_all(diagnostic.render(colour).as_bytes());
-    }
-    status.into()
 }
 
 fn manner(args: &Args) -> Manner {

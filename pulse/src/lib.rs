@@ -8,6 +8,7 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | [`args`] | what was typed |
+//! | [`inspect`] | `--check` |
 //! | [`settings`], [`identity`] | pure: what the file means for us, and who this host is |
 //! | [`node`] | pure: the director's life; events in, actions out |
 //! | [`addresses`], [`ledger`] | which addresses are ours to hold, and which we added |
@@ -39,6 +40,7 @@ pub mod guard;
 pub mod hands;
 pub mod heartbeat;
 pub mod identity;
+pub mod inspect;
 pub mod ledger;
 pub mod messages;
 pub mod node;
@@ -72,6 +74,9 @@ pub fn main() -> ExitCode {
             return answer.status.into();
         }
     };
+    if let Ok(Some(look)) = inspect::asked(&args) {
+        return inspect::look(look).into();
+    }
     if let Ok(path) = std::path::absolute(&args.configfile) {
         // The background has another folder to be in.
         args.configfile = path;

@@ -93,7 +93,7 @@ fn complain(text: &str) {
 /// # Errors
 /// Why it cannot be used.
 pub fn read(path: &Path, outside: &dyn Outside) -> Result<Read, Refused> {
-    if let Err(e) = std::fs::File::open(path) {
+    if let Err(e) = config::open(path) {
         let denied = e.kind() == ErrorKind::PermissionDenied;
         let status = if denied { ExitStatus::Permission } else { ExitStatus::Configuration };
         let details = vec![format!("{}: {e}", path.display())];
