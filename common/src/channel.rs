@@ -318,9 +318,9 @@ impl AsFd for MeetingPlace {
 }
 
 /// The longest name of a nanny's meeting place, in bytes: a socket's path holds
-/// 107, of which the folder takes 22 and the name under which a place is made
-/// (`.PID`) another 8.
-const NANNY_PLACE_MAX: usize = 76;
+/// 107, of which the folder takes 26 (below /var/run) and the name under which a
+/// place is made (`.PID`) another 8.
+const NANNY_PLACE_MAX: usize = 73;
 
 /// The name of the meeting place of the nanny that watches `rip`:`rport` for a
 /// service, below `daemon::run_dir("nanny")`: `tcp-192.0.2.1-80-198.51.100.7-8080`,

@@ -49,8 +49,10 @@ pub use fingerprint::{Fingerprint, fingerprint};
 pub use lint::classful;
 pub use machine::{Machine, Program};
 pub use manual::manual;
-pub use outside::{Fake, Outside, System};
+pub use outside::{Fake, Outside, Patient, System, open};
 pub use table::{Config, Keyword, Place, RealServer, Scope, Since, VirtualService, keywords};
+
+pub(crate) use diagnostic::json_text;
 
 use check::Origin;
 use diagnostic::Report;
@@ -178,7 +180,7 @@ pub fn load_with(path: &Path, syntax: Syntax, outside: &dyn Outside) -> Result<L
 /// Everything that is wrong with the file: only a good one is converted.
 pub fn convert(path: &Path, from: Syntax, to: Syntax, outside: &dyn Outside) -> Result<String, Failed> {
     // the standard input can be read only once
-    let once = Once { outside, path, bytes: outside.read(path).map_err(|e| e.kind()) };
+    let once = Once { outside, path, bytes: outside.read(path) };
     load_with(path, from, &once)?;
     let mut reader = Reader::new(&once);
     let raw = include::read_one(path, from, &mut reader).unwrap_or_default();
@@ -190,12 +192,18 @@ pub fn convert(path: &Path, from: Syntax, to: Syntax, outside: &dyn Outside) -> 
 struct Once<'a> {
     outside: &'a dyn Outside,
     path: &'a Path,
-    bytes: Result<Vec<u8>, io::ErrorKind>,
+    bytes: io::Result<Vec<u8>>,
 }
 
 impl Outside for Once<'_> {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        if path == self.path { self.bytes.clone().map_err(io::Error::from) } else { self.outside.read(path) }
+        if path != self.path {
+            return self.outside.read(path);
+        }
+        self.bytes.as_ref().map(Clone::clone).map_err(|e| match e.raw_os_error() {
+            Some(number) => io::Error::from_raw_os_error(number),
+            None => io::Error::new(e.kind(), e.to_string()),
+        })
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {

@@ -7,22 +7,29 @@
 //! original reported success as soon as it had forked (piranha.md 2.9).
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::SigSet;
+use nix::sys::stat::Mode;
 
 use crate::channel::{Line, Received, Said};
 
 /// Where state and sockets live; root's alone, gone with a reboot. One per mount
-/// namespace.
+/// namespace. [`run_root`] is the place on a host without /run.
 pub const RUN_DIR: &str = "/run/piranha-ng";
+
+/// The same on a host that has no /run (RHEL 6); its boot empties /var/run.
+pub(crate) const OLD_RUN_DIR: &str = "/var/run/piranha-ng";
 
 /// Exit codes of all three daemons (sysexits.h where it has one).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +70,7 @@ pub enum PidFileError {
     #[error("already running as process {0}")]
     Running(u32),
     /// The file cannot be written.
-    #[error("failed to open {path}: {source}")]
+    #[error("failed to open {path}: {}", words(source))]
     Io {
         /// The pid file.
         path: PathBuf,
@@ -76,26 +83,55 @@ impl PidFile {
     /// Takes the pid file and writes our pid into it.
     pub fn take(path: &Path) -> Result<Self, PidFileError> {
         let failed = |source| PidFileError::Io { path: path.to_owned(), source };
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
-        let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => file,
-            Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
-                let mut text = String::new();
-                let _ = file.read_to_string(&mut text);
-                return Err(PidFileError::Running(text.trim().parse().unwrap_or(0)));
+        let mut file = loop {
+            let file = Self::lock(path)?;
+            // Its last holder may have removed it between our open and our lock.
+            if is_still_at(&file, path) {
+                break file;
             }
-            Err((_, e)) => return Err(failed(e.into())),
         };
+        // Scripts of root signal what stands in it, so root alone writes it.
+        file.set_permissions(Permissions::from_mode(0o644)).map_err(failed)?;
         file.set_len(0).map_err(failed)?;
         file.rewind().map_err(failed)?;
         writeln!(file, "{}", std::process::id()).map_err(failed)?;
         Ok(Self { path: path.to_owned(), file })
     }
 
+    fn lock(path: &Path) -> Result<Flock<File>, PidFileError> {
+        let failed = |source| PidFileError::Io { path: path.to_owned(), source };
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(file) => Ok(file),
+            Err((mut file, Errno::EWOULDBLOCK)) => {
+                let mut text = String::new();
+                let _ = file.read_to_string(&mut text);
+                Err(PidFileError::Running(text.trim().parse().unwrap_or(0)))
+            }
+            Err((_, e)) => Err(failed(e.into())),
+        }
+    }
+
     /// Removes it; done at an orderly end.
     pub fn remove(self) {
         let _ = std::fs::remove_file(&self.path);
         drop(self.file);
+    }
+}
+
+/// The system's words for an error without the number std puts behind them: the
+/// original's lines end in strerror(3)'s text (piranha.md 6).
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error ").map_or_else(|| text.clone(), |(words, _)| words.to_owned())
+}
+
+/// Whether `path` names this open file.
+fn is_still_at(file: &File, path: &Path) -> bool {
+    let identity = |it: Metadata| (it.dev(), it.ino());
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(ours), Ok(there)) => identity(ours) == identity(there),
+        (Err(_), _) | (_, Err(_)) => false,
     }
 }
 
@@ -106,6 +142,29 @@ pub fn sibling(name: &str) -> PathBuf {
         Some(path) if path.is_file() => path,
         _ => Path::new("/usr/sbin").join(name),
     }
+}
+
+/// Descriptors above stderr are looked for up to here where there is no /proc to
+/// list them: the usual soft limit.
+const DESCRIPTORS_MAX: i32 = 1024;
+
+/// Lets go of what a caller left to us that is not ours to keep: descriptors above
+/// stderr (a lock, a pipe that an installer waits on), blocked signals, a umask
+/// under which our files would be everybody's. Called first of all in a main,
+/// while nothing is open yet. Everything we start then inherits none of it.
+pub fn shed_inheritance() {
+    let listed = std::fs::read_dir("/proc/self/fd").map(|folder| {
+        let names = folder.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        names.collect::<Vec<i32>>()
+    });
+    // The list's own descriptor is in it and closed by now: that error, as every
+    // other, leaves a descriptor that is not open.
+    for fd in listed.unwrap_or_else(|_| (3..DESCRIPTORS_MAX).collect()).into_iter().filter(|fd| *fd > 2) {
+        let _ = nix::unistd::close(fd);
+    }
+    // It fails only for a wrong argument.
+    let _ = SigSet::empty().thread_set_mask();
+    nix::sys::stat::umask(Mode::S_IWGRP | Mode::S_IWOTH);
 }
 
 /// The variable that tells the background half who started it. It holds a
@@ -197,7 +256,7 @@ fn wait_for_ready(line: &Line, deadline: Instant) -> io::Result<bool> {
         }
         let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(line.as_fd(), PollFlags::POLLIN)], timeout) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) | Err(Errno::EINTR) => {}
             Err(e) => return Err(e.into()),
         }
     }
@@ -219,14 +278,24 @@ pub fn arguments() -> Vec<OsString> {
     std::env::args_os().skip(1).collect()
 }
 
-/// Makes [`RUN_DIR`] and a folder below it, mode 0700.
+/// The folder of state and sockets on this host, made or not.
+pub fn run_root() -> &'static Path {
+    run_root_on(Path::new("/"))
+}
+
+/// /run is never made: where it is missing, nothing empties it at boot either.
+fn run_root_on(host: &Path) -> &'static Path {
+    Path::new(if host.join("run").is_dir() { RUN_DIR } else { OLD_RUN_DIR })
+}
+
+/// Makes [`run_root`] and a folder below it, mode 0700.
 ///
 /// # Errors
 /// The system's; the caller can live without (nothing is found again after a
 /// crash then), and says so.
 pub fn run_dir(below: &str) -> io::Result<PathBuf> {
     use std::os::unix::fs::DirBuilderExt as _;
-    let path = Path::new(RUN_DIR).join(below);
+    let path = run_root().join(below);
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
     Ok(path)
 }
@@ -249,8 +318,50 @@ mod tests {
     }
 
     #[test]
+    fn a_pid_file_has_one_holder_while_others_take_and_remove_it() {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pulse.pid");
+        let holders = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut taken = 0;
+                    while taken < 100 {
+                        let Ok(file) = PidFile::take(&path) else { continue };
+                        taken += 1;
+                        assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "a second holder");
+                        std::thread::yield_now();
+                        holders.fetch_sub(1, Ordering::SeqCst);
+                        file.remove();
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_pid_file_is_nobody_elses_to_write_whatever_the_umask() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pulse.pid");
+        std::fs::write(&path, "1\n").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        let file = PidFile::take(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+        file.remove();
+    }
+
+    #[test]
+    fn state_is_in_run_and_where_there_is_none_in_var_run() {
+        let host = tempfile::tempdir().unwrap();
+        assert_eq!(run_root_on(host.path()), Path::new("/var/run/piranha-ng"));
+        std::fs::create_dir(host.path().join("run")).unwrap();
+        assert_eq!(run_root_on(host.path()), Path::new("/run/piranha-ng"));
+    }
+
+    #[test]
     fn a_pid_file_that_cannot_be_written_is_named() {
         let e = PidFile::take(Path::new("/nonexistent/lvs.pid")).unwrap_err();
-        assert!(e.to_string().starts_with("failed to open /nonexistent/lvs.pid: "), "{e}");
+        assert_eq!(e.to_string(), "failed to open /nonexistent/lvs.pid: No such file or directory");
     }
 }

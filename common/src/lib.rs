@@ -6,9 +6,10 @@
 //! | [`child`] | the life of one supervised child, as a pure machine | pulse (lvsd and its own worker), lvsd (nannies) |
 //! | [`config`] | the configuration: lvs.cf and TOML in, one complete model or all the errors out | pulse, lvsd |
 //! | [`daemon`] | going to the background, pid files, exit codes, the place of the siblings | pulse, lvsd, nanny |
+//! | [`inspection`] | a configuration file looked at without running it: checked, dumped, converted | pulse, lvsd |
 //! | [`ipvs`] | virtual services and destinations of the kernel, by generic netlink | lvsd, nanny, pulse (sync daemon) |
 //! | [`log`] | levels, the sinks a line goes to; no wording | pulse, lvsd, nanny |
-//! | [`names`] | the host names of a configuration, looked up without waiting | pulse, lvsd |
+//! | [`names`] | the host names of a configuration, looked up by a process of its own | pulse, lvsd |
 //! | [`netlink`] | one request and its replies; generic netlink and the few rtnetlink verbs | under `ipvs`; pulse |
 //!
 //! A module comes in only if two daemons use it today, it has a noun for a name,
@@ -22,6 +23,8 @@ pub mod child;
 #[cfg(feature = "config")]
 pub mod config;
 pub mod daemon;
+#[cfg(feature = "config")]
+pub mod inspection;
 pub mod ipvs;
 pub mod log;
 #[cfg(feature = "config")]

@@ -1,20 +1,23 @@
 //! Where a daemon's lines go: syslog, stdout, or both. No wording lives here;
 //! each daemon's lines are one enum in its own `messages.rs`.
 //!
-//! The transport never blocks and never gives up: a line for a syslogd that is
-//! away or stuck waits in a short queue and goes out with a later one, and when
-//! the queue is full the oldest line is dropped and counted. The line carries no
+//! The transport never blocks and never gives up: a line for a reader that is
+//! away or stuck (syslogd, or a pager behind stdout) waits in a short queue and goes
+//! out with a later one, and when the queue is full the oldest line is dropped and
+//! counted. The line carries no
 //! time stamp: syslogd stamps what it receives on /dev/log by its own clock and
 //! in its own zone (RFC 3164 4.3.2 says what a receiver does without one).
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt::{self, Display};
-use std::io::{self, Write as _};
+use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use syslog::{Facility, LogFormat, Severity};
 
 /// How much a line matters. The original logged everything at `info`
@@ -165,10 +168,56 @@ impl io::Write for Sender {
     }
 }
 
+/// A terminal or a pipe, as `NAME: TEXT`. Whoever reads there may stop reading (a
+/// pager, a ^S), and the loop must not: a line goes out when there is room for it,
+/// and waits otherwise. The descriptor itself stays blocking, for others have it too.
+struct Output<W> {
+    name: &'static str,
+    to: W,
+    /// Rather waits for the reader than loses a line.
+    patient: bool,
+    waiting: VecDeque<String>,
+    dropped: u64,
+}
+
+impl<W: io::Write + AsFd> Output<W> {
+    fn new(name: &'static str, to: W) -> Self {
+        Self { name, to, patient: false, waiting: VecDeque::new(), dropped: 0 }
+    }
+
+    fn say(&mut self, text: &dyn Display) {
+        let mut line = OneLine(format!("{}: ", self.name));
+        // Writing into a String cannot fail.
+        let _ = fmt::write(&mut line, format_args!("{text}"));
+        line.0.push('\n');
+        if self.waiting.len() >= QUEUE_MAX {
+            self.waiting.pop_front();
+            self.dropped += 1;
+        }
+        self.waiting.push_back(line.0);
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        while !self.waiting.is_empty() && (self.patient || self.has_room()) {
+            if let Some(line) = self.waiting.pop_front() {
+                // A closed stdout is the reader's affair.
+                let _ = self.to.write_all(line.as_bytes()).and_then(|()| self.to.flush());
+            }
+        }
+    }
+
+    /// A pipe that poll(2) calls writable takes a page, which is more than a line.
+    fn has_room(&self) -> bool {
+        let mut asked = [PollFd::new(self.to.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut asked, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    }
+}
+
 /// Where lines go and how much is said.
 pub struct Log {
     syslog: Option<RefCell<syslog::Logger<Sender, Line>>>,
-    stdout: Option<&'static str>,
+    stdout: Option<RefCell<Output<io::Stdout>>>,
     verbose: bool,
 }
 
@@ -196,7 +245,17 @@ impl Log {
     /// Adds stdout, as `NAME: TEXT`; the original's foreground mode.
     #[must_use]
     pub fn with_stdout(mut self, name: &'static str) -> Self {
-        self.stdout = Some(name);
+        self.stdout = Some(RefCell::new(Output::new(name, io::stdout())));
+        self
+    }
+
+    /// Lets lines for stdout wait for its reader, however long: for a program that
+    /// only prints what it would do, and has nothing else to do meanwhile.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        if let Some(output) = &self.stdout {
+            output.borrow_mut().patient = true;
+        }
         self
     }
 
@@ -205,7 +264,7 @@ impl Log {
         self.verbose
     }
 
-    /// Says one line. Never blocks on syslog, never fails.
+    /// Says one line. Never blocks (unless [`Log::patient`]), never fails.
     pub fn say(&self, message: &dyn Message) {
         let level = message.level();
         if level == Level::Debug && !self.verbose {
@@ -222,24 +281,25 @@ impl Log {
                 Level::Debug => logger.debug(message),
             };
         }
-        if let Some(name) = self.stdout {
-            let mut line = OneLine(format!("{name}: "));
-            // Writing into a String cannot fail; a closed stdout is the reader's affair.
-            let _ = fmt::write(&mut line, format_args!("{message}"));
-            let _ = writeln!(io::stdout(), "{}", line.0);
+        if let Some(output) = &self.stdout {
+            output.borrow_mut().say(message);
         }
     }
 
-    /// Sends lines that waited for syslogd. Called where the loop wakes anyway.
+    /// Sends lines that waited for a reader. Called where the loop wakes anyway.
     pub fn flush(&self) {
+        if let Some(output) = &self.stdout {
+            output.borrow_mut().flush();
+        }
         if let Some(logger) = &self.syslog {
             Sender::flush(&mut logger.borrow_mut().backend);
         }
     }
 
-    /// How many lines were lost because syslogd was away for too many of them.
+    /// How many lines were lost because nobody read too many of them.
     pub fn dropped(&self) -> u64 {
-        self.syslog.as_ref().map_or(0, |logger| logger.borrow().backend.dropped)
+        let syslog = self.syslog.as_ref().map_or(0, |logger| logger.borrow().backend.dropped);
+        syslog + self.stdout.as_ref().map_or(0, |output| output.borrow().dropped)
     }
 }
 

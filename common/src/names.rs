@@ -1,127 +1,73 @@
-//! The host names of a configuration, looked up so that nobody waits for it. The
-//! system's resolver may take half a minute over a dead name server, and cannot be
-//! told to hurry; so it is asked by a short-lived process of our own program
-//! ([`answer`]), for [`WITHIN`] at most. A name without an answer keeps the address
-//! it had: the addresses are kept in a file, across restarts too.
+//! The host names of a configuration, looked up by a process of its own: the
+//! system's resolver takes ten seconds and more for each name when no name server
+//! answers, and cannot be asked without waiting. A daemon starts its own program
+//! with [`OPTION`] and the file, and goes on with its loop until the answers came.
 //!
-//! ```text
-//! load ──► no name in it ──────────────────────────────────────────► configuration
-//!      └─► names ── ask ──► Lookup (in the loop, or wait) ── learn ──► load again
-//! ```
+//! A file that holds addresses only, as most do, costs no process.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
 
-use crate::config::{Failed, Loaded, Outside, Syntax, System, load_with};
+use crate::child::Rules;
+use crate::config::{self, Outside, Syntax, System};
 use crate::ipvs::Protocol;
 
-/// How long all answers may take. A name server that is not dead answers in less;
-/// longer, and an operator at a reload wonders.
-pub const WITHIN: Duration = Duration::from_secs(5);
+/// The first word of the command line of a process that looks names up; the file
+/// is the second.
+pub const OPTION: &str = "--look-up-names";
 
-/// How many names are looked up at once.
-const AT_ONCE: usize = 16;
+/// How long a lookup may take; what has no address by then has none. Shorter than
+/// a command waits for the start that it belongs to (30 s).
+pub const WITHIN: Duration = Duration::from_secs(25);
 
-/// The largest list of answers and largest file that is read, in bytes: a hundred
-/// thousand names.
-const ANSWERS_MAX: usize = 8 * 1024 * 1024;
+/// The most that is read of the answers, in bytes: a hundred thousand names.
+const ANSWERS_MAX: u64 = 16 * 1024 * 1024;
 
-/// The names and what is known of them; the rest of the world is the real one.
-#[derive(Debug)]
-pub struct Names {
-    known: BTreeMap<String, IpAddr>,
-    file: PathBuf,
-    /// Those that the last reading asked for.
+/// Addresses by name: the world, as it was when they were looked up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    addresses: BTreeMap<String, IpAddr>,
+}
+
+impl Outside for Known {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        System.read(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        System.list(folder)
+    }
+
+    fn host(&self, name: &str) -> Option<IpAddr> {
+        self.addresses.get(name).copied()
+    }
+
+    fn service(&self, name: &str, protocol: Protocol) -> Option<u16> {
+        System.service(name, protocol)
+    }
+}
+
+/// Notes what is asked for, and knows none of it.
+#[derive(Default)]
+struct Recorder {
     asked: RefCell<BTreeSet<String>>,
 }
 
-impl Names {
-    /// With the addresses kept in this file, if it is there. It is written by
-    /// [`Names::keep`] alone.
-    pub fn new(file: PathBuf) -> Self {
-        let mut text = Vec::new();
-        if let Ok(file) = std::fs::File::open(&file) {
-            // What cannot be read is not known.
-            let _ = file.take(ANSWERS_MAX as u64).read_to_end(&mut text);
-        }
-        Self { known: parse(&text), file, asked: RefCell::default() }
-    }
-
-    /// Reads a configuration with the addresses that are known now. If
-    /// [`Names::asked`] has names afterwards, they may be old or missing.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it; a name that is not known too.
-    pub fn load(&self, path: &Path) -> Result<Loaded, Failed> {
-        self.asked.borrow_mut().clear();
-        load_with(path, Syntax::of(path), self)
-    }
-
-    /// The names that the last reading met.
-    pub fn asked(&self) -> Vec<String> {
-        self.asked.borrow().iter().cloned().collect()
-    }
-
-    /// Takes the answers, whether all came or not. The names that had none and go on
-    /// with what was known of them.
-    pub fn learn(&mut self, lookup: &Lookup) -> Vec<String> {
-        let answers = parse(&lookup.answers);
-        let stale = lookup.names.iter().filter(|name| !answers.contains_key(*name) && self.known.contains_key(*name));
-        let stale = stale.cloned().collect();
-        self.known.extend(answers);
-        stale
-    }
-
-    /// Writes the file, with the names of the last reading. It lives in memory (/run).
-    ///
-    /// # Errors
-    /// The system's; the old file stands.
-    pub fn keep(&self) -> io::Result<()> {
-        let asked = self.asked.borrow();
-        let mut text = String::new();
-        for (name, address) in self.known.iter().filter(|(name, _)| asked.contains(*name)) {
-            let _ = writeln!(text, "{name} {address}");
-        }
-        let new = self.file.with_extension("new");
-        std::fs::File::create(&new)?.write_all(text.as_bytes())?;
-        std::fs::rename(&new, &self.file)
-    }
-
-    /// Reads, asks, waits for the answers, and reads again: for a start, when nobody
-    /// else is kept waiting. With the names that go on with an old address.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    pub fn load_waiting(&mut self, path: &Path, program: &Path) -> Result<(Loaded, Vec<String>), Failed> {
-        let first = self.load(path);
-        let names = self.asked();
-        if names.is_empty() {
-            return first.map(|loaded| (loaded, Vec::new()));
-        }
-        let mut lookup = Lookup::none(names);
-        if let Ok(asked) = Lookup::ask(lookup.names.clone(), program, Instant::now()) {
-            lookup = asked;
-            lookup.wait();
-        }
-        let stale = self.learn(&lookup);
-        self.load(path).map(|loaded| (loaded, stale))
-    }
-}
-
-impl Outside for Names {
+impl Outside for Recorder {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         System.read(path)
     }
@@ -132,7 +78,7 @@ impl Outside for Names {
 
     fn host(&self, name: &str) -> Option<IpAddr> {
         self.asked.borrow_mut().insert(name.to_owned());
-        self.known.get(name).copied()
+        None
     }
 
     fn service(&self, name: &str, protocol: Protocol) -> Option<u16> {
@@ -140,136 +86,106 @@ impl Outside for Names {
     }
 }
 
-/// `NAME ADDRESS` lines; others are none.
-fn parse(text: &[u8]) -> BTreeMap<String, IpAddr> {
-    let text = String::from_utf8_lossy(text);
-    let line = |line: &str| {
-        let (name, address) = line.split_once(' ')?;
-        Some((name.to_owned(), address.parse().ok()?))
-    };
-    text.lines().filter_map(line).collect()
+/// The host names in a configuration; none if it cannot be read at all.
+pub fn names_in(file: &Path) -> BTreeSet<String> {
+    let recorder = Recorder::default();
+    // What is wrong with it is said when it is read with the answers.
+    let _ = config::load_with(file, Syntax::of(file), &recorder);
+    recorder.asked.into_inner()
 }
 
-/// Names that are being looked up.
+/// The work of the process that looks names up: prints `NAME ADDRESS` for each
+/// name that has one, as soon as it is known.
+pub fn look_up(file: &Path) {
+    for name in names_in(file) {
+        if let Some(address) = System.host(&name) {
+            // Whoever asked may not wait any more.
+            let _ = writeln!(io::stdout(), "{name} {address}");
+        }
+    }
+}
+
+/// A process that looks names up, and what it has answered so far.
 #[derive(Debug)]
 pub struct Lookup {
-    names: Vec<String>,
-    process: Option<(Child, OwnedFd)>,
+    pid: u32,
+    pipe: File,
     answers: Vec<u8>,
     until: Instant,
 }
 
 impl Lookup {
-    /// One that has no answers and gets none: the process could not be started.
-    pub fn none(names: Vec<String>) -> Self {
-        Self { names, process: None, answers: Vec::new(), until: Instant::now() }
-    }
-
-    /// Asks, by `program --resolve`.
+    /// Starts `program`, whose main calls [`look_up`] for [`OPTION`].
     ///
     /// # Errors
-    /// The process cannot be started.
-    pub fn ask(names: Vec<String>, program: &Path, now: Instant) -> io::Result<Self> {
-        let mut child = Command::new(program)
-            .arg("--resolve")
-            .stdin(list(&names)?)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let Some(answers) = child.stdout.take() else { return Err(io::ErrorKind::BrokenPipe.into()) };
-        let answers = OwnedFd::from(answers);
-        fcntl(&answers, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        Ok(Self { names, process: Some((child, answers)), answers: Vec::new(), until: now + WITHIN })
+    /// The system's.
+    pub fn start(program: &Path, file: &Path, now: Instant) -> io::Result<Self> {
+        let mut command = Command::new(program);
+        command.arg(OPTION).arg(file).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn()?;
+        let Some(pipe) = child.stdout.take() else { return Err(io::Error::from(io::ErrorKind::BrokenPipe)) };
+        let pipe = OwnedFd::from(pipe);
+        fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        Ok(Self { pid: child.id(), pipe: pipe.into(), answers: Vec::new(), until: now + WITHIN })
     }
 
-    /// The end of our patience.
-    pub fn deadline(&self) -> Instant {
-        self.until
+    /// The process; whoever started it reaps it, and may kill it until then.
+    pub fn pid(&self) -> u32 {
+        self.pid
     }
 
-    /// Reads what came; `true`: that is all, or the time is over. waitpid will tell of
-    /// the process's end.
-    pub fn is_done(&mut self, now: Instant) -> bool {
-        let Some((child, answers)) = &mut self.process else { return true };
+    /// Reads what came. The answers when they are complete, or the time is over.
+    pub fn read(&mut self, now: Instant) -> Option<Known> {
         let mut buffer = [0; 4096];
-        loop {
-            match nix::unistd::read(&answers, &mut buffer) {
-                Ok(0) => {
-                    self.process = None;
-                    return true;
-                }
-                Ok(n) if self.answers.len() < ANSWERS_MAX => {
-                    self.answers.extend_from_slice(buffer.get(..n).unwrap_or_default());
-                }
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) if now < self.until => return false,
-                Ok(_) | Err(_) => {
-                    // It holds its end of the pipe, so it lives.
-                    let _ = child.kill();
-                    self.process = None;
-                    return true;
-                }
+        while (self.answers.len() as u64) < ANSWERS_MAX {
+            match self.pipe.read(&mut buffer) {
+                Ok(0) => return Some(self.known()),
+                Ok(n) => self.answers.extend_from_slice(buffer.get(..n).unwrap_or_default()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock && now < self.until => return None,
+                Err(_) => return Some(self.known()),
             }
         }
+        Some(self.known())
     }
 
-    /// What to wait on, while there is something.
-    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.process.as_ref().map(|(_, answers)| answers.as_fd())
+    /// Waits for the answers where there is no loop yet; `beat` is called again and
+    /// again meanwhile, for a parent that must not take us for frozen.
+    pub fn wait(mut self, mut beat: impl FnMut()) -> Known {
+        let known = loop {
+            if let Some(known) = self.read(Instant::now()) {
+                break known;
+            }
+            beat();
+            let left = self.until.saturating_duration_since(Instant::now()).min(Rules::default().beat);
+            let left = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::ZERO);
+            // Whatever ends the wait, the next turn looks.
+            let _ = poll(&mut [PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN)], left);
+        };
+        if let Ok(pid) = i32::try_from(self.pid).map(Pid::from_raw) {
+            // It is our child and not reaped, so this is the one.
+            let _ = kill(pid, Signal::SIGKILL);
+            while waitpid(pid, None) == Err(Errno::EINTR) {}
+        }
+        known
     }
 
-    /// Waits for the end of it, and of the process.
-    fn wait(&mut self) {
-        let process = self.process.as_ref().map(|(child, _)| child.id());
-        while !self.is_done(Instant::now()) {
-            let Some((_, answers)) = &self.process else { break };
-            let left = self.until.saturating_duration_since(Instant::now());
-            let left = PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX);
-            let _ = poll(&mut [PollFd::new(answers.as_fd(), PollFlags::POLLIN)], left);
-        }
-        if let Some(pid) = process.and_then(|pid| i32::try_from(pid).ok()) {
-            let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
-        }
+    fn known(&self) -> Known {
+        let text = String::from_utf8_lossy(&self.answers);
+        // A line that was cut off has no newline, and is none.
+        let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        let answer = |line: &str| {
+            let (name, address) = line.rsplit_once(' ')?;
+            Some((name.to_owned(), address.parse().ok()?))
+        };
+        Known { addresses: whole.filter_map(answer).collect() }
     }
 }
 
-impl Drop for Lookup {
-    fn drop(&mut self) {
-        if let Some((child, _)) = &mut self.process {
-            let _ = child.kill();
-        }
+impl AsFd for Lookup {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pipe.as_fd()
     }
-}
-
-/// The names as a file in memory: a pipe would be full after three thousand, and we
-/// would wait.
-fn list(names: &[String]) -> io::Result<Stdio> {
-    let mut file = std::fs::File::from(memfd_create("names", MFdFlags::MFD_CLOEXEC)?);
-    file.write_all((names.join("\n") + "\n").as_bytes())?;
-    file.rewind()?;
-    Ok(Stdio::from(file))
-}
-
-/// The other process's part: the names on stdin, answers on stdout as they come.
-/// For the hidden option `--resolve`; not a daemon, and so allowed threads.
-pub fn answer() {
-    let mut text = String::new();
-    let _ = io::stdin().lock().take(ANSWERS_MAX as u64).read_to_string(&mut text);
-    let names = Mutex::new(text.lines());
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                loop {
-                    // Nobody panics with the list in hand.
-                    let next = names.lock().ok().and_then(|mut names| names.next());
-                    let Some(name) = next else { return };
-                    if let Some(address) = System.host(name) {
-                        let _ = writeln!(io::stdout(), "{name} {address}");
-                    }
-                }
-            });
-        }
-    });
 }
 
 #[cfg(test)]

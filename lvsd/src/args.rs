@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser};
 
+use crate::inspect::{self, Inspect};
+
 /// Where the file has been since 1999.
 pub const DEFAULT_FILE: &str = "/etc/sysconfig/ha/lvs.cf";
 
@@ -12,6 +14,7 @@ pub const DEFAULT_FILE: &str = "/etc/sysconfig/ha/lvs.cf";
 #[command(
     name = "lvsd",
     about = "Sets up the virtual services of lvs.cf in the kernel's IPVS table and keeps one nanny per real server running.",
+    override_usage = "lvsd [-ntv] [-c FILE] [OPTION]...\n       lvsd --check|--dump|--convert [FILE]",
     disable_help_flag = true,
     disable_version_flag = true,
     after_help = "Exit status: 0 asked to stop, 64 usage, 70 bug, 71 system call, 77 permission, 78 configuration."
@@ -37,10 +40,6 @@ pub struct Args {
     #[arg(short, long)]
     pub test_start: bool,
 
-    /// Check the configuration file, print every problem, and exit 0 or 78
-    #[arg(long)]
-    pub check: bool,
-
     /// Print what a reload with FILE (the configuration file by default) would do now, in
     /// order, or a start if no lvsd runs, and do nothing
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
@@ -50,10 +49,6 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub log_facility: Option<String>,
 
-    /// Look up the host names on stdin; lvsd asks itself so
-    #[arg(long, hide = true)]
-    pub resolve: bool,
-
     /// Print the version
     #[arg(long)]
     pub version: bool,
@@ -61,6 +56,10 @@ pub struct Args {
     /// Print help
     #[arg(short = '?', long, visible_alias = "usage", action = ArgAction::Help)]
     pub help: Option<bool>,
+
+    /// To look at a file and do nothing else.
+    #[command(flatten, next_help_heading = "To look at a file and do nothing else")]
+    pub inspect: Inspect,
 }
 
 /// What the command line asks for.
@@ -82,7 +81,10 @@ where
 {
     match Args::try_parse_from(line) {
         Ok(args) if args.version => Asked::Print(common::daemon::version("lvs")),
-        Ok(args) => Asked::Run(Box::new(args)),
+        Ok(args) => match inspect::asked(&args) {
+            Ok(_) => Asked::Run(Box::new(args)),
+            Err(text) => Asked::Wrong(format!("lvs: {text}")),
+        },
         Err(e) if e.use_stderr() => Asked::Wrong(wording(&e)),
         Err(e) => Asked::Print(e.to_string()),
     }

@@ -4,9 +4,8 @@
 use std::io;
 use std::path::Path;
 
-use common::config::{self, ServiceKind};
-use common::daemon::{self, ExitStatus};
-use common::names::Names;
+use common::config::{self, Outside, ServiceKind, Syntax};
+use common::daemon::ExitStatus;
 
 use crate::messages::Message;
 use crate::nanny_command::Manner;
@@ -21,55 +20,29 @@ pub struct Trouble {
     pub status: ExitStatus,
 }
 
+/// Why a file for failover services is refused.
+pub(crate) const NOT_LVS: &str = "service = fos is not supported, only service = lvs";
+
 /// What a file asks for, and the lines that come with it: warnings, and what was
 /// left out.
 pub type Asked = Result<(Wanted, Vec<Message>), Trouble>;
 
-/// Reads the file for a start: waits for the addresses of its host names.
+/// Reads the file, with the names of hosts as `outside` knows them.
 ///
 /// # Errors
 /// It cannot be read, or is wrong, or is for another kind of service.
-pub fn read(path: &Path, names: &mut Names, nanny: &Path, manner: &Manner) -> Asked {
-    readable(path)?;
-    match names.load_waiting(path, &daemon::sibling("lvsd")) {
-        Ok((loaded, stale)) => {
-            let (wanted, mut lines) = understand(path, &loaded, nanny, manner)?;
-            lines.extend(Message::stale(stale));
-            Ok((wanted, lines))
-        }
-        Err(failed) => Err(wrong(path, &failed)),
-    }
-}
-
-/// The same for a reload: with the addresses that are known, at once. If
-/// [`Names::asked`] has names then, their answers may make it another.
-///
-/// # Errors
-/// As there.
-pub fn read_at_once(path: &Path, names: &Names, nanny: &Path, manner: &Manner) -> Asked {
-    readable(path)?;
-    let loaded = names.load(path).map_err(|failed| wrong(path, &failed))?;
-    understand(path, &loaded, nanny, manner)
-}
-
-fn readable(path: &Path) -> Result<(), Trouble> {
-    if let Err(e) = std::fs::File::open(path) {
+pub fn read(path: &Path, outside: &dyn Outside, nanny: &Path, manner: &Manner) -> Asked {
+    if let Err(e) = config::open(path) {
         let is_forbidden = e.kind() == io::ErrorKind::PermissionDenied;
         let status = if is_forbidden { ExitStatus::Permission } else { ExitStatus::Configuration };
         let file = path.display().to_string();
         let reason = Message::Diagnostic(format!("{file}: {e}"));
         return Err(Trouble { lines: vec![Message::CannotOpen { file }, reason], status });
     }
-    Ok(())
-}
-
-fn wrong(path: &Path, failed: &config::Failed) -> Trouble {
-    Trouble { lines: words(path, failed), status: ExitStatus::Configuration }
-}
-
-fn understand(path: &Path, loaded: &config::Loaded, nanny: &Path, manner: &Manner) -> Asked {
+    let loaded = config::load_with(path, Syntax::of(path), outside)
+        .map_err(|failed| Trouble { lines: words(path, &failed), status: ExitStatus::Configuration })?;
     if loaded.config.service != ServiceKind::Lvs {
-        let text = format!("{}: service = fos is not supported, only service = lvs", path.display());
+        let text = format!("{}: {NOT_LVS}", path.display());
         return Err(Trouble { lines: vec![Message::Diagnostic(text)], status: ExitStatus::Configuration });
     }
     Ok(Wanted::new(&loaded.config, nanny, manner))

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 
 use common::channel::{Line, join};
 use common::child::Exit;
-use common::daemon::RUN_DIR;
+use common::daemon::run_root;
 use common::ipvs::{Agreement as _, Destination, DestinationEntry, Error, Ipvs, Service, ServiceKey, Timeouts};
 
 use crate::plan::{Step, Table};
@@ -186,7 +186,7 @@ pub fn meet(place: &Path) -> Option<(Line, u32)> {
 /// The command line of the lvsd that lives, by its pid file, if one answers at its
 /// meeting place. Whoever only knocks changes nothing.
 pub fn living_lvsd(pid_file: &Path) -> Option<Vec<String>> {
-    let line = join(&Path::new(RUN_DIR).join("lvsd")).ok()?;
+    let line = join(&run_root().join("lvsd")).ok()?;
     drop(line);
     let pid: u32 = std::fs::read_to_string(pid_file).ok()?.trim().parse().ok()?;
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;

@@ -9,7 +9,9 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`args`] | what was typed |
+//! | [`inspect`] | `--check`, `--dump`, `--convert` |
 //! | [`mod@file`] | the configuration file, or words about why not |
+//! | [`hosts`] | the addresses that host names had last |
 //! | [`wanted`] | pure: what the file asks of lvsd |
 //! | [`nanny_command`] | pure: a nanny's arguments, both ways |
 //! | [`plan`] | pure: what should be, what is → steps |
@@ -31,6 +33,8 @@ pub mod args;
 pub mod departure;
 pub mod file;
 pub mod hands;
+pub mod hosts;
+pub mod inspect;
 pub mod leaving;
 pub mod ledger;
 pub mod messages;
@@ -45,8 +49,16 @@ pub mod sorry;
 mod start;
 pub mod wanted;
 
+use common::names;
+
 /// The whole program: from the command line to the exit code.
 pub fn main() -> std::process::ExitCode {
+    common::daemon::shed_inheritance();
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == names::OPTION) {
+        words.next().iter().for_each(|file| names::look_up(file.as_ref()));
+        return common::daemon::ExitStatus::Stopped.into();
+    }
     match args::parse(std::env::args_os()) {
         args::Asked::Print(text) => start::print(&text),
         args::Asked::Wrong(text) => start::complain(&text, common::daemon::ExitStatus::Usage),

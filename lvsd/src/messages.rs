@@ -229,8 +229,7 @@ impl fmt::Display for Message {
             Self::ParseError { file, line } => write!(f, "lvs: error parsing {file} on line {line}."),
             Self::Diagnostic(text) => f.write_str(text),
             Self::NamesStale { names, count } => {
-                write!(f, "no address for {names} within {}, ", Seconds(common::names::WITHIN))?;
-                write!(f, "going on with the addresses known before ({count} host names)")
+                write!(f, "no answer for {names}, going on with the addresses known before ({count} host names)")
             }
             Self::SorryIn { name, address } => {
                 write!(f, "Virtual Server {name}: No real servers; activate sorry_server {address}")

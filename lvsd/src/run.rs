@@ -27,10 +27,10 @@ use common::channel::{Line, MeetingPlace};
 use common::child::Rules;
 use common::ipvs::{Ipvs, ServiceKey};
 use common::log::Log;
-use common::names::{Lookup, Names};
 
 use crate::departure::{self, Departure};
 use crate::hands::{self, Kernel};
+use crate::hosts::Hosts;
 use crate::messages::Message;
 use crate::nannies::{Id, Nannies};
 use crate::nanny_command::Manner;
@@ -40,6 +40,8 @@ use crate::wanted::{Target, Virtual, Wanted};
 
 mod monitors;
 mod reload;
+
+use reload::Asking;
 
 const SIGNALS: Token = Token(0);
 const MEETING: Token = Token(1);
@@ -122,9 +124,9 @@ pub struct Daemon<K> {
     services: Services,
     nannies: Nannies,
     phase: Phase,
-    names: Names,
+    hosts: Hosts,
     /// The host names of a reload, on their way.
-    lookup: Option<Lookup>,
+    lookup: Option<Asking>,
     /// Meeting places still to be knocked at.
     calls: VecDeque<PathBuf>,
     /// Services still to be set up, in file order.
@@ -156,7 +158,7 @@ impl<K: Ipvs> Daemon<K> {
     /// Out of descriptors or memory.
     pub fn new(
         settings: Settings,
-        names: Names,
+        hosts: Hosts,
         log: Log,
         table: K,
         services: Services,
@@ -181,7 +183,7 @@ impl<K: Ipvs> Daemon<K> {
             meeting,
             services,
             phase: Phase::Meeting,
-            names,
+            hosts,
             lookup: None,
             calls: VecDeque::new(),
             set_ups: VecDeque::new(),
@@ -221,7 +223,7 @@ impl<K: Ipvs> Daemon<K> {
 
     fn begin(&mut self, wanted: Wanted) {
         let now = Instant::now();
-        self.keep_names();
+        self.keep_hosts();
         let mut out = Vec::new();
         self.services.load(wanted, &mut out);
         self.perform_services(out, now);
@@ -320,7 +322,7 @@ impl<K: Ipvs> Daemon<K> {
             }
             Phase::Stopping { until } => Some(until),
         };
-        let lookup = self.lookup.as_ref().map(Lookup::deadline);
+        let lookup = self.lookup.as_ref().map(|asking| asking.until);
         let deadlines = [self.parents.deadline(), self.nannies.deadline(), phase, lookup];
         deadlines.into_iter().flatten().fold(self.look_at, Instant::min)
     }
@@ -331,6 +333,7 @@ impl<K: Ipvs> Daemon<K> {
             match signal {
                 SIGCHLD => {
                     while let Some((pid, exit)) = hands::reap() {
+                        self.lookup_ended(pid);
                         let mut out = Vec::new();
                         self.nannies.reaped(pid, exit, now, &mut out);
                         self.perform(out, now);
@@ -451,6 +454,7 @@ impl<K: Ipvs> Daemon<K> {
         }
         self.phase = Phase::Stopping { until: now + self.settings.rules.stop_within + STOP_SLACK };
         self.set_ups.clear();
+        self.end_lookup();
         // Whoever was not called yet must end too.
         self.meet_guests(usize::MAX, now);
         let mut out = Vec::new();

@@ -1,29 +1,30 @@
 //! From the command line to the loop: what must be in order before lvsd runs, and
-//! the modes that only look (`--check`, `--plan`, `--test-start`).
+//! the modes that look at what would be done (`--plan`, `--test-start`).
 //!
 //! Until the loop runs, what goes wrong is said on stderr with the original's
 //! `lvs: ` in front, and in syslog too unless in the foreground: pulse gives its
 //! lvsd no terminal.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use common::channel::{Line, MeetingPlace};
+use common::channel::{Line, MeetingPlace, Said};
 use common::child::Rules;
-use common::config;
 use common::daemon::{self, Background, ExitStatus, PidFile, PidFileError};
 use common::ipvs::client::Client;
 use common::ipvs::{Error, Ipvs};
 use common::log::Log;
-use common::names::Names;
+use common::names::{self, Lookup};
 
 use crate::args::{self, Args, Asked};
 use crate::file;
 use crate::hands::{self, Kernel};
+use crate::hosts::Hosts;
+use crate::inspect;
 use crate::ledger::{Ledger, LedgerFile};
 use crate::messages::Message;
 use crate::nanny_command::Manner;
@@ -59,12 +60,8 @@ pub(crate) fn start(args: &Args) -> ExitCode {
     if let Err(text) = common::log::facility(args.log_facility.as_deref().unwrap_or("daemon")) {
         return complain(&format!("lvs: bad argument --log-facility: {text}"), ExitStatus::Usage);
     }
-    if args.resolve {
-        common::names::answer();
-        return ExitStatus::Stopped.into();
-    }
-    if args.check {
-        return check(&args.configfile);
+    if let Ok(Some(look)) = inspect::asked(args) {
+        return inspect::look(look);
     }
     if let Some(file) = &args.plan {
         return plan(file.as_deref().unwrap_or(&args.configfile), args);
@@ -86,23 +83,19 @@ pub(crate) fn start(args: &Args) -> ExitCode {
     }
 }
 
-/// `--check`: every problem at once.
-fn check(file: &Path) -> ExitCode {
-    let (diagnostics, status) = match config::load(file) {
-        Ok(loaded) => (loaded.warnings, ExitStatus::Stopped),
-        Err(failed) => (failed.diagnostics, ExitStatus::Configuration),
-    };
-    let mut out = std::io::stdout().lock();
-    let colour = out.is_terminal();
-    for diagnostic in diagnostics {
-        let _ = out.write_all(diagnostic.render(colour).as_bytes());
+/// The hosts that the file names, looked up, and a line about those that were not.
+/// `beat` is called now and then meanwhile: pulse takes silence for death.
+fn hosts(path: &Path, beat: impl FnMut()) -> (Hosts, Option<Message>) {
+    let mut hosts = Hosts::new(daemon::run_root().join("lvsd.hosts"));
+    let asked = names::names_in(path);
+    if asked.is_empty() {
+        return (hosts, None);
     }
-    status.into()
-}
-
-/// The addresses of host names as they were last known.
-fn names() -> Names {
-    Names::new(Path::new(daemon::RUN_DIR).join("lvsd.hosts"))
+    // Without a process to ask, what is known counts.
+    let lookup = Lookup::start(&daemon::sibling("lvsd"), path, Instant::now());
+    let answers = lookup.map(|lookup| lookup.wait(beat)).unwrap_or_default();
+    let stale = hosts.learn(&asked, &answers);
+    (hosts, Message::stale(stale))
 }
 
 fn manner(args: &Args) -> Manner {
@@ -112,13 +105,14 @@ fn manner(args: &Args) -> Manner {
 
 /// `--test-start`: reads everything, changes nothing, needs no rights.
 fn test_start(args: &Args) -> ExitCode {
-    let (wanted, lines) = match file::read(&args.configfile, &mut names(), &daemon::sibling("nanny"), &manner(args)) {
+    let (hosts, stale) = hosts(&args.configfile, || ());
+    let (wanted, lines) = match file::read(&args.configfile, &hosts, &daemon::sibling("nanny"), &manner(args)) {
         Ok(read) => read,
         Err(trouble) => {
             return complain(&join(trouble.lines.iter().map(ToString::to_string)), trouble.status);
         }
     };
-    let mut text: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    let mut text: Vec<String> = lines.iter().chain(&stale).map(ToString::to_string).collect();
     let ledger = read_ledger();
     let table = look(&wanted, &ledger).unwrap_or_else(|e| {
         text.push(format!("cannot read the IPVS table: {e}; taking it for empty"));
@@ -137,7 +131,8 @@ fn plan(file: &Path, args: &Args) -> ExitCode {
         Some(Asked::Run(its)) => manner(&its),
         Some(Asked::Print(_) | Asked::Wrong(_)) | None => manner(args),
     };
-    let (wanted, lines) = match file::read(file, &mut names(), &daemon::sibling("nanny"), &manner) {
+    let (hosts, stale) = hosts(file, || ());
+    let (wanted, lines) = match file::read(file, &hosts, &daemon::sibling("nanny"), &manner) {
         Ok(read) => read,
         Err(trouble) => return complain(&join(trouble.lines.iter().map(on_stderr)), trouble.status),
     };
@@ -151,7 +146,7 @@ fn plan(file: &Path, args: &Args) -> ExitCode {
     let items = preview::preview(&wanted, &world, unknown);
     let (what, file) = (if living.is_some() { "reload" } else { "start" }, file.display());
     // What is worth a warning is no step.
-    for line in &lines {
+    for line in lines.iter().chain(&stale) {
         let _ = writeln!(std::io::stderr(), "{}", on_stderr(line));
     }
     let end = if items.iter().any(Item::is_act) { ":" } else { " change nothing" };
@@ -167,7 +162,7 @@ fn unknown(_: &Virtual) -> Standby {
 
 /// What a running lvsd, or the last one, left for its successor.
 fn read_ledger() -> Ledger {
-    LedgerFile::at(Path::new(daemon::RUN_DIR).join("lvsd.ledger")).read().unwrap_or_default().0
+    LedgerFile::at(daemon::run_root().join("lvsd.ledger")).read().unwrap_or_default().0
 }
 
 /// The kernel's table, as far as a plan goes.
@@ -203,9 +198,17 @@ fn serve(args: &Args, launch: Option<daemon::Launch>) -> ExitCode {
     let path = std::path::absolute(&args.configfile).unwrap_or_else(|_| args.configfile.clone());
     let nanny = daemon::sibling("nanny");
     let manner = manner(args);
-    let mut names = names();
-    let (wanted, lines) = match file::read(&path, &mut names, &nanny, &manner) {
-        Ok(read) => read,
+    let parent = Line::from_stdin();
+    let alive = || {
+        // A parent that is gone is seen when its line is read.
+        let _ = parent.as_ref().map(|line| line.send(&Said::Alive.encode()));
+    };
+    let (hosts, stale) = hosts(&path, alive);
+    let (wanted, lines) = match file::read(&path, &hosts, &nanny, &manner) {
+        Ok((wanted, mut lines)) => {
+            lines.extend(stale);
+            (wanted, lines)
+        }
         Err(trouble) => {
             if !args.nodaemon {
                 trouble.lines.iter().for_each(|line| log.say(line));
@@ -224,14 +227,13 @@ fn serve(args: &Args, launch: Option<daemon::Launch>) -> ExitCode {
     };
     let (services, meeting, places) = open_state(&log);
     let settings = Settings { file: path, nanny, manner, rules: Rules::default(), places };
-    let parent = Line::from_stdin();
     if let Some(launch) = launch
         && let Err(e) = launch.ready()
     {
         pid_file.remove();
         return complain(&format!("lvs: cannot let go of the terminal: {e}"), ExitStatus::System);
     }
-    let ended = Daemon::new(settings, names, log, client, services, meeting, parent).and_then(|mut daemon| {
+    let ended = Daemon::new(settings, hosts, log, client, services, meeting, parent).and_then(|mut daemon| {
         daemon.say_notes(&lines);
         daemon.run(wanted)
     });
@@ -292,7 +294,7 @@ fn open_state(log: &Log) -> (Services, Option<MeetingPlace>, Option<PathBuf>) {
     let (folder, places) = match opened {
         Ok(folders) => folders,
         Err(e) => {
-            no_state(format!("{}: {e}", daemon::RUN_DIR));
+            no_state(format!("{}: {e}", daemon::run_root().display()));
             return (Services::new(Ledger::default(), None), None, None);
         }
     };

@@ -78,7 +78,7 @@ fn setup(args: Args, launch: Option<Launch>) -> run::Setup {
     // A dry one and the real one of a destination may live beside each other.
     let place = (!args.dry).then(|| {
         // What is wrong with the folder shows when the place is opened in it.
-        daemon::run_dir("nanny").unwrap_or_else(|_| daemon::RUN_DIR.into()).join(&name)
+        daemon::run_dir("nanny").unwrap_or_else(|_| daemon::run_root().to_owned()).join(&name)
     });
     run::Setup {
         place,

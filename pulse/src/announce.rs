@@ -12,9 +12,13 @@ pub const TIMES: u8 = 5;
 /// The time between two announcements of one virtual IP; the original's.
 pub const APART: Duration = Duration::from_secs(1);
 
-/// How many virtual IPs are announced in one turn of the loop, so that a
-/// director with thousands of them keeps its beat.
-pub const BURST: usize = 256;
+/// How many virtual IPs are announced in a row: two frames each, which every
+/// interface's queue and every switch's own processor takes.
+pub const BURST: usize = 32;
+
+/// The pause after a full row: hundreds of virtual IPs are announced within a
+/// tenth of a second, and none of their frames is dropped.
+pub const PAUSE: Duration = Duration::from_millis(10);
 
 #[derive(Clone, Copy, Debug)]
 struct Round {
@@ -26,6 +30,8 @@ struct Round {
 #[derive(Clone, Debug, Default)]
 pub struct Announcements {
     rounds: BTreeMap<IpAddr, Round>,
+    /// The end of the pause after a full row.
+    paused_until: Option<Instant>,
 }
 
 impl Announcements {
@@ -44,20 +50,22 @@ impl Announcements {
         self.rounds.retain(|vip, _| held(vip));
     }
 
-    /// The virtual IPs to announce now, [`BURST`] at most; and whether that was
-    /// the last of all.
+    /// The virtual IPs to announce now, [`BURST`] at most, those that wait longest
+    /// first; and whether that was the last of all.
     pub fn turn(&mut self, now: Instant) -> (Vec<IpAddr>, bool) {
-        let mut vips = Vec::new();
-        for (vip, round) in &mut self.rounds {
-            if vips.len() == BURST {
-                break;
-            }
-            if now >= round.due {
-                vips.push(*vip);
+        if self.paused_until.is_some_and(|until| now < until) {
+            return (Vec::new(), false);
+        }
+        let mut due: Vec<_> = self.rounds.iter().filter(|(_, round)| now >= round.due).collect();
+        due.sort_by_key(|(_, round)| round.due);
+        let vips: Vec<IpAddr> = due.into_iter().take(BURST).map(|(vip, _)| *vip).collect();
+        for vip in &vips {
+            if let Some(round) = self.rounds.get_mut(vip) {
                 round.left = round.left.saturating_sub(1);
                 round.due = now + APART;
             }
         }
+        self.paused_until = (vips.len() == BURST).then(|| now + PAUSE);
         self.rounds.retain(|_, round| round.left > 0);
         let finished = !vips.is_empty() && self.rounds.is_empty();
         (vips, finished)
@@ -65,7 +73,8 @@ impl Announcements {
 
     /// When the next [`Announcements::turn`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
-        self.rounds.values().map(|round| round.due).min()
+        let due = self.rounds.values().map(|round| round.due).min()?;
+        Some(self.paused_until.map_or(due, |until| due.max(until)))
     }
 }
 

@@ -8,6 +8,8 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{ArgAction, CommandFactory as _, Parser};
 use common::daemon::ExitStatus;
 
+use crate::inspect::{self, Inspect};
+
 /// Where the configuration is unless -c says otherwise.
 pub const CONFIG_FILE: &str = "/etc/sysconfig/ha/lvs.cf";
 
@@ -17,6 +19,7 @@ pub const CONFIG_FILE: &str = "/etc/sysconfig/ha/lvs.cf";
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(
     name = "pulse",
+    override_usage = "pulse [-ntv] [-c FILE] [OPTION]...\n       pulse --check [FILE]",
     disable_help_flag = true,
     disable_version_flag = true,
     args_override_self = true,
@@ -74,6 +77,10 @@ pub struct Args {
     /// This process does the work; set by the guardian
     #[arg(long, hide = true, action = ArgAction::SetTrue)]
     pub worker: bool,
+
+    /// To look at a file and do nothing else.
+    #[command(flatten, next_help_heading = "To look at a file and do nothing else")]
+    pub inspect: Inspect,
 }
 
 fn facility_name(name: &str) -> Result<String, String> {
@@ -106,6 +113,8 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Args, Answer> {
     if args.version {
         return answer(common::daemon::version("pulse"));
     }
+    let wrong = |text| Answer { text: format!("pulse: {text}\n"), status: ExitStatus::Usage };
+    inspect::asked(&args).map_err(wrong)?;
     Ok(args)
 }
 

@@ -16,7 +16,6 @@
 //! `killall -9 pulse` is a death pulse survives; `pulse` in `ps` is the worker.
 
 use std::io;
-use std::path::Path;
 use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -47,6 +46,13 @@ const STARTS_FOR_A_STOP: u32 = 3;
 /// How pulse is kept. Its own stop takes 43 s at worst: its addresses, then lvsd.
 fn rules() -> Rules {
     Rules { stop_within: Duration::from_secs(60), ..Rules::default() }
+}
+
+/// When to wake although nothing came. Only a wait that is short beside the time
+/// after which pulse counts as frozen shows that it was us who slept.
+fn wake_at(deadline: Option<Instant>, now: Instant) -> Instant {
+    let soon = now + rules().beat;
+    deadline.map_or(soon, |deadline| deadline.min(soon))
 }
 
 /// The pulse that does the work.
@@ -125,7 +131,8 @@ impl Guardian {
             if let Some(status) = self.ending {
                 return Ok(status);
             }
-            let slept = wait.until(self.child.deadline()).map_err(|e| Refused::system("wait for events", &e))?;
+            let wake_at = wake_at(self.child.deadline(), Instant::now());
+            let slept = wait.until(Some(wake_at)).map_err(|e| Refused::system("wait for events", &e))?;
             if slept {
                 self.feed(Event::Slept);
             }
@@ -202,8 +209,6 @@ impl Guardian {
             Ok(worker) => {
                 let pid = worker.pid;
                 self.worker = Some(worker);
-                // It came up before us; who started us wants to hear no more.
-                self.tell_launch();
                 Event::Adopted(pid)
             }
             Err(_) => match self.start() {
@@ -221,7 +226,7 @@ impl Guardian {
     }
 
     fn join(&self) -> io::Result<Worker> {
-        let line = channel::join(&Path::new(daemon::RUN_DIR).join("pulse"))?;
+        let line = channel::join(&daemon::run_root().join("pulse"))?;
         watch(&self.registry, &line)?;
         let pid = line.peer()?.pid().unsigned_abs();
         Ok(Worker { pid, line: Some(line), ours: false, listens: true })
@@ -253,6 +258,12 @@ impl Guardian {
                 Received::Message(Said::Ready) => {
                     self.tell_launch();
                     self.feed(Event::Ready);
+                }
+                // The last pulse still carries out its stop, and somebody asked for
+                // a start meanwhile: that start comes after it.
+                Received::Message(Said::Leaving(_)) if !ours && self.launch.is_some() => {
+                    self.log.say(&Message::WaitingForStop(pid));
+                    self.feed(Event::Replace);
                 }
                 // A TERM that went to it directly: it stops, and so do we.
                 Received::Message(Said::Leaving(_)) => {
@@ -340,6 +351,15 @@ mod tests {
         let name = NAME.to_str().unwrap();
         assert!(name.len() <= 15);
         assert_ne!(name, "pulse");
+    }
+
+    #[test]
+    fn a_pause_of_both_is_seen_before_pulse_counts_as_frozen() {
+        let now = Instant::now();
+        let longest = wake_at(Some(now + rules().frozen_after), now) - now;
+        // pulse may have been silent for a beat already when the pause began
+        assert!(rules().beat + longest + run::LATE < rules().frozen_after);
+        assert_eq!(wake_at(Some(now), now), now);
     }
 
     #[test]

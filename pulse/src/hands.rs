@@ -9,11 +9,13 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
+use std::time::Instant;
 
 use common::channel::{self, Ask, Line, MeetingPlace, Received, Said};
 use common::child::{self, Exit};
-use common::daemon;
+use common::daemon::{self, PidFile};
 use common::log::Log;
+use common::names::{self, Known, Lookup};
 use common::netlink::route::Monitor;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -72,6 +74,10 @@ pub struct Hands {
     commands: Vec<(u32, &'static str)>,
     /// Guardians we started and have not reaped.
     guardians: Vec<u32>,
+    /// The hosts of the file that is being read again are looked up.
+    lookup: Option<Lookup>,
+    /// Processes that look hosts up and are not reaped.
+    lookups: Vec<u32>,
     ready: bool,
     leaving: bool,
     registry: mio::Registry,
@@ -132,6 +138,8 @@ impl Hands {
             place,
             commands,
             guardians,
+            lookup: None,
+            lookups: Vec::new(),
             ready: false,
             leaving: false,
             registry,
@@ -176,13 +184,16 @@ impl Hands {
             }
             Action::Lower => return Some(Event::Lowered(self.interfaces.lower(&self.log))),
             Action::Announce(vips) => self.interfaces.announce(&vips, &self.settings.wanted, &self.log),
-            Action::Reread => {
-                self.reread();
-                return Some(Event::Reread);
-            }
+            Action::Reread => return self.reread().then_some(Event::Reread),
             Action::Exit { stopped } => {
+                self.end_lookup();
                 if let Some(place) = self.place.take().filter(|_| stopped) {
                     place.close();
+                }
+                if stopped && self.parents.is_empty() {
+                    // A guardian that was killed over the stop left its pid file; one
+                    // that somebody holds stays.
+                    let _ = start::take_pid_file().map(PidFile::remove);
                 }
                 self.ending = Some(stopped);
             }
@@ -196,6 +207,7 @@ impl Hands {
         let kernel = self.receive_changes(events);
         let lvsd = self.receive_lvsd(events);
         let parents = self.receive_parents(events);
+        self.receive_hosts(events);
         kernel || lvsd || parents
     }
 
@@ -224,6 +236,8 @@ impl Hands {
                     self.parents.retain(|parent| parent.pid != pid);
                     events.push_back(Event::Guardian(child::Event::Gone(exit)));
                 }
+            } else if let Some(at) = self.lookups.iter().position(|looking| *looking == pid) {
+                self.lookups.swap_remove(at); // what it said is in its pipe
             } else {
                 self.log.say(&Message::UnknownChild(pid));
             }
@@ -332,11 +346,10 @@ impl Hands {
         let hello = Said::Hello { pid: std::process::id(), arguments: text(&daemon::arguments()) };
         // One that is gone again is seen when its line is read.
         let _ = line.send(&hello.encode());
-        if self.ready {
-            let _ = line.send(&Said::Ready.encode());
-        }
         if self.leaving {
             let _ = line.send(&leaving().encode());
+        } else if self.ready {
+            let _ = line.send(&Said::Ready.encode());
         }
         self.parents.push(Parent { line, pid });
         events.push_back(Event::Guardian(child::Event::Adopted(pid)));
@@ -363,7 +376,7 @@ impl Hands {
     }
 
     fn spawn_lvsd(&mut self) -> child::Event {
-        let place = std::path::Path::new(daemon::RUN_DIR).join("lvsd");
+        let place = daemon::run_root().join("lvsd");
         if let Ok(line) = channel::join(&place)
             && let Ok(peer) = line.peer()
             && watch(&self.registry, &line).is_ok()
@@ -436,9 +449,33 @@ impl Hands {
         self.interfaces.set_active(which == UserCommand::Active, &self.log);
     }
 
-    fn reread(&mut self) {
+    /// Whether the file was read; `false` while the hosts it names are looked up.
+    fn reread(&mut self) -> bool {
         self.log.say(&Message::Rereading);
-        match start::read(&self.args.configfile) {
+        self.end_lookup(); // it was begun for a file that may be another by now
+        let file = &self.args.configfile;
+        if names::names_in(file).is_empty() {
+            self.reread_with(&Known::default());
+            return true;
+        }
+        match Lookup::start(&self.program, file, Instant::now()) {
+            Ok(lookup) => {
+                self.lookups.push(lookup.pid());
+                // Unwatched it is read with the next beat.
+                let _ = watch(&self.registry, &lookup);
+                self.lookup = Some(lookup);
+                false
+            }
+            Err(e) => {
+                self.log.say(&Message::System { what: "look up the hosts in the file", error: e.to_string() });
+                self.log.say(&Message::OldStays);
+                true
+            }
+        }
+    }
+
+    fn reread_with(&mut self, hosts: &Known) {
+        match start::read(&self.args.configfile, hosts) {
             Ok(read) => {
                 read.remarks.iter().for_each(|remark| self.log.say(remark));
                 self.settings = read.settings;
@@ -447,6 +484,20 @@ impl Hands {
                 self.log.say(&refused.message);
                 self.log.say(&Message::OldStays);
             }
+        }
+    }
+
+    fn receive_hosts(&mut self, events: &mut VecDeque<Event>) {
+        if let Some(hosts) = self.lookup.as_mut().and_then(|lookup| lookup.read(Instant::now())) {
+            self.end_lookup();
+            self.reread_with(&hosts);
+            events.push_back(Event::Reread);
+        }
+    }
+
+    fn end_lookup(&mut self) {
+        if let Some(lookup) = self.lookup.take().filter(|lookup| self.lookups.contains(&lookup.pid())) {
+            signal(lookup.pid(), Signal::SIGKILL);
         }
     }
 }

@@ -10,9 +10,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// An address pulse added.
@@ -119,6 +120,8 @@ pub struct Ledger {
     path: PathBuf,
     boot: String,
     contents: Contents,
+    /// The file does not say what the contents are.
+    unwritten: bool,
 }
 
 impl Ledger {
@@ -133,7 +136,7 @@ impl Ledger {
             Err(e) if e.kind() == io::ErrorKind::NotFound => (Contents::default(), None),
             Err(e) => (Contents::default(), Some(e.to_string())),
         };
-        (Self { path: path.to_owned(), boot, contents }, trouble)
+        (Self { path: path.to_owned(), boot, contents, unwritten: false }, trouble)
     }
 
     /// What it says.
@@ -141,16 +144,23 @@ impl Ledger {
         &self.contents
     }
 
-    /// Changes it, and its file in one step.
+    /// Changes it, and its file in one step. A file that could not be replaced the
+    /// last time is tried again even if nothing changes.
     ///
     /// # Errors
     /// The file could not be replaced; the change holds in memory.
     pub fn change(&mut self, how: impl FnOnce(&mut Contents)) -> io::Result<()> {
         let before = self.contents.clone();
         how(&mut self.contents);
-        if self.contents == before {
-            return Ok(());
+        self.unwritten |= self.contents != before;
+        if self.unwritten {
+            self.write()?;
+            self.unwritten = false;
         }
+        Ok(())
+    }
+
+    fn write(&self) -> io::Result<()> {
         if self.contents == Contents::default() {
             return match std::fs::remove_file(&self.path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
@@ -158,11 +168,19 @@ impl Ledger {
             };
         }
         let new = self.path.with_extension("new");
-        let mut file = File::create(&new)?;
-        file.write_all(self.contents.print(&self.boot).as_bytes())?;
-        file.sync_data()?;
-        std::fs::rename(&new, &self.path)
+        let written = write_to(&new, &self.contents.print(&self.boot)).and_then(|()| std::fs::rename(&new, &self.path));
+        if written.is_err() {
+            // Half a file would only hold room on a disk that has none.
+            let _ = std::fs::remove_file(&new);
+        }
+        written
     }
+}
+
+fn write_to(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_data()
 }
 
 fn read(path: &Path) -> io::Result<String> {

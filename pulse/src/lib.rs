@@ -8,9 +8,11 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | [`args`] | what was typed |
+//! | [`inspect`] | `--check` |
 //! | [`settings`], [`identity`] | pure: what the file means for us, and who this host is |
 //! | [`node`] | pure: the director's life; events in, actions out |
 //! | [`addresses`], [`ledger`] | which addresses are ours to hold, and which we added |
+//! | [`election`], [`heartbeat`], [`replay`] | pure: which director of a pair is active, and what the two tell each other; not at work yet, see README |
 //! | [`announce`], [`arp`] | pure: when an address is announced, and with which bytes |
 //! | [`start`], [`run`], [`hands`] | the start, the one loop, the one place that acts |
 //! | [`packet_socket`] | sends frames; the only unsafe code of the suite |
@@ -23,21 +25,27 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::daemon::{self, Background, ExitStatus};
+use common::names;
 
 pub mod addresses;
 pub mod announce;
 pub mod args;
 pub mod arp;
+pub mod election;
 pub mod guard;
 pub mod hands;
+pub mod heartbeat;
 pub mod identity;
+pub mod inspect;
 pub mod ledger;
 pub mod messages;
 pub mod node;
 pub mod packet_socket;
+pub mod replay;
 pub mod run;
 pub mod settings;
 pub mod start;
@@ -48,6 +56,12 @@ const START_WITHIN: Duration = Duration::from_secs(30);
 
 /// The program.
 pub fn main() -> ExitCode {
+    daemon::shed_inheritance();
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == names::OPTION) {
+        words.next().iter().for_each(|file| names::look_up(file.as_ref()));
+        return ExitStatus::Stopped.into();
+    }
     let mut args = match args::parse(std::env::args_os()) {
         Ok(args) => args,
         Err(answer) => {
@@ -60,6 +74,9 @@ pub fn main() -> ExitCode {
             return answer.status.into();
         }
     };
+    if let Ok(Some(look)) = inspect::asked(&args) {
+        return inspect::look(look).into();
+    }
     if let Ok(path) = std::path::absolute(&args.configfile) {
         // The background has another folder to be in.
         args.configfile = path;
@@ -73,6 +90,9 @@ pub fn main() -> ExitCode {
     if args.guard {
         return guard::run(args, None).into();
     }
+    // A caller that ignores its children has us ignore ours, and the outcome of the
+    // start would be lost. Failing that, it is.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGCHLD, Arc::default());
     match daemon::background(START_WITHIN) {
         Ok(Background::Foreground(status)) => status.into(),
         Ok(Background::Daemon(launch)) => guard::run(args, Some(launch)).into(),

@@ -278,6 +278,8 @@ pub enum Message {
     Released,
     /// A pulse was found by a new guardian, with other arguments.
     PulseOther(u32),
+    /// A start found a pulse that is not done with its stop.
+    WaitingForStop(u32),
     /// pulse's guardian is gone.
     GuardianGone(u32),
 }
@@ -440,6 +442,9 @@ impl fmt::Display for Message {
             Self::PulseOther(pid) => {
                 write!(f, "pulse (process {pid}) runs with other arguments: replacing it, everything stays as it is")
             }
+            Self::WaitingForStop(pid) => {
+                write!(f, "pulse (process {pid}) is still stopping: starting another when it is done")
+            }
             Self::GuardianGone(pid) => write!(f, "the guardian of pulse (process {pid}) is gone: starting another"),
         }
     }
@@ -489,6 +494,7 @@ impl log::Message for Message {
             | Self::GuardianGone(_) => Level::Warning,
             Self::Starting(_) | Self::Alone | Self::Forced | Self::CarryingOn | Self::Terminating(_) => Level::Notice,
             Self::Rereading
+            | Self::WaitingForStop(_)
             | Self::LvsdFound(_)
             | Self::UnknownChild(_)
             | Self::Foreign { .. }

@@ -77,7 +77,10 @@ impl Wait {
 /// Where lines go: stdout in the foreground, syslog otherwise (piranha.md 2.1).
 pub fn log(args: &Args) -> Log {
     let log = Log::new(args.verbose);
-    if args.nodaemon || args.test_start {
+    if args.test_start {
+        return log.with_stdout("pulse").patient();
+    }
+    if args.nodaemon {
         return log.with_stdout("pulse");
     }
     match common::log::facility(&args.log_facility) {
@@ -160,7 +163,19 @@ fn begin(args: Args, log: &Rc<Log>, wait: &Wait, guardian: Option<Line>) -> Resu
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => return Err(Refused::already_running()),
         Err(e) => (None, Some(Message::NoMeetingPlace(e.to_string()))),
     };
-    let ready = start::prepare(&args, log)?;
+    let alive = || {
+        // A guardian that is gone is seen when its line is read.
+        let _ = guardian.as_ref().map(|line| line.send(&Said::Alive.encode()));
+    };
+    let ready = match start::prepare(&args, log, alive) {
+        Ok(ready) => ready,
+        Err(refused) => {
+            if let Some(place) = place {
+                place.close();
+            }
+            return Err(refused);
+        }
+    };
     if let Some(remark) = remark {
         log.say(&remark);
     }

@@ -5,10 +5,12 @@
 
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use common::config;
+use common::config::{self, Outside, Syntax, System};
 use common::daemon::{self, ExitStatus, PidFile, PidFileError};
 use common::log::Log;
+use common::names::{self, Known, Lookup};
 use common::netlink::route::{Monitor, Route};
 
 use crate::addresses::{self, Reach, Step};
@@ -19,6 +21,7 @@ use crate::identity::{Role, role};
 use crate::ledger::{self, Ledger};
 use crate::messages::Message;
 use crate::packet_socket::PacketSocket;
+use crate::run;
 use crate::settings::Settings;
 
 /// The pid that operators and init scripts signal: the guardian's, or in the
@@ -85,18 +88,18 @@ fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{}", text.trim_end());
 }
 
-/// Reads the file.
+/// Reads the file, with the names of hosts as `outside` knows them.
 ///
 /// # Errors
 /// Why it cannot be used.
-pub fn read(path: &Path) -> Result<Read, Refused> {
-    if let Err(e) = std::fs::File::open(path) {
+pub fn read(path: &Path, outside: &dyn Outside) -> Result<Read, Refused> {
+    if let Err(e) = config::open(path) {
         let denied = e.kind() == ErrorKind::PermissionDenied;
         let status = if denied { ExitStatus::Permission } else { ExitStatus::Configuration };
         let details = vec![format!("{}: {e}", path.display())];
         return Err(Refused { message: Message::ConfigUnreadable(path.to_owned()), details, status });
     }
-    let loaded = config::load(path).map_err(|failed| {
+    let loaded = config::load_with(path, Syntax::of(path), outside).map_err(|failed| {
         let message = match failed.first() {
             Some(first) if first.line > 0 => {
                 Message::ConfigBad { path: path.to_owned(), line: first.line, text: first.message.clone() }
@@ -139,11 +142,22 @@ pub struct Ready {
     pub monitor: Monitor,
 }
 
-/// Takes hold of everything; remarks and warnings are said.
+/// The hosts that the file names, looked up. `beat` is called now and then
+/// meanwhile: a guardian takes silence for death.
+fn hosts(path: &Path, beat: impl FnMut()) -> Known {
+    if names::names_in(path).is_empty() {
+        return Known::default();
+    }
+    // Without a process to ask, the reader says of each name that it is unknown.
+    Lookup::start(&run::program(), path, Instant::now()).map(|lookup| lookup.wait(beat)).unwrap_or_default()
+}
+
+/// Takes hold of everything; remarks and warnings are said. `beat` is called now
+/// and then when it takes long.
 ///
 /// # Errors
 /// Why there will be no start.
-pub fn prepare(args: &Args, log: &Log) -> Result<Ready, Refused> {
+pub fn prepare(args: &Args, log: &Log, beat: impl FnMut()) -> Result<Ready, Refused> {
     let packets = packet_socket()?;
     let route = Route::open().map_err(|e| Refused::system("open the line to the kernel", &e))?;
     let monitor = Monitor::open().map_err(|e| Refused::system("watch interfaces", &e))?;
@@ -152,7 +166,7 @@ pub fn prepare(args: &Args, log: &Log) -> Result<Ready, Refused> {
     let entries = ledger.contents().entries.clone();
     let mut interfaces = Interfaces::new(route, packets, ledger);
     let host = interfaces.read().map_err(|e| Refused::system("read interfaces and addresses", &e))?;
-    let settings = match read(&args.configfile) {
+    let settings = match read(&args.configfile, &hosts(&args.configfile, beat)) {
         Ok(read) => {
             read.warnings.iter().for_each(|warning| complain(warning));
             read.remarks.iter().for_each(|remark| log.say(remark));
@@ -189,7 +203,7 @@ fn packet_socket() -> Result<PacketSocket, Refused> {
 /// Where the ledger is.
 pub fn ledger_path() -> PathBuf {
     // Where the folder cannot be made the ledger cannot be written, and says so.
-    daemon::run_dir("").unwrap_or_else(|_| daemon::RUN_DIR.into()).join("pulse.ledger")
+    daemon::run_dir("").unwrap_or_else(|_| daemon::run_root().to_owned()).join("pulse.ledger")
 }
 
 /// The lvsd to start.
@@ -246,7 +260,7 @@ pub fn take_pid_file() -> Result<PidFile, Refused> {
 /// # Errors
 /// Why a start would be refused.
 pub fn rehearse(args: &Args, log: &Log) -> Result<(), Refused> {
-    let read = read(&args.configfile)?;
+    let read = read(&args.configfile, &System)?;
     read.warnings.iter().for_each(|warning| complain(warning));
     read.remarks.iter().for_each(|remark| log.say(remark));
     let mut route = Route::open().map_err(|e| Refused::system("open the line to the kernel", &e))?;
@@ -261,7 +275,7 @@ pub fn rehearse(args: &Args, log: &Log) -> Result<(), Refused> {
     let path = lvsd_program(args);
     executable(&path)?;
     log.say(&Message::WouldExecute(format!("{} {}", path.display(), text(&args.for_lvsd()).join(" "))));
-    let (ledger, _) = Ledger::open(&Path::new(daemon::RUN_DIR).join("pulse.ledger"), ledger::boot_id());
+    let (ledger, _) = Ledger::open(&daemon::run_root().join("pulse.ledger"), ledger::boot_id());
     let look = addresses::look(&wanted, &host, &ledger.contents().entries, Reach::All);
     look.remarks.into_iter().for_each(|remark| log.say(&spoken(remark)));
     for step in look.steps {

@@ -20,7 +20,6 @@ use std::sync::OnceLock;
 pub mod client;
 pub mod director;
 mod guest;
-#[cfg(test)]
 mod killed;
 pub mod lab;
 pub mod log;

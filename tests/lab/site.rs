@@ -42,8 +42,8 @@ virtual 100 {
      load_monitor = none
      scheduler = rr
      protocol = tcp
-     timeout = 4
-     reentry = 4
+     timeout = 6
+     reentry = 6
      quiesce_server = 0
      server 158 {
          address = 192.168.142.158

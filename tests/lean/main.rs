@@ -19,15 +19,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use nix::mount::{MsFlags, mount};
-use nix::sched::CloneFlags;
+use own_run::OwnRun;
 
+#[path = "../own_run.rs"]
+mod own_run;
 #[path = "../lab/ground/wait.rs"]
 #[allow(dead_code, unreachable_pub, reason = "made for the lab, which needs more of it")]
 mod wait;
-#[path = "../lab/ground/worker.rs"]
-#[allow(unreachable_pub, reason = "made for the lab")]
-mod worker;
 
 /// How many are started: enough that what they share counts for nothing.
 const NANNIES: u8 = 200;
@@ -40,15 +38,7 @@ fn two_hundred_nannies_have_at_most_110_kib_each_for_themselves() {
     let nanny = build();
     let probed = Arc::new(Mutex::new(HashMap::<IpAddr, u32>::new()));
     let port = listen(Arc::clone(&probed));
-    // Their meeting places go to a /run of their own.
-    let home = worker::Worker::new(CloneFlags::CLONE_NEWNS).ok();
-    let prepare = || {
-        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
-            .and_then(|()| mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), None::<&str>))
-    };
-    if let Some(home) = &home {
-        home.run(prepare).expect("a /run of their own");
-    }
+    let own_run = OwnRun::new();
     let mut all = Nannies(Vec::new());
     for n in 1..=NANNIES {
         let mut command = Command::new(&nanny);
@@ -57,11 +47,7 @@ fn two_hundred_nannies_have_at_most_110_kib_each_for_themselves() {
         command.args(["-V", "192.0.2.100", "-M", "m", "--norun", "--lvs"]);
         // Cargo's environment would be counted as nanny's own memory.
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::null());
-        let child = match &home {
-            Some(home) => home.run(move || command.spawn()),
-            None => command.spawn(),
-        };
-        all.0.push(child.expect("nanny starts"));
+        all.0.push(own_run.spawn(command).expect("nanny starts"));
     }
     wait::wait_until(Duration::from_secs(60), "every nanny has probed its server twice", || {
         let probed = probed.lock().expect("no panic holds it");

@@ -2,6 +2,8 @@
 
 use std::process::{Command, Output, Stdio};
 
+use crate::own_run::OwnRun;
+
 const PULSE: &str = env!("CARGO_BIN_EXE_pulse");
 const LVSD: &str = env!("CARGO_BIN_EXE_lvsd");
 const NANNY: &str = env!("CARGO_BIN_EXE_nanny");
@@ -12,7 +14,8 @@ const ALL: [(&str, &str); 3] = [(PULSE, "pulse"), (LVSD, "lvs"), (NANNY, "nanny"
 
 fn run(program: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).output().expect("the program starts")
+    command.args(arguments).stdin(Stdio::null());
+    OwnRun::new().output(command).expect("the program starts")
 }
 
 fn stderr(output: &Output) -> String {

@@ -10,4 +10,7 @@
 )]
 
 mod command_lines;
+mod inspection;
+#[path = "../own_run.rs"]
+mod own_run;
 mod round_trip;

@@ -5,6 +5,8 @@
 
 use std::cell::RefCell;
 use std::fs;
+use std::io::Write as _;
+use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -12,6 +14,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::netlink::route::{Change, Monitor};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, socket};
 
 use crate::stand_in;
@@ -169,6 +173,43 @@ impl Ground {
         assert_eq!(status, 0, "{output}{error}");
     }
 
+    /// A start by something that leaves it a descriptor, a umask and blocked signals.
+    pub fn start_carelessly(&self) {
+        let pulse = self.pulse(&[]);
+        let mut command = Command::new("sh");
+        command.args(["-c", "umask 0; exec 9>/run/left-open; exec \"$@\"", "sh"]).current_dir("/run");
+        command.arg(pulse.get_program()).args(pulse.get_args()).env_remove(INSIDE);
+        let mut mask = SigSet::empty();
+        for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD] {
+            mask.add(signal);
+        }
+        mask.thread_block().unwrap();
+        let (status, output, error) = finished(&mut command);
+        mask.thread_unblock().unwrap();
+        assert_eq!(status, 0, "{output}{error}");
+    }
+
+    /// The same by something that ignores the end of its children.
+    pub fn run_by_a_careless_parent(&self) -> (i32, String, String) {
+        let pulse = self.pulse(&[]);
+        let mut command = Command::new("bash");
+        command.args(["-c", "trap '' CHLD; exec \"$@\"", "bash"]).current_dir("/run");
+        finished(command.arg(pulse.get_program()).args(pulse.get_args()).env_remove(INSIDE))
+    }
+
+    /// Where the descriptors above stderr of a process lead.
+    pub fn descriptors(&self, pid: u32) -> Vec<String> {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+        let open = open.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().unwrap() > 2));
+        open.filter_map(|entry| Some(fs::read_link(entry.path()).ok()?.display().to_string())).collect()
+    }
+
+    /// The signals a process blocks, as the kernel shows them.
+    pub fn blocked(&self, pid: u32) -> String {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap().trim().to_owned()
+    }
+
     /// `service pulse stop`.
     pub fn stop(&self) {
         self.kill(self.guardian(), "TERM");
@@ -179,6 +220,52 @@ impl Ground {
     pub fn foreground(&self) -> Child {
         let output = fs::File::create("/run/output").unwrap();
         self.pulse(&["-n"]).stdout(output).spawn().unwrap()
+    }
+
+    /// A name server that answers nothing until it is told to.
+    pub fn name_server(&self) -> UdpSocket {
+        fs::write("/run/resolv.conf", "nameserver 127.0.0.1\noptions timeout:15 attempts:1\n").unwrap();
+        fs::write("/run/nsswitch.conf", "hosts: files dns\n").unwrap();
+        for file in ["resolv.conf", "nsswitch.conf"] {
+            let (ours, theirs) = (format!("/run/{file}"), format!("/etc/{file}"));
+            let status = Command::new("mount").args(["--bind", &ours, &theirs]).status().unwrap();
+            assert!(status.success(), "mount on {theirs}");
+        }
+        let server = UdpSocket::bind("127.0.0.1:53").unwrap();
+        server.set_read_timeout(Some(PATIENCE)).unwrap();
+        server
+    }
+
+    /// Answers every question so far and the next few for an IPv4 address with it.
+    pub fn answer_with(&self, server: &UdpSocket, address: [u8; 4], until: impl Fn() -> bool) {
+        server.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let since = Instant::now();
+        let mut question = [0; 512];
+        while !until() {
+            assert!(since.elapsed() < PATIENCE, "the answers led to nothing");
+            let Ok((length, asker)) = server.recv_from(&mut question) else { continue };
+            // RFC 1035 4.1: the question again, behind it the answer (type A, class IN)
+            let mut answer = question[..length].to_vec();
+            let is_a = answer[length - 4..] == [0, 1, 0, 1] || answer.windows(5).any(|it| it == [0, 0, 1, 0, 1]);
+            (answer[2], answer[3]) = (0x81, 0x80);
+            let question_end = 12 + answer[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
+            answer.truncate(question_end);
+            answer[6..12].copy_from_slice(&[0, u8::from(is_a), 0, 0, 0, 0]);
+            if is_a {
+                answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+                answer.extend_from_slice(&address);
+            }
+            server.send_to(&answer, asker).unwrap();
+        }
+    }
+
+    /// In the foreground, with a stdout that is full already.
+    pub fn foreground_unread(&self) -> (Child, std::io::PipeReader) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+        while (&writer).write(&[b'x'; 4096]).is_ok() {}
+        fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+        (self.pulse(&["-n"]).stdout(writer).spawn().unwrap(), reader)
     }
 
     pub fn foreground_output(&self) -> String {

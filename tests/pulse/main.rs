@@ -147,6 +147,89 @@ fn when_both_are_killed_the_next_start_adopts_what_they_left() {
 }
 
 #[test]
+fn nothing_a_careless_caller_leaves_open_or_blocked_is_kept() {
+    inside("nothing_a_careless_caller_leaves_open_or_blocked_is_kept", |ground| {
+        use std::os::unix::fs::PermissionsExt as _;
+        ground.start_carelessly();
+        ground.wait_for_vip("10.0.0.9/24");
+        for pid in [ground.guardian(), ground.worker(), ground.lvsd()] {
+            let open = ground.descriptors(pid);
+            assert!(open.iter().all(|file| file != "/run/left-open"), "{pid}: {open:?}");
+            assert_eq!(ground.blocked(pid), "0000000000000000", "{pid}");
+        }
+        // what is made from here on, by scripts too, is not everybody's to write
+        wait_until("active_cmd ran", || ground.commands() == "active\n");
+        let mode = std::fs::metadata("/run/commands").unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o644);
+        ground.stop();
+    });
+}
+
+#[test]
+fn a_start_during_a_stop_waits_for_its_end_and_then_starts() {
+    inside("a_start_during_a_stop_waits_for_its_end_and_then_starts", |ground| {
+        ground.lvsd_is_slow_to_stop();
+        ground.start();
+        ground.wait_for_vip("10.0.0.9/24");
+        let guardian = ground.guardian();
+        // killproc: TERM, and KILL to the pid in the file when it takes too long
+        ground.kill(guardian, "TERM");
+        wait_until("the stop is under way", || ground.count_lines("Terminating due to signal 15") == 1);
+        ground.kill(guardian, "KILL");
+        ground.start();
+        assert_eq!(ground.count_lines("STARTING PULSE AS MASTER"), 2, "the command returned before its pulse was up");
+        ground.wait_for_vip("10.0.0.9/24");
+        assert!(ground.worker_if_any().is_some());
+        assert_eq!(ground.commands(), "active\ninactive\nactive\n");
+        ground.stop();
+    });
+}
+
+#[test]
+fn a_stdout_that_nobody_reads_stops_nothing() {
+    inside("a_stdout_that_nobody_reads_stops_nothing", |ground| {
+        let (mut pulse, _never_read) = ground.foreground_unread();
+        ground.wait_for_vip("10.0.0.9/24");
+        ground.ip("addr del 10.0.0.9/24 dev v0");
+        ground.wait_for_vip("10.0.0.9/24");
+        ground.kill(pulse.id(), "TERM");
+        wait_until("pulse has ended", || pulse.try_wait().unwrap().is_some());
+        assert!(!ground.ip("-4 -o addr show dev v0").contains("10.0.0.9"));
+    });
+}
+
+#[test]
+fn a_name_server_that_does_not_answer_stops_neither_the_loop_nor_the_start() {
+    inside("a_name_server_that_does_not_answer_stops_neither_the_loop_nor_the_start", |ground| {
+        ground.start();
+        ground.wait_for_vip("10.0.0.9/24");
+        let worker = ground.worker();
+        let server = ground.name_server();
+        ground.file("virtual b {\n active = 1\n address = vip.example v0:2\n vip_nmask = 255.255.255.0\n}\n");
+        ground.kill(ground.guardian(), "HUP");
+        let mut question = [0; 512];
+        server.peek_from(&mut question).unwrap();
+        ground.ip("addr del 10.0.0.9/24 dev v0");
+        ground.wait_for_vip("10.0.0.9/24");
+        assert_eq!(ground.hangups(), 0, "the file is not read yet");
+        let vip_is_up = || ground.ip("-4 -o addr show dev v0").contains("10.0.0.77/24");
+        ground.answer_with(&server, [10, 0, 0, 77], vip_is_up);
+        assert_eq!((ground.worker(), ground.hangups()), (worker, 1));
+        assert_eq!(ground.count_lines("Skipping death of unknown child"), 0);
+
+        // a killed pulse comes back to the same silence, and is not taken for frozen
+        ground.kill(worker, "KILL");
+        wait_until("another pulse", || ground.worker_if_any().is_some_and(|pid| pid != worker));
+        let second = ground.worker();
+        wait_until("it gave up the names and carries on", || ground.count_lines("the old configuration stays") > 0);
+        assert_eq!(ground.worker(), second, "it was replaced while it waited");
+        assert_eq!(ground.count_lines("has been silent"), 0);
+        assert!(vip_is_up());
+        ground.stop();
+    });
+}
+
+#[test]
 fn a_term_to_the_worker_stops_both_and_a_kill_of_the_guardian_does_not_undo_it() {
     inside("a_term_to_the_worker_stops_both_and_a_kill_of_the_guardian_does_not_undo_it", |ground| {
         ground.start();
@@ -165,6 +248,7 @@ fn a_term_to_the_worker_stops_both_and_a_kill_of_the_guardian_does_not_undo_it()
         ground.kill(guardian, "KILL");
         wait_until("everything has ended", || ground.processes().is_empty());
         assert!(!ground.ip("-4 -o addr show dev v0").contains("10.0.0.9"));
+        assert!(!std::path::Path::new("/run/pulse.pid").exists());
     });
 }
 
@@ -382,9 +466,11 @@ fn refusals(ground: &mut Ground) {
         assert_eq!(ground.processes(), Vec::<String>::new());
         assert!(!ground.ip("-4 -o addr show dev v0").contains("10.0.0.9"), "{sentence}");
         assert!(!std::path::Path::new("/run/pulse.pid").exists(), "{sentence}");
+        assert!(!std::path::Path::new("/run/piranha-ng/pulse").exists(), "{sentence}");
     };
     std::fs::rename("/run/lvs.cf", "/run/away").unwrap();
     refused(ground, 78, "pulse: failed to open /run/lvs.cf");
+    assert_eq!(ground.run_by_a_careless_parent().0, 78);
     std::fs::rename("/run/away", "/run/lvs.cf").unwrap();
     let good = std::fs::read_to_string("/run/lvs.cf").unwrap();
 

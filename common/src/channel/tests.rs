@@ -121,8 +121,9 @@ fn the_longest_nanny_place_is_a_socket_path_and_still_its_own() {
     let rip: IpAddr = "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff".parse().unwrap();
     let names: Vec<String> =
         [(1, 1), (1, 2), (2, 1)].map(|(v, r)| nanny_place(&service(60000 + v), rip, 60000 + r)).into();
-    for name in &names {
-        let path = Path::new(crate::daemon::RUN_DIR).join("nanny").join(format!("{name}.4194304"));
+    let folders = [crate::daemon::RUN_DIR, crate::daemon::OLD_RUN_DIR];
+    for (name, folder) in names.iter().flat_map(|name| folders.map(|folder| (name, folder))) {
+        let path = Path::new(folder).join("nanny").join(format!("{name}.4194304"));
         assert!(UnixAddr::new(&path).is_ok(), "{}: {} bytes", path.display(), path.as_os_str().len());
     }
     assert!(names[0] != names[1] && names[1] != names[2] && names[0] != names[2]);

@@ -1,6 +1,7 @@
 //! From what was typed to the model: [`Raw`] in, [`Config`] out, and everything
 //! that is wrong with it. Pure but for the names it asks [`super::Outside`] for.
 
+use super::diagnostic::Severity;
 use super::kind::Reader;
 use super::raw::{Raw, Statement, Value};
 use super::source::Span;
@@ -182,7 +183,8 @@ fn assign<B: Block>(block: &mut B, origin: &mut Origin, statement: &Statement, r
 }
 
 fn unknown(place: Place, key: &str, span: Span, reader: &mut Reader<'_>) {
-    let all = keywords();
+    // looking for what is meant takes as long as reading a hundred lines
+    let all = if reader.report.keeps(Severity::Error) { keywords() } else { Vec::new() };
     let elsewhere = all.iter().find(|k| k.name == key).map(|k| k.place);
     let help = match elsewhere {
         Some(Place::Global) => "it stands outside of all blocks".to_owned(),

@@ -17,8 +17,9 @@ use super::table::{Block, Config, Place, RealServer, Stray, VirtualService, stra
 /// A statement or a block with what stands above it.
 #[derive(Debug)]
 struct Item {
-    comments: Vec<String>,
-    /// A blank line stood above.
+    /// Each with whether a blank line stood above it.
+    comments: Vec<(String, bool)>,
+    /// A blank line stood above, below the comments.
     gap: bool,
     start: usize,
     end: usize,
@@ -185,8 +186,9 @@ fn attach(text: &str, items: &mut [Item], comments: &mut VecDeque<Comment>) {
         let is_its = |c: &Comment| c.at < item.start || (c.behind && c.at <= line_end);
         while comments.front().is_some_and(is_its) {
             let Some(comment) = comments.pop_front() else { break };
-            item.gap |= comment.gap && item.comments.is_empty();
-            item.comments.push(comment.text);
+            // one that stood behind the statement comes between it and what was above
+            let gap = if comment.behind { std::mem::take(&mut item.gap) } else { comment.gap };
+            item.comments.push((comment.text, gap));
         }
         if let What::Block(_, _, inner) = &mut item.what {
             attach(text, inner, comments);
@@ -205,12 +207,13 @@ fn write_items(items: &[Item], to: Syntax, path: &mut Vec<String>, out: &mut Str
     let indent = if to == Syntax::LvsCf { indent(path.len()) } else { "" };
     let (blocks, keys): (Vec<&Item>, Vec<&Item>) = items.iter().partition(|i| matches!(i.what, What::Block(..)));
     for item in keys.into_iter().chain(blocks) {
-        let is_table = to == Syntax::Toml && matches!(item.what, What::Block(..));
-        if (item.gap || is_table) && !out.is_empty() {
-            out.push('\n');
+        // a table stands apart, with its comments
+        let mut apart = to == Syntax::Toml && matches!(item.what, What::Block(..));
+        for (comment, gap) in &item.comments {
+            write_comment(comment, *gap | std::mem::take(&mut apart), indent, out);
         }
-        for comment in &item.comments {
-            write_comment(comment, false, indent, out);
+        if (item.gap || apart) && !out.is_empty() {
+            out.push('\n');
         }
         let _ = match (&item.what, to) {
             (What::Remark(typed), _) => writeln!(out, "{indent}# {}", typed.replace(['\r', '\n'], " ")),

@@ -143,7 +143,7 @@ pub fn json(diagnostics: &[Diagnostic]) -> String {
 }
 
 /// A JSON string (RFC 8259, section 7).
-fn json_text(text: &str) -> String {
+pub(crate) fn json_text(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
@@ -174,6 +174,8 @@ fn one_line(text: &mut String) {
 #[derive(Debug, Default)]
 pub(super) struct Report {
     list: Vec<Diagnostic>,
+    /// How many of the list are warnings.
+    warnings: usize,
     unsaid: usize,
     errors: usize,
 }
@@ -190,6 +192,7 @@ impl Report {
             self.errors += 1;
         }
         if self.list.len() < DIAGNOSTICS_MAX {
+            self.warnings += usize::from(diagnostic.severity == Severity::Warning);
             self.list.push(diagnostic);
             return;
         }
@@ -199,6 +202,7 @@ impl Report {
             && let Some(at) = self.list.iter().rposition(|d| d.severity == Severity::Warning)
         {
             self.list.remove(at);
+            self.warnings = self.warnings.saturating_sub(1);
             self.list.push(diagnostic);
         }
     }
@@ -212,7 +216,7 @@ impl Report {
         message: String,
         help: &str,
     ) {
-        if self.list.len() >= DIAGNOSTICS_MAX && (severity == Severity::Warning || !self.has_warnings()) {
+        if !self.keeps(severity) {
             // it would not be kept: finding its place is spared
             self.unsaid += 1;
             self.errors += usize::from(severity == Severity::Error);
@@ -224,8 +228,10 @@ impl Report {
         self.add(Diagnostic { id, severity, file, line, column, width, source: text, message, help });
     }
 
-    fn has_warnings(&self) -> bool {
-        self.list.iter().any(|d| d.severity == Severity::Warning)
+    /// Whether one more of them would be shown; else what is costly to say about
+    /// it is spared.
+    pub(super) fn keeps(&self, severity: Severity) -> bool {
+        self.list.len() < DIAGNOSTICS_MAX || (severity == Severity::Error && self.warnings > 0)
     }
 
     /// How many errors there are.

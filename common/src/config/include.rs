@@ -1,6 +1,7 @@
 //! Files into statements: one text by its syntax, and the files it includes in
 //! the place where it includes them. Cycles and depth are bounded.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::de::Deserialize as _;
@@ -33,7 +34,14 @@ pub(super) fn read_one(path: &Path, syntax: Syntax, reader: &mut Reader<'_>) -> 
     let bytes = match reader.outside.read(path) {
         Ok(bytes) => bytes,
         Err(e) => {
-            let message = format!("I/O error while reading configuration: {}", words(&e));
+            let message = if e.kind() == ErrorKind::NotFound {
+                "there is no such file".to_owned()
+            } else if e.kind() == ErrorKind::PermissionDenied {
+                "this user may not read the file".to_owned()
+            } else {
+                // the original's words
+                format!("I/O error while reading configuration: {}", words(&e))
+            };
             reader.report.add(Diagnostic::of_file("unreadable", Severity::Error, &name, message));
             return None;
         }

@@ -1,12 +1,29 @@
 //! What a configuration needs from outside its text: other files (includes),
 //! host names, service names. Behind a trait, so that all the rest is pure.
+//!
+//! Nothing here waits for another process but [`Patient`], and that not long: a
+//! pipe in the place of a file must not stop a daemon that reads it.
 
 use std::collections::HashMap;
-use std::io::{self, Read as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::ipvs::Protocol;
+
+/// How many bytes are read: one more than may be, so that what is too long is seen.
+const BYTES_MAX: usize = super::source::TOTAL_MAX + 1;
+
+/// How long [`Patient`] waits for the end of a pipe: a program that makes a
+/// configuration takes a moment, and somebody sits in front of it.
+const PIPE_WITHIN: Duration = Duration::from_secs(5);
 
 /// The world around the text.
 pub trait Outside {
@@ -30,17 +47,14 @@ pub trait Outside {
 #[derive(Debug, Default)]
 pub struct System;
 
+/// The same for a command that somebody waits for: pipes are read too (a shell's
+/// `<(program)`, /dev/stdin), if they end within [`PIPE_WITHIN`].
+#[derive(Debug, Default)]
+pub struct Patient;
+
 impl Outside for System {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        // one byte more than may be, so that what is too long is seen
-        let limit = super::source::TOTAL_MAX as u64 + 1;
-        let mut bytes = Vec::new();
-        if path == Path::new("-") {
-            io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
-        } else {
-            std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-        }
-        Ok(bytes)
+        if path == Path::new("-") { all_of(io::stdin().lock()) } else { all_of(open(path)?) }
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
@@ -57,6 +71,89 @@ impl Outside for System {
         let text = std::fs::read("/etc/services").ok()?;
         service_in(&String::from_utf8_lossy(&text), name, protocol)
     }
+}
+
+impl Outside for Patient {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if path == Path::new("-") {
+            return System.read(path);
+        }
+        let file = open_any(path)?;
+        if file.metadata()?.file_type().is_fifo() { all_of_pipe(file, PIPE_WITHIN) } else { all_of(only_file(file)?) }
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        System.list(folder)
+    }
+
+    fn host(&self, name: &str) -> Option<IpAddr> {
+        System.host(name)
+    }
+
+    fn service(&self, name: &str, protocol: Protocol) -> Option<u16> {
+        System.service(name, protocol)
+    }
+}
+
+/// Opens a configuration file to read it. Opening and reading never wait.
+///
+/// # Errors
+/// The system's; and it is no file (a folder, a pipe, a device).
+pub fn open(path: &Path) -> io::Result<File> {
+    only_file(open_any(path)?)
+}
+
+/// Opens whatever it is; a pipe whose other end nobody holds, too.
+fn open_any(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)
+}
+
+fn only_file(file: File) -> io::Result<File> {
+    let kind = file.metadata()?.file_type();
+    let other = |text| Err(io::Error::new(ErrorKind::InvalidInput, text));
+    if kind.is_dir() {
+        Err(io::Error::from_raw_os_error(nix::libc::EISDIR))
+    } else if kind.is_fifo() {
+        other("it is a pipe, not a file")
+    } else if kind.is_file() {
+        Ok(file)
+    } else {
+        other("it is a device, not a file")
+    }
+}
+
+fn all_of(from: impl io::Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(BYTES_MAX as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What comes out of a pipe that does not block, until its end.
+fn all_of_pipe(mut pipe: File, within: Duration) -> io::Result<Vec<u8>> {
+    let deadline = Instant::now() + within;
+    let mut bytes = Vec::new();
+    while bytes.len() < BYTES_MAX {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // first, and not after a read: a pipe that nobody opened yet reads as if it had ended
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(0) => {
+                let what = if bytes.is_empty() { "nothing came out of the pipe" } else { "the pipe did not end" };
+                return Err(io::Error::new(ErrorKind::TimedOut, format!("{what} within {} s", within.as_secs())));
+            }
+            Ok(_) => {}
+            Err(nix::errno::Errno::EINTR) => continue,
+            Err(e) => return Err(e.into()),
+        }
+        let mut part = [0; 16 * 1024];
+        match pipe.read(&mut part) {
+            Ok(0) => break,
+            Ok(n) => bytes.extend_from_slice(part.get(..n).unwrap_or_default()),
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(bytes)
 }
 
 /// Looks a name or alias up in the text of services(5).
@@ -158,6 +255,40 @@ mod tests {
         {
             assert_eq!(read(text), None, "{text}");
         }
+    }
+
+    fn make_pipe(folder: &Path) -> PathBuf {
+        let path = folder.join("pipe");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        path
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_without_waiting_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |path: &Path| System.read(path).unwrap_err().to_string();
+        assert_eq!(said(&make_pipe(folder.path())), "it is a pipe, not a file");
+        assert_eq!(said(Path::new("/dev/zero")), "it is a device, not a file");
+        assert!(said(folder.path()).starts_with("Is a directory"));
+        assert_eq!(Patient.read(Path::new("/dev/zero")).unwrap_err().to_string(), "it is a device, not a file");
+    }
+
+    #[test]
+    fn somebody_who_waits_may_read_a_pipe_but_not_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = make_pipe(folder.path());
+        let within = Duration::from_millis(20);
+        let silent = all_of_pipe(open_any(&path).unwrap(), within).unwrap_err();
+        assert_eq!(silent.to_string(), "nothing came out of the pipe within 0 s");
+        let writer = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        io::Write::write_all(&mut &writer, b"a = 1\n").unwrap();
+        let endless = all_of_pipe(open_any(&path).unwrap(), within).unwrap_err();
+        assert_eq!(endless.to_string(), "the pipe did not end within 0 s");
+        drop(writer);
+        let there = path.clone();
+        let writer = std::thread::spawn(move || std::fs::write(there, "b = 2\n".repeat(20_000)));
+        assert_eq!(Patient.read(&path).unwrap(), "b = 2\n".repeat(20_000).into_bytes());
+        writer.join().unwrap().unwrap();
     }
 
     #[test]

@@ -47,15 +47,14 @@ fn ids(text: &str) -> Vec<&'static str> {
 
 #[test]
 fn the_files_we_ship_are_read_without_a_word() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc");
-    let mut seen = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|e| e == "cf" || e == "toml") {
+    let etc = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc");
+    for (folder, at_least) in [(etc.clone(), 1), (etc.join("examples"), 16)] {
+        let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let files: Vec<_> = paths.filter(|path| path.extension().is_some_and(|e| e == "cf" || e == "toml")).collect();
+        assert!(files.len() >= at_least, "{files:?}");
+        for path in files {
             let loaded = load(&path).unwrap_or_else(|failed| panic!("{failed}"));
             assert_eq!(loaded.warnings, [], "{}", path.display());
-            seen += 1;
         }
     }
-    assert!(seen > 0);
 }

@@ -76,6 +76,42 @@ fn a_stuck_syslogd_costs_the_oldest_lines_and_no_time() {
 }
 
 #[test]
+fn a_reader_of_stdout_that_stops_reading_costs_the_oldest_lines_and_no_time() {
+    use std::io::Read as _;
+    let (mut reader, writer) = io::pipe().unwrap();
+    let mut output = Output::new("pulse", writer);
+    for number in 0..5_000 {
+        output.say(&format!("line {number}"));
+    }
+    assert!(output.dropped > 0, "a reader that never reads must not take every line");
+    let mut buffer = [0; 4096];
+    let mut text = String::new();
+    while !text.ends_with("pulse: line 4999\n") {
+        let read = reader.read(&mut buffer).unwrap();
+        text.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+        output.flush();
+    }
+    assert!(text.starts_with("pulse: line 0\npulse: line 1\n"));
+    assert!(text.lines().all(|line| line.starts_with("pulse: line ")), "no line is torn");
+    drop(reader);
+    output.say(&"nobody is there"); // a SIGPIPE would end the test
+}
+
+#[test]
+fn a_patient_output_waits_for_its_reader_and_loses_nothing() {
+    use std::io::Read as _;
+    let (mut reader, writer) = io::pipe().unwrap();
+    let saying = std::thread::spawn(move || {
+        let mut output = Output { patient: true, ..Output::new("pulse", writer) };
+        (0..10_000).for_each(|number| output.say(&number));
+        output.dropped
+    });
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert_eq!((saying.join().unwrap(), text.lines().count()), (0, 10_000));
+}
+
+#[test]
 fn a_servers_answer_cannot_forge_a_line() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log");

@@ -1,15 +1,12 @@
+use common::names::Known;
+
 use super::*;
 
 fn read_text(text: &str) -> Result<(Wanted, Vec<Message>), Trouble> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("lvs.cf");
     std::fs::write(&path, text).unwrap();
-    read(&path, &mut names(), Path::new("/usr/sbin/nanny"), &Manner::default())
-}
-
-/// No host name is known.
-fn names() -> Names {
-    Names::new("/nonexistent/hosts".into())
+    read(&path, &Known::default(), Path::new("/usr/sbin/nanny"), &Manner::default())
 }
 
 fn words(trouble: &Trouble) -> Vec<String> {
@@ -19,7 +16,7 @@ fn words(trouble: &Trouble) -> Vec<String> {
 #[test]
 fn a_missing_file_is_said_in_the_originals_words() {
     let trouble =
-        read(Path::new("/nonexistent/lvs.cf"), &mut names(), Path::new("nanny"), &Manner::default()).unwrap_err();
+        read(Path::new("/nonexistent/lvs.cf"), &Known::default(), Path::new("nanny"), &Manner::default()).unwrap_err();
     assert_eq!(words(&trouble)[0], "lvs: failed to open /nonexistent/lvs.cf");
     assert_eq!(trouble.status, ExitStatus::Configuration);
 }

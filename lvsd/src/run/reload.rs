@@ -1,86 +1,105 @@
 //! A reload: the file is read again, what it brings is set up service by service
 //! (`set_ups`), and only then does what left it go.
 
-use std::os::fd::AsRawFd as _;
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::Instant;
+
+use mio::Interest;
+use mio::unix::SourceFd;
+use nix::sys::signal::Signal;
 
 use common::daemon;
 use common::ipvs::Ipvs;
-use common::names::Lookup;
-use mio::Interest;
-use mio::unix::SourceFd;
+use common::names::{self, Known, Lookup};
 
 use super::{Daemon, Outcome, Phase, RESOLVER, Settings};
 use crate::departure::{self, Departure};
-use crate::file::{self, Asked};
+use crate::file;
+use crate::hands;
+use crate::hosts::PATIENCE;
 use crate::messages::Message;
 
+/// Host names that are being looked up for a reload.
+#[derive(Debug)]
+pub(super) struct Asking {
+    lookup: Lookup,
+    names: BTreeSet<String>,
+    pub(super) until: Instant,
+    /// The process has not been reaped.
+    lives: bool,
+}
+
 impl<K: Ipvs> Daemon<K> {
-    /// HUP: reads the file, and asks for its host names if it has some. The beat goes
+    /// HUP: reads the file; if it names hosts, once their answers came. The loop goes
     /// on meanwhile.
     pub(super) fn reread(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Stopping { .. }) {
             return;
         }
         self.log.say(&Message::Rereading);
-        // An earlier reload that still waits for its names is this one now.
-        self.lookup = None;
-        let asked = self.read_file();
-        let names = self.names.asked();
+        // It was begun for a file that may be another by now.
+        self.end_lookup();
+        let names = names::names_in(&self.settings.file);
         if names.is_empty() {
-            return self.take(asked, now);
+            return self.take(&names, &Known::default(), now);
         }
-        let program = daemon::sibling("lvsd");
-        let asking = Lookup::ask(names.clone(), &program, now).and_then(|lookup| {
-            if let Some(fd) = lookup.fd() {
-                self.poll.registry().register(&mut SourceFd(&fd.as_raw_fd()), RESOLVER, Interest::READABLE)?;
-            }
-            Ok(lookup)
-        });
-        self.lookup = Some(asking.unwrap_or_else(|_| Lookup::none(names)));
+        let patience = if self.hosts.know(&names) { PATIENCE } else { names::WITHIN };
+        let Ok(lookup) = Lookup::start(&daemon::sibling("lvsd"), &self.settings.file, now) else {
+            return self.take(&names, &Known::default(), now);
+        };
+        // Unwatched it is read at the next deadline.
+        let fd = lookup.as_fd().as_raw_fd();
+        let _ = self.poll.registry().register(&mut SourceFd(&fd), RESOLVER, Interest::READABLE);
+        self.lookup = Some(Asking { lookup, names, until: now + patience, lives: true });
     }
 
-    /// The host names of a reload, when their time is over or all came.
+    /// The host names of a reload, when all came or their time is over.
     pub(super) fn take_answers(&mut self, now: Instant) {
-        if !self.lookup.as_mut().is_some_and(|lookup| lookup.is_done(now)) {
-            return;
-        }
-        let Some(lookup) = self.lookup.take() else { return };
-        let stale = self.names.learn(&lookup);
-        let asked = self.read_file().map(|(wanted, mut lines)| {
-            lines.extend(Message::stale(stale));
-            (wanted, lines)
-        });
-        if asked.is_ok() {
-            self.keep_names();
-        }
-        self.take(asked, now);
+        let Some(asking) = &mut self.lookup else { return };
+        let is_over = now >= asking.until;
+        // For us its time is over before its own is, if so.
+        let Some(answers) = asking.lookup.read(if is_over { now + names::WITHIN } else { now }) else { return };
+        let names = std::mem::take(&mut asking.names);
+        self.end_lookup();
+        self.take(&names, &answers, now);
     }
 
-    /// For a successor that has no resolver.
-    pub(super) fn keep_names(&mut self) {
-        if self.names.asked().is_empty() || self.settings.places.is_none() {
-            return;
+    /// A child ended that may be the one that looks names up.
+    pub(super) fn lookup_ended(&mut self, pid: u32) {
+        if let Some(asking) = self.lookup.as_mut().filter(|asking| asking.lookup.pid() == pid) {
+            asking.lives = false;
         }
-        if let Err(e) = self.names.keep() {
+    }
+
+    pub(super) fn end_lookup(&mut self) {
+        if let Some(asking) = self.lookup.take().filter(|asking| asking.lives) {
+            hands::signal(asking.lookup.pid(), Signal::SIGKILL);
+        }
+    }
+
+    /// For a successor that has no name server.
+    pub(super) fn keep_hosts(&mut self) {
+        if self.settings.places.is_some()
+            && let Err(e) = self.hosts.keep()
+        {
             self.log.say(&Message::NoState { reason: format!("host names: {e}") });
         }
     }
 
-    fn read_file(&self) -> Asked {
-        let Settings { file, nanny, manner, .. } = &self.settings;
-        file::read_at_once(file, &self.names, nanny, manner)
-    }
-
     /// What the file asks for is what should be, unless it is wrong.
-    fn take(&mut self, asked: Asked, now: Instant) {
+    fn take(&mut self, names: &BTreeSet<String>, answers: &Known, now: Instant) {
         if matches!(self.phase, Phase::Stopping { .. }) {
             return;
         }
-        let (wanted, lines) = match asked {
+        let stale = self.hosts.learn(names, answers);
+        let Settings { file, nanny, manner, .. } = &self.settings;
+        let (wanted, mut lines) = match file::read(file, &self.hosts, nanny, manner) {
             Ok(asked) => asked,
             Err(trouble) => return trouble.lines.iter().for_each(|line| self.log.say(line)),
         };
+        self.keep_hosts();
+        lines.extend(Message::stale(stale));
         self.say_notes(&lines);
         let departures = departure::departures(&wanted, &self.nannies.running(), self.services.ledger());
         let mut out = Vec::new();

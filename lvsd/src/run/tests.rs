@@ -64,10 +64,10 @@ impl Stage {
             places: Some(dir.path().join("nanny")),
         };
         std::fs::write(&settings.file, file(dir.path(), virtuals)).unwrap();
-        let mut names = Names::new(dir.path().join("hosts"));
-        let (wanted, _) = file::read(&settings.file, &mut names, &settings.nanny, &settings.manner).unwrap();
+        let hosts = Hosts::new(dir.path().join("hosts"));
+        let (wanted, _) = file::read(&settings.file, &hosts, &settings.nanny, &settings.manner).unwrap();
         let services = Services::new(Ledger::default(), Some(LedgerFile::at(dir.path().join("ledger"))));
-        let mut daemon = Daemon::new(settings, names, Log::new(false), table.clone(), services, None, None).unwrap();
+        let mut daemon = Daemon::new(settings, hosts, Log::new(false), table.clone(), services, None, None).unwrap();
         daemon.begin(wanted);
         let mut stage =
             Self { daemon, events: RefCell::new(Events::with_capacity(64)), table, dir, ended: None, _one: one };

@@ -69,16 +69,23 @@ fn what_is_no_longer_held_is_no_longer_announced() {
 fn thousands_are_announced_in_slices_and_none_is_left_out() {
     let start = Instant::now();
     let mut announcements = Announcements::default();
-    for n in 0..3000_u16 {
+    for n in 0..4_000_u16 {
         let [high, low] = n.to_be_bytes();
         announcements.begin([10, 1, high, low].into(), start);
     }
     let first = announcements.turn(start).0;
     assert_eq!(first.len(), BURST);
-    assert_eq!(announcements.deadline(), Some(start), "the rest is due at once");
+    assert_eq!(announcements.turn(start).0, [] as [IpAddr; 0], "the queue drains first");
+    assert_eq!(announcements.deadline(), Some(start + PAUSE));
     let (said, finished) = play(&mut announcements, start);
-    assert_eq!(said.len() + first.len(), 3000 * usize::from(TIMES));
+    assert_eq!(said.len() + first.len(), 4_000 * usize::from(TIMES));
     assert_eq!(finished.len(), 1);
+    let heard: std::collections::BTreeSet<_> =
+        first.iter().chain(said.iter().map(|(_, vip)| vip)).take(4_000).collect();
+    assert_eq!(heard.len(), 4_000, "every first announcement comes before any second");
+    for row in said.windows(BURST + 1) {
+        assert!(row[BURST].0 >= row[0].0 + PAUSE, "more than a row at once: {:?}", row[0]);
+    }
 }
 
 proptest! {

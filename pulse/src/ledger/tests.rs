@@ -85,3 +85,32 @@ fn a_ledger_that_cannot_be_written_still_holds_in_memory() {
     assert!(ledger.change(|it| it.entries.extend([vip.clone()])).is_err());
     assert!(ledger.contents().entries.contains(&vip));
 }
+
+#[test]
+fn a_ledger_that_could_not_be_written_is_written_with_the_next_look() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("run");
+    let (mut ledger, _) = Ledger::open(&folder.join("ledger"), "b".into());
+    let vip = entry_of("10.0.0.9", 24, "eth0");
+    assert!(ledger.change(|it| it.entries.extend([vip.clone()])).is_err());
+    assert!(ledger.change(|_| ()).is_err(), "nothing changed, and it is still not written");
+    std::fs::create_dir(&folder).unwrap();
+    ledger.change(|_| ()).unwrap();
+    let (next, trouble) = Ledger::open(&folder.join("ledger"), "b".into());
+    assert_eq!((next.contents(), trouble), (ledger.contents(), None));
+}
+
+#[test]
+fn a_ledger_is_roots_alone_and_a_full_disk_leaves_no_half_of_one() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ledger");
+    let (mut ledger, _) = Ledger::open(&path, "b".into());
+    ledger.change(|it| it.active = true).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    // what stands for a full disk: every write to it fails
+    symlink("/dev/full", dir.path().join("ledger.new")).unwrap();
+    assert!(ledger.change(|it| it.entries.extend([entry_of("10.0.0.9", 24, "eth0")])).is_err());
+    assert!(std::fs::symlink_metadata(dir.path().join("ledger.new")).is_err(), "it is gone");
+    assert!(ledger.change(|_| ()).is_ok());
+}

@@ -81,6 +81,7 @@ fn samples() -> Vec<Message> {
         Message::SignalIgnored(10),
         Message::Released,
         Message::PulseOther(1234),
+        Message::WaitingForStop(1234),
         Message::GuardianGone(1233),
     ]
 }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::statvfs::{FsFlags, statvfs};
+
 use super::part::{self, Master, Part};
 use super::tree::end_tree;
 use super::{INSIDE, scratch, tell};
@@ -18,8 +20,8 @@ const LINUX: &str = "linux.uml";
 /// machine is idle.
 const SCENARIO_MAX: Duration = Duration::from_secs(240);
 
-/// Memory of a guest. It is taken from the host only when it is used.
-const MEMORY: &str = "mem=1G";
+/// Memory of a guest in MiB. It is taken from the host only when it is used.
+const MEMORY_MIB: u64 = 1024;
 
 /// Whether a guest can be booted here.
 pub(super) fn available() -> Result<(), String> {
@@ -81,14 +83,29 @@ pub(super) fn keep_watch(mut master: Master, words: &[&str]) {
 
 fn boot(job: &Path) -> std::io::Result<Child> {
     let mut linux = Command::new(LINUX);
-    linux.args([MEMORY, "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", "quiet"]);
+    linux.arg(format!("mem={MEMORY_MIB}M"));
+    linux.args(["root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", "quiet"]);
     linux.arg(format!("uml_dir={}", job.display())).args(["con=null", "con0=null,fd:2"]);
+    linux.env("TMPDIR", memory_folder(job));
     linux.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(job.join("console"))?);
     if tell::keeps() {
         let terminal = fs::File::options().read(true).write(true).open("/dev/tty")?;
         linux.arg("con1=fd:0,fd:1").stdin(terminal.try_clone()?).stdout(terminal);
     }
     linux.args(part::guest_command_line(job)).spawn()
+}
+
+/// Where the guest's memory is, as a file without a name: in memory if there is
+/// room and it may be executed, which a container's /dev/shm seldom allows.
+fn memory_folder(job: &Path) -> &Path {
+    let folders = ["/dev/shm", "/tmp"].map(Path::new);
+    let fits = |folder: &&Path| {
+        statvfs(*folder).is_ok_and(|fs| {
+            let free = fs.blocks_available() * fs.fragment_size();
+            free >= MEMORY_MIB << 20 && !fs.flags().contains(FsFlags::ST_NOEXEC)
+        })
+    };
+    folders.into_iter().find(fits).unwrap_or(job)
 }
 
 /// Waits for the guest's end; what it says meanwhile is passed on to somebody

@@ -71,7 +71,8 @@ pub fn shell_if_asked(lab: &Lab) {
 fn shell(lab: &Lab) {
     let machines: Vec<String> = lab.machines().iter().map(|(name, pid)| format!("{name}={pid}")).collect();
     let rc = format!(
-        "declare -A machine=({})\n\
+        "unset HISTFILE\n\
+         declare -A machine=({})\n\
          on() {{ local pid=${{machine[$1]}}; shift; nsenter --mount --net --pid --uts --target \"$pid\" -- \"${{@:-bash}}\"; }}\n\
          PS1='lab# '\n\
          echo; echo 'You are in the lab, beside its machines: {}'\n\

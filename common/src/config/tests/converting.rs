@@ -99,6 +99,15 @@ fn lvscf_becomes_toml_with_its_comments_and_means_the_same() {
 }
 
 #[test]
+fn comments_that_stand_apart_stay_apart() {
+    let text = "# what this is\n\n# the pair\nprimary = localhost\n\n# the site\n\nvirtual web {\n}\n\n# the end\n";
+    let toml = convert_text(text, "lvs.cf", Syntax::Toml);
+    let expected = "# what this is\n\n# the pair\nprimary = \"localhost\"\n\n# the site\n\n[[virtual]]\nname = \"web\"\n\n# the end\n";
+    assert_eq!(toml, expected);
+    assert_eq!(convert_text(&toml, "lvs.toml", Syntax::LvsCf), text);
+}
+
+#[test]
 fn toml_becomes_lvscf_with_its_comments_and_means_the_same() {
     let back = convert_text(AS_TOML, "lvs.toml", Syntax::LvsCf);
     assert_eq!(model(&back, "lvs.cf"), model(FILE, "lvs.cf"));

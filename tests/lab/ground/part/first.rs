@@ -44,7 +44,8 @@ pub(in crate::ground) fn guest_command_line(job: &Path) -> Vec<String> {
 }
 
 fn tmpfs(at: &str) -> io::Result<()> {
-    mount(Some("tmpfs"), at, Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))
+    let mode = if at.ends_with("tmp") || at.ends_with("shm") { "mode=1777" } else { "mode=0755" };
+    mount(Some("tmpfs"), at, Some("tmpfs"), MsFlags::empty(), Some(mode))
         .map_err(|e| io::Error::other(format!("a tmpfs on {at}: {e}")))
 }
 
@@ -81,9 +82,12 @@ fn prepare_guest(job: &Path) -> io::Result<()> {
             tmpfs(at)?;
         }
     }
-    fs::set_permissions("/tmp", fs::Permissions::from_mode(0o1777))?;
     modules(job)?;
     fs::write("/proc/sys/kernel/printk", "1")?;
+    // Of the host's files only the job's can be written.
+    mount(Some(job), job, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
+    let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+    mount(None::<&str>, "/", None::<&str>, read_only, None::<&str>)?;
     Ok(())
 }
 
@@ -107,7 +111,7 @@ fn run_job(job: &Path) -> io::Result<String> {
     let environment = fs::read_to_string(job.join("environment"))?;
     let output = fs::File::create(job.join("output"))?;
     let mut command = Command::new(this_binary());
-    command.args(arguments.lines()).env_remove(PART).stdin(std::process::Stdio::null());
+    command.args(arguments.lines()).env_remove(PART).env("HOME", "/run").stdin(std::process::Stdio::null());
     command.envs(environment.lines().filter_map(|line| line.split_once('=')));
     command.stdout(output.try_clone()?).stderr(output);
     let child = Pid::from_raw(i32::try_from(command.spawn()?.id()).unwrap_or(-1));

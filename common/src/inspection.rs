@@ -1,0 +1,248 @@
+//! A configuration file looked at without running it: `--check`, `--dump` and
+//! `--convert`. What is to be printed and how the program is to exit come out;
+//! printing and exiting are the program's.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::io::{ErrorKind, IsTerminal};
+use std::path::Path;
+
+use crate::config::{
+    self, Config, Diagnostic, Failed, Fingerprint, Loaded, Machine, Outside, Patient, Severity, Syntax, json_text,
+};
+use crate::daemon::ExitStatus;
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// For the standard output.
+    pub out: String,
+    /// For the standard error.
+    pub err: String,
+    /// How the program is to exit: [`ExitStatus::Stopped`] if the file is good,
+    /// warnings or not.
+    pub status: ExitStatus,
+}
+
+/// How the result of a check is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people: each problem with its line, a caret and what to do, and a last
+    /// line that sums up.
+    Text {
+        /// With ANSI sequences, see [`coloured`].
+        colour: bool,
+    },
+    /// For programs: one JSON object with `file`, `good`, `errors`, `warnings`
+    /// (counts), `fingerprint` (null if the file is not good), `refusal` (null, or
+    /// why this daemon would not start with it) and `diagnostics`, see [`config::json`].
+    Json,
+}
+
+/// A file that is to be looked at.
+pub struct Inspector<'a> {
+    /// The file; `-` is the standard input.
+    pub path: &'a Path,
+    /// How it is written.
+    pub syntax: Syntax,
+    /// Where it and what it includes are read from.
+    pub outside: &'a dyn Outside,
+    /// How the machine is looked at.
+    pub observe: fn(&Config) -> Machine,
+}
+
+impl<'a> Inspector<'a> {
+    /// Looks at a file of this machine. It is TOML if its name says so, or if the
+    /// user does.
+    pub fn new(path: &'a Path, toml: bool) -> Self {
+        let syntax = if toml { Syntax::Toml } else { Syntax::of(path) };
+        Self { path, syntax, outside: &Patient, observe: Machine::observe }
+    }
+
+    /// `--check`: everything there is to say about it. `refusal` is why this daemon
+    /// would not start with a file that is good as such.
+    pub fn check(&self, format: Format, refusal: impl FnOnce(&Config) -> Option<String>) -> Inspection {
+        let read = config::load_with(self.path, self.syntax, self.outside);
+        let (verdict, status) = match read {
+            Ok(loaded) => {
+                let refusal = refusal(&loaded.config);
+                let status = if refusal.is_some() { ExitStatus::Configuration } else { ExitStatus::Stopped };
+                (Verdict::of(&loaded, &(self.observe)(&loaded.config), refusal), status)
+            }
+            Err(failed) => {
+                let status = self.status(&failed);
+                (Verdict { size: None, diagnostics: failed.diagnostics, refusal: None }, status)
+            }
+        };
+        let out = match format {
+            Format::Text { colour } => verdict.text(&self.name(), colour),
+            Format::Json => verdict.json(&self.name()),
+        };
+        Inspection { out, err: String::new(), status }
+    }
+
+    /// `--dump`: what it means, every default included and every name resolved, in
+    /// its own syntax. `colour` is for the problems of a bad file.
+    pub fn dump(&self, colour: bool) -> Inspection {
+        let read = config::load_with(self.path, self.syntax, self.outside);
+        self.printed(read.map(|loaded| config::dump(&loaded.config, self.syntax)), colour)
+    }
+
+    /// `--convert`: lvs.cf as TOML, TOML as lvs.cf, with their comments. `colour`
+    /// is for the problems of a bad file.
+    pub fn convert(&self, colour: bool) -> Inspection {
+        let to = match self.syntax {
+            Syntax::LvsCf => Syntax::Toml,
+            Syntax::Toml => Syntax::LvsCf,
+        };
+        self.printed(config::convert(self.path, self.syntax, to, self.outside), colour)
+    }
+
+    fn printed(&self, text: Result<String, Failed>, colour: bool) -> Inspection {
+        match text {
+            Ok(out) => Inspection { out, err: String::new(), status: ExitStatus::Stopped },
+            Err(failed) => {
+                let status = self.status(&failed);
+                let verdict = Verdict { size: None, diagnostics: failed.diagnostics, refusal: None };
+                Inspection { out: String::new(), err: verdict.text(&self.name(), colour), status }
+            }
+        }
+    }
+
+    /// Why it could not be read: a missing right is not the file's fault.
+    fn status(&self, failed: &Failed) -> ExitStatus {
+        let is_unread = failed.first().is_some_and(|first| first.id == "unreadable");
+        match config::open(self.path) {
+            Err(e) if is_unread && e.kind() == ErrorKind::PermissionDenied => ExitStatus::Permission,
+            Ok(_) | Err(_) => ExitStatus::Configuration,
+        }
+    }
+
+    /// As the diagnostics name it.
+    fn name(&self) -> String {
+        if self.path == Path::new("-") { "<stdin>".to_owned() } else { self.path.display().to_string() }
+    }
+}
+
+/// What is said about a file.
+struct Verdict {
+    /// Of a file that can be read.
+    size: Option<Size>,
+    diagnostics: Vec<Diagnostic>,
+    refusal: Option<String>,
+}
+
+/// What a good file asks for.
+struct Size {
+    virtuals: usize,
+    servers: usize,
+    fingerprint: Fingerprint,
+}
+
+impl Verdict {
+    fn of(loaded: &Loaded, machine: &Machine, refusal: Option<String>) -> Self {
+        let mut diagnostics = loaded.warnings.clone();
+        diagnostics.extend(loaded.examine(machine));
+        // by place, but "N more" last
+        diagnostics.sort_by(|a, b| {
+            (a.id == "more", &a.file, a.line, a.column).cmp(&(b.id == "more", &b.file, b.line, b.column))
+        });
+        let active = || loaded.config.virtuals.iter().filter(|service| service.active);
+        let servers = active().flat_map(|service| &service.servers).filter(|server| server.active);
+        let (virtuals, servers) = (active().count(), servers.count());
+        let size = Size { virtuals, servers, fingerprint: config::fingerprint(&loaded.config) };
+        Self { size: Some(size), diagnostics, refusal }
+    }
+
+    /// How many of them are shown.
+    fn count(&self, severity: Severity) -> usize {
+        self.diagnostics.iter().filter(|d| d.severity == severity && d.id != "more").count()
+    }
+
+    fn is_good(&self) -> bool {
+        self.size.is_some() && self.refusal.is_none()
+    }
+
+    fn text(&self, name: &str, colour: bool) -> String {
+        let paint = |code: &'static str| if colour { code } else { "" };
+        let (bold, off) = (paint("\x1b[1m"), paint("\x1b[0m"));
+        let mut out: String = self.diagnostics.iter().map(|diagnostic| diagnostic.render(colour)).collect();
+        if let Some(refusal) = &self.refusal {
+            let hue = paint("\x1b[1;31m");
+            let _ = writeln!(out, "{bold}{name}:{off} {hue}error:{off} {refusal}");
+        }
+        let errors = self.count(Severity::Error) + usize::from(self.refusal.is_some());
+        let (errors, warnings) = (many(errors, "error"), many(self.count(Severity::Warning), "warning"));
+        // past that many the last diagnostic says how many more there are
+        let least = if self.diagnostics.iter().any(|d| d.id == "more") { "at least " } else { "" };
+        let _ = match &self.size {
+            Some(Size { virtuals, servers, fingerprint }) if self.is_good() => {
+                let (virtuals, servers) = (many(*virtuals, "virtual service"), many(*servers, "real server"));
+                let hue = paint("\x1b[1;32m");
+                writeln!(
+                    out,
+                    "{bold}{name}:{off} {hue}good:{off} {virtuals}, {servers}, {least}{warnings}, fingerprint {fingerprint}"
+                )
+            }
+            Some(_) | None => {
+                let hue = paint("\x1b[1;31m");
+                writeln!(out, "{bold}{name}:{off} {hue}bad:{off} {least}{errors}, {warnings}")
+            }
+        };
+        out
+    }
+
+    fn json(&self, name: &str) -> String {
+        let text_or_null = |text: Option<&str>| text.map_or_else(|| "null".to_owned(), json_text);
+        let fingerprint = self.size.as_ref().filter(|_| self.is_good()).map(|size| size.fingerprint.to_string());
+        format!(
+            "{{\n\"file\": {},\n\"good\": {},\n\"errors\": {},\n\"warnings\": {},\n\"fingerprint\": {},\n\
+             \"refusal\": {},\n\"diagnostics\": {}}}\n",
+            json_text(name),
+            self.is_good(),
+            self.count(Severity::Error),
+            self.count(Severity::Warning),
+            text_or_null(fingerprint.as_deref()),
+            text_or_null(self.refusal.as_deref()),
+            config::json(&self.diagnostics),
+        )
+    }
+}
+
+/// `1 error`, `2 errors`; of active ones where that is a question.
+fn many(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// Which file is meant, of the three places where one can be named: behind the
+/// option that looks at it, alone, or behind -c, which has a default.
+///
+/// # Errors
+/// Two different ones; the words say so.
+pub fn file<'a>(
+    named: Option<&'a Path>,
+    alone: Option<&'a Path>,
+    (configfile, default): (&'a Path, &Path),
+) -> Result<&'a Path, String> {
+    let configured = (configfile != default).then_some(configfile);
+    let mut all = [named, alone, configured].into_iter().flatten();
+    let first = all.next().unwrap_or(configfile);
+    match all.find(|other| *other != first) {
+        Some(other) => Err(format!("two files are named, {} and {}", first.display(), other.display())),
+        None => Ok(first),
+    }
+}
+
+/// Whether what is written to a stream may have colours: it is a terminal that has
+/// some, and its user did not ask for none (no-color.org).
+pub fn coloured(stream: &impl IsTerminal) -> bool {
+    let variable = std::env::var_os;
+    stream.is_terminal() && wants_colour(variable("NO_COLOR").as_deref(), variable("TERM").as_deref())
+}
+
+fn wants_colour(no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
+    no_color.is_none_or(OsStr::is_empty) && term.is_some_and(|term| term != "dumb")
+}
+
+#[cfg(test)]
+mod tests;

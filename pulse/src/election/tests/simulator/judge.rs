@@ -1,0 +1,352 @@
+//! What must never happen, whatever goes wrong. The judge sees the truth: who
+//! holds the VIPs, which wires work, what was sent and delivered.
+//!
+//! 1. No takeover without evidence.
+//! 2. Nobody says that it holds nothing while it does.
+//! 3. Two holders only while every path is cut, or somebody does not run: a
+//!    keepalive and a half after both hear each other there is one. If only one
+//!    hears the other, there is one after a few deadtimes.
+//! 4. While both hear each other and one is fit, there is exactly one holder, and
+//!    it is fit, after a bound.
+//! 5. After that bound nothing changes any more; and the takeovers are in
+//!    proportion to what went wrong.
+//! 6. Nobody yields without a cause: to a partner that is active by its own word,
+//!    or because it is unfit, or was asked to.
+//! 7. Whoever keeps the VIPs announces them again after the other let go of them.
+
+use super::*;
+
+/// What a director last had from the other.
+#[derive(Clone, Copy)]
+struct Last {
+    datagram: Datagram,
+    sent: Duration,
+    is_hostile: bool,
+}
+
+/// Who owes one, how many it had made, and since when.
+struct Announcement {
+    host: usize,
+    had: u64,
+    since: Duration,
+}
+
+pub(super) struct Judge {
+    pub(super) verdict: Option<String>,
+    pub(super) takeovers: u64,
+    pub(super) reannounced: [u64; HOSTS],
+    /// The longest way of a packet on a wire that is not slow.
+    pub(super) delay: Duration,
+    dead_takeovers: u64,
+    bound: Duration,
+    resolve: Duration,
+    /// The longest silence anybody allows.
+    pub(super) allowed: Duration,
+    faults: u64,
+    is_mixed: bool,
+    disturbed: Duration,
+    relocated: Duration,
+    /// Since when it is running, awake and connected.
+    awake_from: [Duration; HOSTS],
+    born: [Duration; HOSTS],
+    heard: [Duration; HOSTS],
+    /// What counted as dead before a reload.
+    deadtime: [Duration; HOSTS],
+    last: [Option<Last>; HOSTS],
+    /// The last sent of those that were no recordings, and when.
+    honest: [Option<(Duration, Datagram)>; HOSTS],
+    left: [Option<Duration>; HOSTS],
+    is_active: [bool; HOSTS],
+    well_since: Option<Duration>,
+    way_since: [Option<Duration>; HOSTS],
+    dual_since: Option<Duration>,
+    must_announce: Option<Announcement>,
+    /// Somebody started since both last heard each other for long: it may have
+    /// proved nothing yet.
+    has_newcomer: bool,
+    /// Recordings were played since then.
+    has_recording: bool,
+}
+
+impl Judge {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let (keepalive, allowed) = scenario.longest();
+        Self {
+            verdict: None,
+            takeovers: 0,
+            reannounced: [0; HOSTS],
+            delay: scenario.keepalive / 20,
+            dead_takeovers: 0,
+            bound: scenario.bound(),
+            resolve: keepalive * 3 / 2,
+            allowed,
+            faults: scenario.faults.len() as u64,
+            is_mixed: scenario.original.is_some(),
+            disturbed: Duration::ZERO,
+            relocated: Duration::ZERO,
+            awake_from: [Duration::ZERO; HOSTS],
+            born: [Duration::ZERO; HOSTS],
+            heard: [Duration::ZERO; HOSTS],
+            deadtime: [Duration::MAX; HOSTS],
+            last: [None; HOSTS],
+            honest: [None; HOSTS],
+            left: [None; HOSTS],
+            is_active: [false; HOSTS],
+            well_since: None,
+            way_since: [None; HOSTS],
+            dual_since: None,
+            must_announce: None,
+            has_newcomer: true,
+            has_recording: false,
+        }
+    }
+
+    fn blame(&mut self, what: String) {
+        self.verdict.get_or_insert(what);
+    }
+
+    pub(super) fn disturbed(&mut self, now: Duration) {
+        self.disturbed = now;
+    }
+
+    pub(super) fn relocated(&mut self, now: Duration) {
+        self.relocated = now;
+    }
+
+    pub(super) fn awake(&mut self, host: usize, now: Duration) {
+        self.awake_from[host] = now;
+    }
+
+    /// A silence that was long enough before stays so; any other is counted anew.
+    pub(super) fn reloaded(&mut self, host: usize, old_deadtime: Duration, now: Duration) {
+        self.deadtime[host] = self.deadtime[host].min(old_deadtime);
+        if now - self.heard[host].max(self.awake_from[host]) < old_deadtime {
+            self.heard[host] = now;
+            self.deadtime[host] = Duration::MAX;
+        }
+    }
+
+    pub(super) fn started(&mut self, host: usize, now: Duration) {
+        self.disturbed = now;
+        self.awake_from[host] = now;
+        self.born[host] = now;
+        self.is_active[host] = false;
+        self.has_newcomer = true;
+    }
+
+    pub(super) fn delivered(&mut self, to: usize, packet: &Packet, now: Duration) {
+        self.last[to] =
+            Some(Last { datagram: packet.datagram, sent: packet.sent, is_hostile: packet.kind == Kind::Hostile });
+        self.has_recording |= packet.kind == Kind::Hostile;
+        let has_order = matches!(packet.datagram, Datagram::Ours(_)); // four bytes count as they come
+        let is_newest = self.honest[to].is_none_or(|(sent, _)| packet.sent >= sent);
+        if packet.kind != Kind::Hostile && (is_newest || !has_order) {
+            self.honest[to] = Some((packet.sent, packet.datagram));
+        }
+        let is_of_this_life = packet.sent >= self.born[1 - to];
+        let means_to_act = match packet.datagram {
+            Datagram::Ours(beat) => beat.state != Doing::Unfit && !beat.flags.leaving,
+            Datagram::Original(_) => true,
+        };
+        if packet.kind == Kind::First && is_of_this_life && means_to_act {
+            self.heard[to] = now;
+            self.deadtime[to] = Duration::MAX;
+        }
+    }
+
+    pub(super) fn sent(&mut self, from: usize, datagram: &Datagram, hosts: &[Host]) {
+        let holds_nothing = match datagram {
+            Datagram::Ours(beat) => matches!(beat.state, Doing::Standby | Doing::Unfit),
+            Datagram::Original(word) => *word == Word::Lvs(Claim::Stopped),
+        };
+        if holds_nothing && hosts[from].vips {
+            self.blame(format!("2: {from} says it holds nothing, and does"));
+        }
+        if let Datagram::Ours(Heartbeat { flags: Flags { leaving: true, .. }, .. }) = datagram {
+            self.left[from] = Some(self.disturbed);
+        }
+    }
+
+    pub(super) fn became_active(&mut self, host: usize, why: Activation, now: Duration, hosts: &[Host]) {
+        let last = self.last[host];
+        let is_ours = !hosts[1 - host].is_original;
+        let wrong = match why {
+            Activation::PartnerDead { .. } => {
+                let silent = now - self.heard[host].max(self.awake_from[host]);
+                let deadtime = hosts[host].settings.deadtime.min(self.deadtime[host]);
+                let cut = hosts[host].witness_cuts > 0 && now - self.disturbed > hosts[host].settings.keepalive;
+                // One who starts deaf can be made to echo a recording, and looks like one.
+                let is_confused = self.has_newcomer && self.has_recording;
+                if silent < deadtime && !is_confused {
+                    Some(format!("after a silence of {silent:?}"))
+                } else if cut && hosts[host].settings.witness.is_some() {
+                    Some("without a witness".to_owned())
+                } else {
+                    None
+                }
+            }
+            Activation::PartnerInactive => match last {
+                Some(last) if last.is_hostile => Some("on a forged heartbeat".to_owned()),
+                Some(last) if is_ours && last.sent < self.awake_from[host] => Some("on an old heartbeat".to_owned()),
+                Some(Last { datagram: Datagram::Ours(beat), .. })
+                    if matches!(beat.state, Doing::Standby | Doing::Unfit) =>
+                {
+                    None
+                }
+                Some(Last { datagram: Datagram::Original(Word::Lvs(Claim::Stopped)), .. }) => None,
+                other => Some(format!("on {:?}", other.map(|last| last.datagram))),
+            },
+            Activation::PartnerLeft => self.left[1 - host].is_none().then(|| "though it never left".to_owned()),
+            Activation::Resumed => {
+                (!hosts[host].vips && !self.is_active[host]).then(|| "what it did not have".to_owned())
+            }
+            Activation::Failback | Activation::Relocated => is_ours.then(|| "from one of ours".to_owned()),
+            Activation::Forced => Some("though nobody forced it".to_owned()),
+        };
+        if let Some(wrong) = wrong {
+            self.blame(format!("1: {host} took over ({why:?}) {wrong}"));
+        }
+        self.is_active[host] = true;
+        self.reannounced[host] += 1; // part of it
+        if why == Activation::Resumed {
+            return;
+        }
+        self.takeovers += 1;
+        self.dead_takeovers += u64::from(matches!(why, Activation::PartnerDead { .. }));
+        if self.takeovers - self.dead_takeovers > 2 + 3 * self.faults + self.dead_takeovers {
+            self.blame(format!("5: {} takeovers for {} faults", self.takeovers, self.faults));
+        }
+        self.changed(now);
+    }
+
+    pub(super) fn yielded(&mut self, host: usize, why: Deactivation, now: Duration, hosts: &[Host]) {
+        self.is_active[host] = false;
+        // The newest, or one that came late and is news all the same: of a start that
+        // is over, and whose successor has proved nothing yet.
+        let newest = self.honest[host].map(|(_, datagram)| datagram);
+        let latest = self.last[host].filter(|last| !last.is_hostile).map(|last| last.datagram);
+        let says = |wanted: fn(Datagram) -> bool| newest.is_some_and(wanted) || latest.is_some_and(wanted);
+        let has_cause = match why {
+            Deactivation::PartnerActive => says(|datagram| match datagram {
+                Datagram::Ours(beat) => matches!(beat.state, Doing::Active | Doing::Listening),
+                Datagram::Original(word) => word == Word::Lvs(Claim::Running),
+            }),
+            // It may have been so until a moment ago.
+            Deactivation::PartnerDeaf => self.quiet_for(now).is_none_or(|quiet| quiet < self.resolve),
+            Deactivation::Unfit(_) => !hosts[host].is_fit(now),
+            Deactivation::Wanted => says(|datagram| matches!(datagram, Datagram::Ours(beat) if beat.flags.want)),
+            Deactivation::Relocated => now - self.relocated <= self.allowed,
+            Deactivation::Stopped => self.disturbed == now,
+        };
+        if !has_cause {
+            self.blame(format!("6: {host} yields ({why:?}) after {:?}", self.honest[host]));
+        }
+        if why == Deactivation::PartnerActive && !hosts[1 - host].is_original {
+            self.must_announce = Some(Announcement { host: 1 - host, had: self.reannounced[1 - host], since: now });
+        }
+        self.changed(now);
+    }
+
+    /// Judges 7: the other one had all it needs to know that it must announce.
+    fn judge_announcement(&mut self, now: Duration) {
+        let Some(Announcement { host, had, since }) = self.must_announce else { return };
+        let was_seen = self.well_since.is_some_and(|well| well <= since) && self.disturbed <= since;
+        if !was_seen || !self.is_active[host] || self.reannounced[host] > had {
+            self.must_announce = None;
+        } else if now - since > self.resolve {
+            self.blame(format!("7: {host} did not announce again"));
+        }
+    }
+
+    /// A role changes.
+    pub(super) fn changed(&mut self, now: Duration) {
+        if self.quiet_for(now).is_some_and(|quiet| quiet > self.bound) {
+            self.blame("5: a role changed, and nothing had happened".to_owned());
+        }
+    }
+
+    /// For how long both hear each other and nothing else has happened.
+    fn quiet_for(&self, now: Duration) -> Option<Duration> {
+        self.well_since.map(|since| now - since.max(self.disturbed))
+    }
+
+    pub(super) fn observe(&mut self, now: Duration, hosts: &[Host], wires: &[Vec<Wire>]) {
+        let runs: Vec<bool> = hosts.iter().map(Host::runs).collect();
+        for (from, since) in self.way_since.iter_mut().enumerate() {
+            let works = runs[0] && runs[1] && is_connected(from, hosts, wires);
+            *since = works.then(|| since.unwrap_or(now));
+        }
+        self.well_since = match self.way_since {
+            [Some(_), Some(_)] => Some(self.well_since.unwrap_or(now)),
+            [_, _] => None,
+        };
+        let answers = |host: &Host| host.vips && !host.machine_is_frozen;
+        self.dual_since = (answers(&hosts[0]) && answers(&hosts[1])).then(|| self.dual_since.unwrap_or(now));
+        self.judge_two(now);
+        self.judge_announcement(now);
+        let Some(quiet) = self.quiet_for(now).filter(|quiet| *quiet > self.bound) else { return };
+        self.has_newcomer = false;
+        self.has_recording = false;
+        let fit: Vec<bool> = hosts.iter().map(|host| host.is_fit(now)).collect();
+        let holders: Vec<usize> = (0..HOSTS).filter(|host| hosts[*host].vips).collect();
+        let is_right = match holders.as_slice() {
+            [] => !fit[0] && !fit[1],
+            [holder] => fit[*holder] || !fit[1 - *holder],
+            _ => false,
+        };
+        if !is_right {
+            self.blame(format!("4: after {quiet:?} the VIPs are held by {holders:?}; fit: {fit:?}"));
+        }
+    }
+
+    fn judge_two(&mut self, now: Duration) {
+        let Some(dual) = self.dual_since else { return };
+        if let Some(well) = self.well_since {
+            let together = now - dual.max(well).max(self.disturbed);
+            if together > self.resolve {
+                self.blame(format!("3: both hold the VIPs for {together:?} while they hear each other"));
+            }
+        }
+        let one_way = self.way_since.iter().flatten().min();
+        if let (Some(way), false, false) = (one_way, self.has_newcomer, self.is_mixed) {
+            let together = now - dual.max(*way).max(self.disturbed);
+            if together > self.allowed * 3 + self.resolve {
+                self.blame(format!("3: both hold the VIPs for {together:?} while one hears the other"));
+            }
+        }
+    }
+}
+
+impl Host {
+    fn runs(&self) -> bool {
+        let is_up = match &self.director {
+            None => false,
+            Some(Director::Ours(election)) => !matches!(election.state(), State::Leaving { .. } | State::Over),
+            Some(Director::Original(_)) => true,
+        };
+        is_up && !self.is_frozen
+    }
+
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.links_down[0] || self.links_down.iter().all(|down| *down)
+    }
+
+    fn is_fit(&self, now: Duration) -> bool {
+        match &self.director {
+            None => false,
+            Some(Director::Original(original)) => original.is_fit(),
+            Some(Director::Ours(_)) => {
+                !self.is_cut_off()
+                    && !self.is_released
+                    && !self.fails[0]
+                    && !self.fails[1]
+                    && now - self.mended >= self.settings.steady
+            }
+        }
+    }
+}
+
+fn is_connected(from: usize, hosts: &[Host], wires: &[Vec<Wire>]) -> bool {
+    let is_down = |path: usize| hosts[0].links_down[path] || hosts[1].links_down[path];
+    wires[from].iter().enumerate().any(|(path, wire)| wire.is_good() && !is_down(path))
+}

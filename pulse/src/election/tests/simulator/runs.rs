@@ -1,0 +1,109 @@
+//! The runs: many drawn scenarios, and a few that are named.
+
+use std::cell::RefCell;
+
+use proptest::test_runner::{Config, TestError, TestRunner};
+
+use super::scenario::any_scenario;
+use super::*;
+
+/// Simulated hours of every test run, unless `PIRANHA_SIM_HOURS` says otherwise.
+const HOURS: f64 = 10_000.0;
+
+fn hours() -> f64 {
+    std::env::var("PIRANHA_SIM_HOURS").map_or(HOURS, |hours| hours.parse().expect("PIRANHA_SIM_HOURS is a number"))
+}
+
+/// Draws scenarios until so many hours have been simulated. What fails is made as
+/// small as it gets and printed whole, with its seed and what happened in it.
+fn simulate(what: &str, mixed: bool, scale: std::ops::Range<u64>, hours: f64) {
+    let total = RefCell::new(Tally::default());
+    let strategy = any_scenario(mixed, scale);
+    while total.borrow().time.as_secs_f64() < hours * 3600.0 {
+        let config = Config { cases: 32, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
+        let result = TestRunner::new(config).run(&strategy, |scenario| {
+            let tally = World::run(&scenario).map_err(proptest::test_runner::TestCaseError::fail)?;
+            let mut total = total.borrow_mut();
+            total.time += tally.time;
+            total.faults += tally.faults;
+            total.beats += tally.beats;
+            total.takeovers += tally.takeovers;
+            Ok(())
+        });
+        match result {
+            Ok(()) => {}
+            Err(TestError::Fail(why, scenario)) => {
+                let story = World::retell(&scenario);
+                panic!("{why}\n{scenario:#?}\n{story}");
+            }
+            Err(TestError::Abort(why)) => panic!("aborted: {why}"),
+        }
+    }
+    let total = total.into_inner();
+    println!(
+        "{what}: {:.0} hours, {} faults, {} heartbeats, {} takeovers",
+        total.time.as_secs_f64() / 3600.0,
+        total.faults,
+        total.beats,
+        total.takeovers
+    );
+}
+
+#[test]
+fn a_pair_of_ours_survives_whatever_goes_wrong() {
+    simulate("two of ours, slow beats", false, 60_000..600_000, hours() * 0.6);
+    simulate("two of ours, usual beats", false, 1000..6000, hours() * 0.004);
+    simulate("two of ours, fast beats", false, 10..1000, hours() * 0.0002);
+}
+
+#[test]
+fn a_pair_with_an_original_survives_whatever_goes_wrong() {
+    simulate("with an original, slow beats", true, 60_000..600_000, hours() * 0.4);
+    simulate("with an original, usual beats", true, 1000..6000, hours() * 0.002);
+}
+
+fn boot(original: Option<usize>, apart: u8, seed: u64) -> Scenario {
+    Scenario {
+        seed,
+        keepalive: KEEPALIVE,
+        deadtime: DEADTIME,
+        paths: 2,
+        is_keyed: seed.is_multiple_of(2) && original.is_none(),
+        has_witness: false,
+        auto_failback: false,
+        original,
+        first: usize::from(seed.is_multiple_of(3)),
+        apart,
+        faults: vec![],
+    }
+}
+
+#[test]
+fn two_directors_booted_at_once_end_with_the_master_active_and_nothing_flaps() {
+    for seed in 0..8 {
+        for apart in 0..20 {
+            let tally = World::run(&boot(None, apart, seed)).unwrap();
+            assert_eq!((tally.takeovers, tally.holders), (1, [true, false]), "apart {apart}, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_master_of_ours_booted_with_an_original_backup_becomes_active_and_nothing_flaps() {
+    for seed in 0..8 {
+        for apart in 0..20 {
+            let tally = World::run(&boot(Some(1), apart, seed)).unwrap();
+            assert_eq!((tally.takeovers, tally.holders), (1, [true, false]), "apart {apart}, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_backup_of_ours_booted_with_an_original_master_leaves_it_active() {
+    for seed in 0..8 {
+        for apart in 0..20 {
+            let tally = World::run(&boot(Some(0), apart, seed)).unwrap();
+            assert_eq!((tally.takeovers, tally.holders), (0, [true, false]), "apart {apart}, seed {seed}");
+        }
+    }
+}
