@@ -106,3 +106,40 @@ fn the_shipped_examples_pass_the_check() {
         assert_eq!(output.status.code(), Some(0), "{}: {said}", example.display());
     }
 }
+
+/// `localhost` is in every /etc/hosts. The name is looked up by a process of lvsd's own.
+#[test]
+fn a_host_name_in_the_file_is_looked_up_and_a_wrong_one_is_an_error_of_its_line() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("lvs.cf");
+    let write = |host: &str| {
+        let text = "virtual web {\n active = 1\n address = 192.0.2.1 eth0:1\n server a {\n active = 1\n address = HOST\n }\n}\n";
+        std::fs::write(&path, text.replace("HOST", host)).expect("the file");
+    };
+    let test_start = || run(LVSD, &["--test-start", "-c", path.to_str().expect("text")]);
+    write("localhost");
+    let output = test_start();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("nanny -c -h 127.0.0.1 "), "{}", stdout(&output));
+    write("nobody.invalid");
+    let output = test_start();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(stderr(&output).contains("lvs.cf:6:"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_plan_of_a_wrong_file_names_its_line_and_does_not_go_with_a_look() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("lvs.cf");
+    std::fs::write(&path, "serial_no = 1\nfrobnicate = 1\n").expect("the file");
+    let path = path.to_str().expect("text");
+    for line in [vec!["--plan", path], vec!["-c", path, "--plan"]] {
+        let output = run(LVSD, &line);
+        assert_eq!(output.status.code(), Some(78), "{line:?}");
+        assert!(stderr(&output).contains("lvs.cf:2:1: error:"), "{}", stderr(&output));
+        assert_eq!(stdout(&output), "");
+    }
+    let output = run(LVSD, &["--plan", path, "--check"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert_eq!(stderr(&output), "lvs: bad argument --plan: it does not go together with --check\n");
+}
