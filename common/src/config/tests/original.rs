@@ -38,7 +38,10 @@ fn collection() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let found = root.ancestors().map(|a| a.join("shared/lvscf")).find(|p| p.is_dir());
     if found.is_none() {
-        assert!(!std::env::var("PIRANHA_REQUIRE").is_ok_and(|r| r.contains("lvscf")), "no shared/lvscf beside the project");
+        assert!(
+            !std::env::var("PIRANHA_REQUIRE").is_ok_and(|r| r.contains("lvscf")),
+            "no shared/lvscf beside the project"
+        );
         let text = "SKIPPED: not compared with the original's parser: no shared/lvscf beside the project\n";
         io::stderr().write_all(text.as_bytes()).unwrap();
     }
