@@ -195,15 +195,21 @@ impl Launch {
     /// # Errors
     /// No /dev/null; the caller was told in any case.
     pub fn ready(self) -> io::Result<()> {
+        // First the terminal: who returns to a shell must not find us in its pipe.
+        let freed = free_terminal();
         // A caller that was interrupted meanwhile is no reason to stop.
         let _ = self.line.send(&Said::Ready.encode());
-        std::env::set_current_dir("/")?;
-        let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
-        nix::unistd::dup2_stdin(&null)?;
-        nix::unistd::dup2_stdout(&null)?;
-        nix::unistd::dup2_stderr(&null)?;
-        Ok(())
+        freed
     }
+}
+
+fn free_terminal() -> io::Result<()> {
+    std::env::set_current_dir("/")?;
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    nix::unistd::dup2_stdin(&null)?;
+    nix::unistd::dup2_stdout(&null)?;
+    nix::unistd::dup2_stderr(&null)?;
+    Ok(())
 }
 
 /// Goes to the background: starts this program again with the same arguments, in

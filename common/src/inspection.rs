@@ -126,13 +126,13 @@ impl<'a> Inspector<'a> {
 
 /// What is said about a file.
 struct Verdict {
-    /// Of a file that can be read.
+    /// Of a file without errors.
     size: Option<Size>,
     diagnostics: Vec<Diagnostic>,
     refusal: Option<String>,
 }
 
-/// What a good file asks for.
+/// What a good file asks for; only what is active counts.
 struct Size {
     virtuals: usize,
     servers: usize,
@@ -209,7 +209,7 @@ impl Verdict {
     }
 }
 
-/// `1 error`, `2 errors`; of active ones where that is a question.
+/// `1 error`, `2 errors`.
 fn many(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

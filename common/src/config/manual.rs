@@ -166,11 +166,11 @@ mod tests {
     #[test]
     fn the_manual_page_is_what_the_table_says() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/lvs.cf.5");
-        if std::env::var_os("LVS_UPDATE").is_some() {
+        if std::env::var_os("PIRANHA_UPDATE").is_some() {
             std::fs::write(path, manual()).unwrap();
         }
         let page = std::fs::read_to_string(path).unwrap();
-        assert!(page == manual(), "lvs.cf.5 is older than the table: LVS_UPDATE=1 writes it anew");
+        assert!(page == manual(), "lvs.cf.5 is older than the table: PIRANHA_UPDATE=1 writes it anew");
     }
 
     #[test]

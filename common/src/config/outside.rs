@@ -48,7 +48,7 @@ pub trait Outside {
 pub struct System;
 
 /// The same for a command that somebody waits for: pipes are read too (a shell's
-/// `<(program)`, /dev/stdin), if they end within [`PIPE_WITHIN`].
+/// `<(program)`, /dev/stdin), if they end within five seconds.
 #[derive(Debug, Default)]
 pub struct Patient;
 

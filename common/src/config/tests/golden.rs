@@ -1,6 +1,6 @@
 //! One file per rule, with what is said about it, byte for byte:
 //! tests/config/diagnostics/RULE.cf (or .toml) and RULE.txt beside it.
-//! `LVS_UPDATE=1` writes the latter anew; then read the difference.
+//! `PIRANHA_UPDATE=1` writes the latter anew; then read the difference.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -76,7 +76,7 @@ fn verdict(path: &Path) -> (String, Vec<Diagnostic>) {
 
 #[test]
 fn each_rule_says_what_its_file_of_expectations_has() {
-    let update = std::env::var_os("LVS_UPDATE").is_some();
+    let update = std::env::var_os("PIRANHA_UPDATE").is_some();
     let mut wrong = String::new();
     for path in fixtures() {
         let (said, _) = verdict(&path);

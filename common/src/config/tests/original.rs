@@ -33,12 +33,15 @@ const REFUSED: [&str; 2] = ["neg", "q_single_char"];
 const OTHERWISE: [&str; 1] = ["crlf"];
 
 /// The collection; `None` is said on the terminal past the test harness, and is a
-/// failure where `LVS_REQUIRE` names it.
+/// failure where `PIRANHA_REQUIRE` names it.
 fn collection() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let found = root.ancestors().map(|a| a.join("shared/lvscf")).find(|p| p.is_dir());
     if found.is_none() {
-        assert!(!std::env::var("LVS_REQUIRE").is_ok_and(|r| r.contains("lvscf")), "no shared/lvscf beside the project");
+        assert!(
+            !std::env::var("PIRANHA_REQUIRE").is_ok_and(|r| r.contains("lvscf")),
+            "no shared/lvscf beside the project"
+        );
         let text = "SKIPPED: not compared with the original's parser: no shared/lvscf beside the project\n";
         io::stderr().write_all(text.as_bytes()).unwrap();
     }
