@@ -241,6 +241,12 @@ fn fifty_random_reloads_under_load_cost_what_stays_no_connection() {
             }
         }
         let to = Instant::now();
+        let failed = load.failed_between(from, to);
+        for connection in &failed {
+            let at = SystemTime::now() - connection.at.elapsed();
+            let at = at.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() % 86_400);
+            eprintln!("seed {seed}: opened at {:02}:{:02}:{:02}: {connection:?}", at / 3600, at / 60 % 60, at % 60);
+        }
         load.assert_none_failed(from, to);
         assert!(kept > RELOADS, "hardly anything stayed: nothing is shown");
         director.log.assert_never(start, "died");
