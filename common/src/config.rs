@@ -82,6 +82,15 @@ pub struct DeviceAddress {
     pub label: Option<String>,
 }
 
+/// Another way for heartbeats, by its two ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeartbeatPath {
+    /// The primary's address.
+    pub primary: IpAddr,
+    /// The backup's.
+    pub backup: IpAddr,
+}
+
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Syntax {

@@ -5,7 +5,7 @@ use super::diagnostic::Severity;
 use super::kind::Reader;
 use super::raw::{Raw, Statement, Value};
 use super::source::Span;
-use super::table::{Block, Config, Place, RealServer, Stray, VirtualService, keywords, stray};
+use super::table::{Block, Config, HEARTBEAT_PATHS_MAX, Place, RealServer, Stray, VirtualService, keywords, stray};
 use super::{ServiceKind, kind};
 use crate::ipvs::ForwardingMethod;
 
@@ -66,7 +66,7 @@ pub(super) fn read(raw: &Raw, reader: &mut Reader<'_>) -> (Config, Origin) {
             _ => assign(&mut config, &mut origin, statement, reader),
         }
     }
-    check_counts(&config, reader);
+    check_counts(&config, &origin, reader);
     // one private address alone has no effect (piranha.md 1.2)
     if config.primary_private.is_none() && config.backup_private.take().is_some() {
         let help = "set primary_private too: one of them alone has no effect";
@@ -241,7 +241,7 @@ fn distance(a: &str, b: &str) -> usize {
     above.last().copied().unwrap_or(0)
 }
 
-fn check_counts(config: &Config, reader: &mut Reader<'_>) {
+fn check_counts(config: &Config, origin: &Origin, reader: &mut Reader<'_>) {
     let virtuals = config.virtuals.len() + config.failovers.len();
     let servers: usize = config.virtuals.iter().map(|v| v.servers.len()).sum();
     for (count, max, what) in [(virtuals, VIRTUALS_MAX, "virtual services"), (servers, SERVERS_MAX, "real servers")] {
@@ -249,6 +249,11 @@ fn check_counts(config: &Config, reader: &mut Reader<'_>) {
             let message = format!("there are {count} {what}, {max} is the most");
             reader.error("too-many", Span::default(), message, "");
         }
+    }
+    let paths = config.heartbeat_path.len();
+    if paths > HEARTBEAT_PATHS_MAX {
+        let message = format!("there are {paths} heartbeat paths of this kind, {HEARTBEAT_PATHS_MAX} is the most");
+        reader.error("too-many", origin.of("heartbeat_path"), message, "");
     }
 }
 

@@ -9,10 +9,10 @@ use std::fmt::Write as _;
 
 use super::Syntax;
 use super::kind::{Quotes, Reader, Written, lvscf_name};
-use super::print::{indent, lvscf_value, toml_text, toml_value};
+use super::print::{indent, lvscf_values, toml_text, toml_value};
 use super::raw::{Raw, Statement, Value};
 use super::source::{Span, lines};
-use super::table::{Block, Config, Place, RealServer, Stray, VirtualService, stray};
+use super::table::{Block, Config, Place, RealServer, Stray, VirtualService, may_repeat, stray};
 
 /// A statement or a block with what stands above it.
 #[derive(Debug)]
@@ -91,12 +91,36 @@ fn items<B: Block>(text: &str, raw: &Raw, reader: &mut Reader<'_>) -> Vec<Item> 
             }
             (Place::Virtual | Place::Server, "name") if !std::mem::replace(&mut named, true) => {}
             (Place::Global | Place::Virtual | Place::Server, _) => {
+                if may_repeat(B::PLACE, &statement.key) {
+                    // TOML has a list; the first statement says all of it
+                    if statements.iter().take(n).all(|s| s.key != statement.key) {
+                        let all = statements.iter().skip(n).filter(|s| s.key == statement.key).copied();
+                        items.push(key::<B>(text, &together(&all.collect::<Vec<_>>()), false, reader));
+                    }
+                    continue;
+                }
                 let again = statements.iter().skip(n + 1).any(|s| s.key == statement.key);
                 items.push(key::<B>(text, statement, again, reader));
             }
         }
     }
     items
+}
+
+/// Several statements of one keyword as one, at the place of the first.
+fn together(all: &[&Statement]) -> Statement {
+    let mut values = Vec::new();
+    for Statement { value, span, .. } in all {
+        match value {
+            Value::List(list) => values.extend(list.iter().cloned()),
+            Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) | Value::Block(_) => {
+                values.push((value.clone(), *span));
+            }
+        }
+    }
+    let (key, key_span, span) =
+        all.first().map_or_else(Default::default, |first| (first.key.clone(), first.key_span, first.span));
+    Statement { key, key_span, value: Value::List(values), span }
 }
 
 /// The blocks under a keyword, with where each begins and its first line ends.
@@ -217,7 +241,9 @@ fn write_items(items: &[Item], to: Syntax, path: &mut Vec<String>, out: &mut Str
         }
         let _ = match (&item.what, to) {
             (What::Remark(typed), _) => writeln!(out, "{indent}# {}", typed.replace(['\r', '\n'], " ")),
-            (What::Key(name, written), Syntax::LvsCf) => writeln!(out, "{indent}{name} = {}", lvscf_value(written)),
+            (What::Key(name, written), Syntax::LvsCf) => {
+                lvscf_values(written).into_iter().try_for_each(|value| writeln!(out, "{indent}{name} = {value}"))
+            }
             (What::Key(name, written), Syntax::Toml) => writeln!(out, "{name} = {}", toml_value(written)),
             (What::Block(keyword, name, inner), _) => {
                 write_block((keyword, name), inner, to, path, out);

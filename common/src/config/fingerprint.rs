@@ -70,7 +70,9 @@ fn pair_lines<B: Block>(block: &B) -> Vec<String> {
             let value = match &written {
                 // the device may have another name on the other node
                 Written::Words([address, _]) => address.clone(),
-                Written::Number(_) | Written::Flag(_) | Written::Text(..) | Written::List(_) => lvscf_value(&written),
+                Written::Number(_) | Written::Flag(_) | Written::Text(..) | Written::List(_) | Written::Rows(_) => {
+                    lvscf_value(&written)
+                }
             };
             lines.push(format!("{name}={value}"));
         }

@@ -16,7 +16,7 @@ mod number;
 mod text;
 mod time;
 
-pub(super) use address::{Device, Host, Ip, Mask, PersistenceMask};
+pub(super) use address::{Device, Host, Ip, Mask, Paths, PersistenceMask};
 pub(super) use number::{Flag, LowByte, Mark, Port, Serial, Switch, Weight};
 pub(super) use text::{Command, List, OneOf, Scheduler, Text, Word, is_bare, lvscf_name, lvscf_text};
 pub(super) use time::{OwnTime, Time};
@@ -27,6 +27,11 @@ pub(super) trait Kind {
     type Value;
     /// Reads a value; reports why not and gives `None`.
     fn read(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Self::Value>;
+    /// Sets the keyword: the last one that is written counts, unless it may stand
+    /// more than once.
+    fn store(&self, place: &mut Self::Value, value: Self::Value) {
+        *place = value;
+    }
     /// As it is written again; `None` if it is not set.
     fn write(&self, value: &Self::Value) -> Option<Written>;
     /// What may be written, for the manual: `0 to 65535`, `seconds ...`.
@@ -46,6 +51,8 @@ pub(super) enum Written {
     Text(String, Quotes),
     /// Two words: `10.0.0.9 eth0:1`.
     Words([String; 2]),
+    /// Several times two words: a line each in lvs.cf, a list in TOML.
+    Rows(Vec<[String; 2]>),
     List(Vec<String>),
 }
 

@@ -7,6 +7,16 @@ use super::Syntax;
 use super::kind::{Quotes, Written, is_bare, lvscf_name, lvscf_text};
 use super::table::{Block, Config, Entry, RealServer};
 
+/// What stands behind `=` in lvs.cf, for each line of the keyword.
+pub(super) fn lvscf_values(written: &Written) -> Vec<String> {
+    match written {
+        Written::Rows(rows) => rows.iter().map(|row| lvscf_value(&Written::Words(row.clone()))).collect(),
+        Written::Number(_) | Written::Flag(_) | Written::Text(..) | Written::Words(_) | Written::List(_) => {
+            vec![lvscf_value(written)]
+        }
+    }
+}
+
 /// A value behind `=` in lvs.cf.
 pub(super) fn lvscf_value(written: &Written) -> String {
     match written {
@@ -16,6 +26,7 @@ pub(super) fn lvscf_value(written: &Written) -> String {
         Written::Text(text, Quotes::SingleKept) => lvscf_text(text, Quotes::SingleKept).unwrap_or_default(),
         Written::Text(text, Quotes::Dropped) => lvscf_word(text),
         Written::Words([first, second]) => format!("{} {}", lvscf_word(first), lvscf_word(second)),
+        Written::Rows(_) => lvscf_values(written).join(" "),
         Written::List(words) => {
             let words: String = words.iter().map(|word| lvscf_name(word).unwrap_or_default() + " ").collect();
             format!("[ {words}]")
@@ -38,6 +49,11 @@ pub(super) fn toml_value(written: &Written) -> String {
         Written::Flag(flag) => flag.to_string(),
         Written::Text(text, _) => toml_text(text),
         Written::Words([first, second]) => toml_text(&format!("{first} {second}")),
+        Written::Rows(rows) => {
+            let rows: Vec<String> =
+                rows.iter().map(|[first, second]| toml_text(&format!("{first} {second}"))).collect();
+            format!("[{}]", rows.join(", "))
+        }
         Written::List(words) => {
             let words: Vec<String> = words.iter().map(|word| toml_text(word)).collect();
             format!("[{}]", words.join(", "))
@@ -125,7 +141,9 @@ pub(super) fn indent(depth: usize) -> &'static str {
 fn entries<B: Block>(block: &B, syntax: Syntax, depth: usize, out: &mut String) {
     block.write(&mut |Entry { name, written, .. }| {
         let _ = match syntax {
-            Syntax::LvsCf => writeln!(out, "{}{name} = {}", indent(depth), lvscf_value(&written)),
+            Syntax::LvsCf => lvscf_values(&written)
+                .into_iter()
+                .try_for_each(|value| writeln!(out, "{}{name} = {value}", indent(depth))),
             Syntax::Toml => writeln!(out, "{name} = {}", toml_value(&written)),
         };
     });

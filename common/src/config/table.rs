@@ -10,12 +10,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::{
-    Command, Device, Flag, Host, Ip, Kind, List, LowByte, Mark, Mask, OneOf, OwnTime, PersistenceMask, Port, Quotes,
-    Reader, Scheduler, Serial, Switch, Text, Time, Weight, Word, Written,
+    Command, Device, Flag, Host, Ip, Kind, List, LowByte, Mark, Mask, OneOf, OwnTime, Paths, PersistenceMask, Port,
+    Quotes, Reader, Scheduler, Serial, Switch, Text, Time, Weight, Word, Written,
 };
 use super::raw::Value;
 use super::source::Span;
-use super::{DeviceAddress, ServiceKind};
+use super::{DeviceAddress, HeartbeatPath, ServiceKind};
 use crate::ipvs::{ForwardingMethod, Protocol};
 
 /// Where a keyword stands.
@@ -115,6 +115,9 @@ const HOST: Host = Host { zero: false };
 const HOST_OR_NONE: Host = Host { zero: true };
 const TCP_PORT: Port = Port { zero: true, names: true };
 
+/// Beside the public and the private one: pulse's heartbeats have room for eight.
+pub(super) const HEARTBEAT_PATHS_MAX: usize = 6;
+
 const SERVICES: OneOf<ServiceKind> = OneOf(&[("lvs", ServiceKind::Lvs), ("fos", ServiceKind::Fos)]);
 const METHODS: OneOf<ForwardingMethod> = OneOf(&[
     ("nat", ForwardingMethod::Masquerade),
@@ -127,6 +130,11 @@ const PROTOCOLS: OneOf<Protocol> = OneOf(&[("tcp", Protocol::Tcp), ("udp", Proto
 /// stores the quotes of these and takes only double ones away (piranha.md 1.1 no. 7).
 pub(super) fn keeps_single_quotes(key: &str) -> bool {
     matches!(key, "send" | "expect" | "send_program" | "start_cmd" | "stop_cmd")
+}
+
+/// Whether a keyword may stand more than once, each time with a further value.
+pub(super) fn may_repeat(place: Place, key: &str) -> bool {
+    matches!((place, key), (Place::Global, "heartbeat_path"))
 }
 
 macro_rules! table {
@@ -172,7 +180,7 @@ macro_rules! table {
                 match key {
                     $( stringify!($name) => {
                         if let Some(value) = $kind.read(value, span, reader) {
-                            self.$name = value;
+                            $kind.store(&mut self.$name, value);
                         }
                         Some(stringify!($name))
                     } )*
@@ -221,6 +229,8 @@ table! {
         backup_private: Option<IpAddr> = None, HOST, Piranha, Pair;
         /// The shared disk as the backup sees it, for failover services.
         backup_shared: Option<String> = None, PLAIN, Piranha, Nobody;
+        /// A further heartbeat path: the primary's address on it, then the backup's. Stands once for each path.
+        heartbeat_path: Vec<HeartbeatPath> = Vec::new(), Paths { max: HEARTBEAT_PATHS_MAX }, Ours, Pair;
         /// Was to switch heartbeats; nothing reads it.
         heartbeat: bool = false, Flag, Piranha, Nobody;
         /// The UDP port of heartbeats, on both directors.

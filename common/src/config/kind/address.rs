@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::{Kind, Quotes, Reader, Span, Value, Written};
-use crate::config::DeviceAddress;
 use crate::config::outside::{ipv4, literal};
+use crate::config::{DeviceAddress, HeartbeatPath};
 
 /// IFNAMSIZ without its NUL: the longest device name or label, in bytes.
 const DEVICE_MAX: usize = 15;
@@ -205,5 +205,82 @@ impl Kind for Device {
         let [(address, _), (device, _)] = Self::words(value, span, reader)?;
         let address = literal(&address).map_or(address, |address| address.to_string());
         Some(Written::Words([address, device]))
+    }
+}
+
+/// `PRIMARY BACKUP`: the two ends of a heartbeat path. May stand several times; in
+/// TOML it is a list.
+pub(in crate::config) struct Paths {
+    /// The most of them, all lines together; who has them all counts.
+    pub(in crate::config) max: usize,
+}
+
+impl Paths {
+    /// The words, two for each path, with their places.
+    fn words(value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Vec<(String, Span)>> {
+        let typed: Vec<(String, Span)> = match value {
+            Value::List(list) => {
+                let texts = list.iter().map(|(value, at)| reader.scalar(value, *at).map(|text| (text, *at)));
+                texts.collect::<Option<_>>()?
+            }
+            Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) | Value::Block(_) => {
+                vec![(reader.scalar(value, span)?, span)]
+            }
+        };
+        let split = |(text, at): &(String, Span)| {
+            text.split_ascii_whitespace().map(|word| (word.to_owned(), *at)).collect::<Vec<_>>()
+        };
+        let words: Vec<_> = typed.iter().flat_map(split).collect();
+        if words.is_empty() || !words.len().is_multiple_of(2) {
+            let message = "missing arguments: a path has two addresses, the primary's and the backup's";
+            reader.error("missing-arguments", span, message, "heartbeat_path = 192.0.2.1 192.0.2.2");
+            return None;
+        }
+        Some(words)
+    }
+}
+
+impl Kind for Paths {
+    type Value = Vec<HeartbeatPath>;
+
+    fn read(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Vec<HeartbeatPath>> {
+        let words = Self::words(value, span, reader)?;
+        let mut paths = Vec::new();
+        for pair in words.chunks(2) {
+            let [(primary, primary_at), (backup, backup_at)] = pair else { continue };
+            let mut end =
+                |text: &String, at: Span| Host { zero: false }.read(&Value::Text(text.clone()), at, reader)?;
+            let (primary, backup) = (end(primary, *primary_at)?, end(backup, *backup_at)?);
+            if primary.is_ipv4() != backup.is_ipv4() {
+                let message = "the two ends of a path are of different families";
+                reader.error("mixed-families", *backup_at, message, "give it two IPv4 or two IPv6 addresses");
+                return None;
+            }
+            paths.push(HeartbeatPath { primary, backup });
+        }
+        Some(paths)
+    }
+
+    fn store(&self, place: &mut Vec<HeartbeatPath>, value: Vec<HeartbeatPath>) {
+        place.extend(value);
+    }
+
+    fn write(&self, value: &Vec<HeartbeatPath>) -> Option<Written> {
+        let rows = value.iter().map(|HeartbeatPath { primary, backup }| [primary.to_string(), backup.to_string()]);
+        (!value.is_empty()).then(|| Written::Rows(rows.collect()))
+    }
+
+    fn describe(&self) -> String {
+        format!("two addresses; up to {} times", self.max)
+    }
+
+    fn rewrite(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Written> {
+        let words = Self::words(value, span, reader)?;
+        let plain = |(text, _): &(String, Span)| literal(text).map_or_else(|| text.clone(), |it| it.to_string());
+        let rows = words.chunks(2).filter_map(|pair| match pair {
+            [primary, backup] => Some([plain(primary), plain(backup)]),
+            _ => None,
+        });
+        Some(Written::Rows(rows.collect()))
     }
 }

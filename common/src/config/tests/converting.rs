@@ -78,7 +78,7 @@ start_cmd = "/etc/init.d/x start"
 # the end
 "#;
 
-fn convert_text(text: &str, name: &str, to: Syntax) -> String {
+pub(super) fn convert_text(text: &str, name: &str, to: Syntax) -> String {
     let mut world = world();
     world.files.insert(name.into(), text.as_bytes().to_vec());
     let path = Path::new(name);

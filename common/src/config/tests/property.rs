@@ -22,6 +22,11 @@ fn host() -> impl Strategy<Value = IpAddr> {
     prop_oneof![3 => v4, 1 => v6].prop_filter("none", |a| !a.is_unspecified())
 }
 
+fn heartbeat_path() -> impl Strategy<Value = HeartbeatPath> {
+    let ends = (host(), host()).prop_filter("one family", |(primary, backup)| primary.is_ipv4() == backup.is_ipv4());
+    ends.prop_map(|(primary, backup)| HeartbeatPath { primary, backup })
+}
+
 fn mask() -> impl Strategy<Value = Ipv4Addr> {
     (1u32..=31).prop_map(|bits| Ipv4Addr::from_bits(u32::MAX << (32 - bits)))
 }
@@ -114,6 +119,7 @@ prop_compose! {
         serial_no in any::<i32>(),
         (primary, primary_private) in (proptest::option::of(host()), proptest::option::of(host())),
         (backup, backup_private) in (proptest::option::of(host()), proptest::option::of(host())),
+        heartbeat_path in proptest::collection::vec(heartbeat_path(), 0..3),
         (backup_active, heartbeat, sync, monitor_links) in any::<(bool, bool, bool, bool)>(),
         (syncdaemon, hard_shutdown, syncd_id) in any::<(bool, bool, u8)>(),
         heartbeat_port in 1u16.., keepalive in time(3600), deadtime in time(86_400),
@@ -127,8 +133,8 @@ prop_compose! {
     ) -> Config {
         let backup_private = primary_private.and(backup_private);
         Config {
-            serial_no, primary, primary_private, backup, backup_private, backup_active, heartbeat, sync, monitor_links,
-            syncdaemon, hard_shutdown, syncd_id, heartbeat_port, keepalive, deadtime, network, nat_router, nat_nmask,
+            serial_no, primary, primary_private, backup, backup_private, backup_active, heartbeat_path, heartbeat, sync,
+            monitor_links, syncdaemon, hard_shutdown, syncd_id, heartbeat_port, keepalive, deadtime, network, nat_router, nat_nmask,
             rsh_command, debug_level, syncd_iface, ipvsadm, active_cmd, inactive_cmd, tcp_timeout, udp_timeout,
             virtuals, failovers, ..Config::default()
         }

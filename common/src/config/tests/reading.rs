@@ -145,6 +145,34 @@ fn addresses_are_inet_aton_then_names_and_all_may_be_ipv6() {
 }
 
 #[test]
+fn heartbeat_paths_add_up_in_either_syntax() {
+    let path = |primary: &str, backup: &str| HeartbeatPath {
+        primary: primary.parse().unwrap(),
+        backup: backup.parse().unwrap(),
+    };
+    let both = [path("10.9.0.1", "10.9.0.2"), path("2001:db8::1", "2001:db8::2")];
+    let file = "heartbeat_path = 10.9.1 10.9.0.2\nkeepalive = 1\nheartbeat_path = 2001:db8::1 2001:db8::2\n";
+    assert_eq!(config(file).heartbeat_path, both);
+    assert_eq!(
+        converting::convert_text(file, "lvs.cf", Syntax::Toml),
+        "heartbeat_path = [\"10.9.0.1 10.9.0.2\", \"2001:db8::1 2001:db8::2\"]\nkeepalive = 1\n"
+    );
+    let toml = "heartbeat_path = [\"10.9.0.1 10.9.0.2\", \"2001:db8::1 2001:db8::2\"]\n";
+    assert_eq!(
+        converting::convert_text(toml, "x.toml", Syntax::LvsCf),
+        "heartbeat_path = 10.9.0.1 10.9.0.2\nheartbeat_path = 2001:db8::1 2001:db8::2\n"
+    );
+    for (bad, id) in [
+        ("heartbeat_path = 10.9.0.1\n".to_owned(), "missing-arguments"),
+        ("heartbeat_path = 10.9.0.1 2001:db8::2\n".to_owned(), "mixed-families"),
+        ("heartbeat_path = 10.9.0.1 0.0.0.0\n".to_owned(), "invalid-host"),
+        ("heartbeat_path = 10.9.0.1 10.9.0.2\n".repeat(7), "too-many"),
+    ] {
+        assert_eq!(ids(&bad), [id], "{bad}");
+    }
+}
+
+#[test]
 fn an_address_has_a_device_with_or_without_a_label() {
     let labelled = service(" address = 10.0.0.9 eth0.5:web\n").address.unwrap();
     assert_eq!((labelled.device.as_str(), labelled.label.as_deref()), ("eth0.5", Some("eth0.5:web")));
