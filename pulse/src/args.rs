@@ -42,7 +42,7 @@ pub struct Args {
     #[arg(short, long)]
     pub verbose: bool,
 
-    /// Become active at once (a single director always does)
+    /// Become active at once, without listening for the partner (a single director always does)
     #[arg(long)]
     pub forceactive: bool,
 

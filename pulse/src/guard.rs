@@ -133,7 +133,7 @@ impl Guardian {
             }
             let wake_at = wake_at(self.child.deadline(), Instant::now());
             let slept = wait.until(Some(wake_at)).map_err(|e| Refused::system("wait for events", &e))?;
-            if slept {
+            if slept.is_some() {
                 self.feed(Event::Slept);
             }
             for signal in wait.signals() {
@@ -236,7 +236,10 @@ impl Guardian {
         let (line, theirs) = Line::pair()?;
         watch(&self.registry, &line)?;
         let mut command = Command::new(&self.program);
-        command.args(self.args.passed_on("--worker")).stdin(theirs);
+        // Forced is the start that was asked for; a pulse that died later was
+        // perhaps the standby.
+        let args = Args { forceactive: self.args.forceactive && self.launch.is_some(), ..self.args.clone() };
+        command.args(args.passed_on("--worker")).stdin(theirs);
         Ok(Worker { pid: command.spawn()?.id(), line: Some(line), ours: true, listens: false })
     }
 
@@ -249,7 +252,7 @@ impl Guardian {
                 Received::Message(Said::Hello { arguments, .. }) => {
                     worker.listens = true;
                     self.feed(Event::Heard);
-                    if !ours && arguments != text(&self.args.passed_on("--worker")) {
+                    if !ours && is_other(&arguments, &text(&self.args.passed_on("--worker"))) {
                         self.log.say(&Message::PulseOther(pid));
                         self.feed(Event::Replace);
                     }
@@ -332,6 +335,12 @@ impl Guardian {
     }
 }
 
+/// Whether two command lines mean another pulse; how it was started does not count.
+fn is_other(one: &[String], other: &[String]) -> bool {
+    let lasting = |line: &&String| *line != "--forceactive";
+    !one.iter().filter(lasting).eq(other.iter().filter(lasting))
+}
+
 /// Whether a pulse that was told to stop ended before it had. Of one that is not
 /// our child the ledger tells: it is gone when nothing is left to remove.
 fn cut_short(exit: Exit) -> bool {
@@ -351,6 +360,13 @@ mod tests {
         let name = NAME.to_str().unwrap();
         assert!(name.len() <= 15);
         assert_ne!(name, "pulse");
+    }
+
+    #[test]
+    fn a_forced_start_does_not_make_another_pulse_of_the_same() {
+        let line = |words: &str| words.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert!(!is_other(&line("--worker -c x --forceactive"), &line("--worker -c x")));
+        assert!(is_other(&line("--worker -c x"), &line("--worker -c y")));
     }
 
     #[test]

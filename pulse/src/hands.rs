@@ -23,12 +23,16 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use crate::args::Args;
+use crate::election;
+use crate::identity::{Role, role};
 use crate::messages::Message;
 use crate::node::{Action, Command as UserCommand, Event};
-use crate::settings::Settings;
+use crate::settings::{Pair, Settings};
 use crate::start;
 
+pub mod heartbeats;
 pub mod interfaces;
+use heartbeats::Heartbeats;
 use interfaces::{Interfaces, Looked};
 
 /// How many messages are read from one line, and how many changes from the
@@ -61,6 +65,9 @@ pub struct Hands {
     log: Rc<Log>,
     args: Args,
     settings: Settings,
+    /// Which director this is, for as long as it runs.
+    role: Role,
+    heartbeats: Option<Heartbeats>,
     /// Our own program, as it was called when we started: the file may have been
     /// replaced since.
     program: PathBuf,
@@ -92,6 +99,10 @@ pub struct Tools {
     pub args: Args,
     /// What the file says.
     pub settings: Settings,
+    /// Which director this is.
+    pub role: Role,
+    /// In a pair, its sockets.
+    pub heartbeats: Option<Heartbeats>,
     /// Our own program.
     pub program: PathBuf,
     /// The lvsd to start.
@@ -114,9 +125,24 @@ impl Hands {
     /// # Errors
     /// The loop cannot watch them.
     pub fn new(tools: Tools) -> io::Result<Self> {
-        let Tools { log, args, settings, program, lvsd_program, interfaces, monitor, place, guardian, registry } =
-            tools;
+        let Tools {
+            log,
+            args,
+            settings,
+            role,
+            heartbeats,
+            program,
+            lvsd_program,
+            interfaces,
+            monitor,
+            place,
+            guardian,
+            registry,
+        } = tools;
         watch(&registry, &monitor)?;
+        if let Some(heartbeats) = &heartbeats {
+            heartbeats.watch(&registry)?;
+        }
         if let Some(place) = &place {
             watch(&registry, place)?;
         }
@@ -129,6 +155,8 @@ impl Hands {
             log,
             args,
             settings,
+            role,
+            heartbeats,
             program,
             lvsd_program,
             interfaces,
@@ -184,11 +212,24 @@ impl Hands {
             }
             Action::Lower => return Some(Event::Lowered(self.interfaces.lower(&self.log))),
             Action::Announce(vips) => self.interfaces.announce(&vips, &self.settings.wanted, &self.log),
-            Action::Reread => return self.reread().then_some(Event::Reread),
+            Action::SendHeartbeat(beat) => {
+                if let Some(heartbeats) = &mut self.heartbeats {
+                    heartbeats.send(&beat, &self.log);
+                }
+            }
+            // There is nobody to ask, and so nobody who does not answer.
+            Action::AskWitness => {
+                let answer = election::Event::Witness(election::Answer::Heard);
+                return Some(Event::Pair(Box::new(answer)));
+            }
+            Action::Reread => return self.reread().then(|| self.reread_event()),
             Action::Exit { stopped } => {
                 self.end_lookup();
                 if let Some(place) = self.place.take().filter(|_| stopped) {
                     place.close();
+                }
+                if stopped {
+                    start::forget();
                 }
                 if stopped && self.parents.is_empty() {
                     // A guardian that was killed over the stop left its pid file; one
@@ -204,11 +245,15 @@ impl Hands {
     /// Everything that came since the last turn: from lvsd, from the guardian,
     /// from the kernel. `true` if there may be more.
     pub fn receive(&mut self, events: &mut VecDeque<Event>) -> bool {
+        let partner = match &mut self.heartbeats {
+            Some(heartbeats) => heartbeats.receive(Instant::now(), events, &self.registry, &self.log),
+            None => false,
+        };
         let kernel = self.receive_changes(events);
         let lvsd = self.receive_lvsd(events);
         let parents = self.receive_parents(events);
         self.receive_hosts(events);
-        kernel || lvsd || parents
+        partner || kernel || lvsd || parents
     }
 
     /// Every child that ended since the last turn. `guardian` is the process the
@@ -476,9 +521,18 @@ impl Hands {
 
     fn reread_with(&mut self, hosts: &Known) {
         match start::read(&self.args.configfile, hosts) {
+            Ok(read) if !self.is_our_part(&read.settings) => {
+                self.log.say(&Message::OtherPart);
+                self.log.say(&Message::OldStays);
+            }
             Ok(read) => {
                 read.remarks.iter().for_each(|remark| self.log.say(remark));
+                start::keep(&read);
                 self.settings = read.settings;
+                let ends = self.pair().map(|(pair, role)| pair.ends(role));
+                if let Some((ends, heartbeats)) = ends.zip(self.heartbeats.as_mut()) {
+                    heartbeats.reload(ends, &self.registry, &self.log);
+                }
             }
             Err(refused) => {
                 self.log.say(&refused.message);
@@ -487,11 +541,30 @@ impl Hands {
         }
     }
 
+    /// Whether a file makes the same director of this host as the one it started
+    /// with. A single one may change its address, for nobody else goes by it.
+    fn is_our_part(&mut self, settings: &Settings) -> bool {
+        if settings.pair.is_none() || self.settings.pair.is_none() {
+            return settings.pair.is_some() == self.settings.pair.is_some();
+        }
+        let Ok(host) = self.interfaces.read() else { return true };
+        let here: Vec<_> = host.addresses.iter().map(|address| address.address).collect();
+        role(settings.primary, settings.backup, &here) == self.role
+    }
+
+    fn pair(&self) -> Option<(&Pair, election::Role)> {
+        self.settings.pair.as_ref().zip(start::part(self.role))
+    }
+
+    fn reread_event(&self) -> Event {
+        Event::Reread(self.pair().map(|(pair, role)| Box::new(pair.election(role))))
+    }
+
     fn receive_hosts(&mut self, events: &mut VecDeque<Event>) {
         if let Some(hosts) = self.lookup.as_mut().and_then(|lookup| lookup.read(Instant::now())) {
             self.end_lookup();
             self.reread_with(&hosts);
-            events.push_back(Event::Reread);
+            events.push_back(self.reread_event());
         }
     }
 

@@ -10,9 +10,9 @@
 //! | [`args`] | what was typed |
 //! | [`inspect`] | `--check` |
 //! | [`settings`], [`identity`] | pure: what the file means for us, and who this host is |
-//! | [`node`] | pure: the director's life; events in, actions out |
+//! | [`node`] | pure: the director's life; events in, actions out; in a pair with its part in the election |
 //! | [`addresses`], [`ledger`] | which addresses are ours to hold, and which we added |
-//! | [`election`], [`heartbeat`], [`replay`] | pure: which director of a pair is active, and what the two tell each other; not at work yet, see README |
+//! | [`election`], [`heartbeat`], [`replay`] | pure: which director of a pair is active, and what the two tell each other |
 //! | [`announce`], [`arp`] | pure: when an address is announced, and with which bytes |
 //! | [`start`], [`run`], [`hands`] | the start, the one loop, the one place that acts |
 //! | [`packet_socket`] | sends frames; the only unsafe code of the suite |
@@ -129,6 +129,8 @@ mod tests {
             ("arp", include_str!("arp.rs")),
             ("identity", include_str!("identity.rs")),
             ("node", include_str!("node.rs")),
+            ("node/children", include_str!("node/children.rs")),
+            ("node/pair", include_str!("node/pair.rs")),
             ("settings", include_str!("settings.rs")),
         ];
         for (name, text) in files {

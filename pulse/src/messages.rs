@@ -11,6 +11,7 @@ use std::time::Duration;
 use common::child::Exit;
 use common::log::{self, Level};
 
+use crate::election::Line;
 use crate::identity::Role;
 
 /// One line of pulse.
@@ -32,13 +33,8 @@ pub enum Message {
     NoServices(PathBuf),
     /// `service = fos`.
     FailoverServices(PathBuf),
-    /// A partner is configured.
-    Pair {
-        /// The file.
-        path: PathBuf,
-        /// The partner.
-        backup: IpAddr,
-    },
+    /// A pair without a primary.
+    NoPrimary(PathBuf),
     /// `backup_active = 1` without a backup.
     UndefinedBackup,
     /// A virtual IP without a usable mask.
@@ -99,6 +95,30 @@ pub enum Message {
     LedgerUnwritten(String),
     /// The meeting place cannot be opened.
     NoMeetingPlace(String),
+
+    // the pair
+    /// A line of the election.
+    Pair(Line),
+    /// The heartbeat socket cannot be had; there is no start.
+    NotBound(String),
+    /// A heartbeat socket cannot be had now.
+    PathUnbound {
+        /// The path.
+        path: String,
+        /// What the system said.
+        error: String,
+    },
+    /// It can be had again.
+    PathBound(String),
+    /// Heartbeats do not leave this host.
+    NotSent {
+        /// The path.
+        path: String,
+        /// What the system said.
+        error: String,
+    },
+    /// A reload would make another director of this one.
+    OtherPart,
 
     // lvsd
     /// It is started with this command line.
@@ -329,12 +349,9 @@ impl fmt::Display for Message {
                 "service = fos in {}: this version runs lvs services only, not failover services",
                 path.display()
             ),
-            Self::Pair { path, backup } => write!(
-                f,
-                "backup_active = 1 and backup = {backup} in {}: this version runs a single director only, \
-                 not a pair; set backup_active = 0",
-                path.display()
-            ),
+            Self::NoPrimary(path) => {
+                write!(f, "backup_active = 1 in {}, but primary is not set: a pair has two addresses", path.display())
+            }
             Self::UndefinedBackup => f.write_str("Undefined backup node marked as active? -- clearing that!"),
             Self::MaskByClass { address, prefix } => write!(
                 f,
@@ -370,6 +387,19 @@ impl fmt::Display for Message {
             Self::NoMeetingPlace(error) => {
                 write!(f, "cannot open a meeting place ({error}): a new guardian will not find this pulse")
             }
+            Self::Pair(line) => line.fmt(f),
+            Self::NotBound(error) => write!(f, "failed to bind to heartbeat address: {error}"),
+            Self::PathUnbound { path, error } => {
+                write!(f, "{path} heartbeat path: failed to bind to heartbeat address: {error}, trying again")
+            }
+            Self::PathBound(path) => write!(f, "{path} heartbeat path: bound to its address"),
+            Self::NotSent { path, error } => {
+                write!(f, "Warning -- failed to send heartbeat ({} if): {error}", path.to_lowercase())
+            }
+            Self::OtherPart => f.write_str(
+                "primary, backup or backup_active now make another director of this host: \
+                 that takes a restart",
+            ),
             Self::Executing(command) => write!(f, "DEBUG -- Executing '{command}'"),
             Self::LvsdFound(pid) => write!(f, "lvsd is running as process {pid}: carrying on with it"),
             Self::LvsdOther(pid) => {
@@ -453,11 +483,13 @@ impl fmt::Display for Message {
 impl log::Message for Message {
     fn level(&self) -> Level {
         match self {
+            Self::Pair(line) => line.level(),
             Self::ConfigUnreadable(_)
             | Self::ConfigBad { .. }
             | Self::NoServices(_)
             | Self::FailoverServices(_)
-            | Self::Pair { .. }
+            | Self::NoPrimary(_)
+            | Self::NotBound(_)
             | Self::BackupInactive
             | Self::Stranger { .. }
             | Self::NotRoot
@@ -470,6 +502,9 @@ impl log::Message for Message {
             | Self::LeftBehind(_) => Level::Error,
             Self::UndefinedBackup
             | Self::MaskByClass { .. }
+            | Self::PathUnbound { .. }
+            | Self::NotSent { .. }
+            | Self::OtherPart
             | Self::OldStays
             | Self::LedgerUnreadable(_)
             | Self::LedgerUnwritten(_)
@@ -494,6 +529,7 @@ impl log::Message for Message {
             | Self::GuardianGone(_) => Level::Warning,
             Self::Starting(_) | Self::Alone | Self::Forced | Self::CarryingOn | Self::Terminating(_) => Level::Notice,
             Self::Rereading
+            | Self::PathBound(_)
             | Self::WaitingForStop(_)
             | Self::LvsdFound(_)
             | Self::UnknownChild(_)

@@ -1,31 +1,44 @@
 //! PURE. The life of a director as pulse sees it: events and the time in,
-//! actions out.
+//! actions out. In a pair the election decides who is active; this is what
+//! follows from it here.
 //!
 //! ```text
-//!              lvsd ready, or RAISE_WITHIN over          TERM, INT
-//!   Starting ──────────────────────────────────► Active ───────────┐
-//!      │                                                           ▼
-//!      └────────────────── TERM, INT ──────────────────────► Lowering
-//!                                                                  │ addresses gone, or LOWER_WITHIN over
-//!   Over ◄─────────────────────────── StoppingLvsd ◄───────────────┘
-//!                 lvsd gone, or its time over
+//!             become active                 lvsd ready, or RAISE_WITHIN over
+//!   Standby ───────────────► Starting ──────────────────────────────► Active
+//!     ▲  ▲                    (at once, if lvsd's rules are in place)  │ ▲ │
+//!     │  │ addresses gone                            yield             │ │ │ asleep
+//!     │  └──────────────────────────────────── Lowering ◄──────────────┘ │ ▼
+//!     │                                            ▲    yield            Holding ◄─ started with
+//!     │                                            └────────────────────────┘       addresses held
+//!     any of them, TERM, INT ──► Lowering ──► StoppingLvsd ──► Over
 //! ```
 //!
 //! The addresses come after lvsd's rules, and go before them: a client that
 //! reaches a virtual IP without rules gets a reset, one that reaches no virtual
 //! IP tries again. What lvsd does meanwhile (it dies, freezes, comes back) moves
 //! no address; [`common::child::Child`] keeps it, and the guardian the same way.
+//!
+//! A standby director keeps lvsd and its nannies running, so that a takeover waits
+//! for nothing: the rules are there, and every real server has its verdict. Rules
+//! for an address that is not here match nothing.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use common::child::{self, Child, Report, Rules};
+use common::child::{self, Child, Rules};
 
 use crate::addresses::Reach;
 use crate::announce::Announcements;
-use crate::identity::Role;
-use crate::messages::{Message, What};
+use crate::election::{self, Election};
+use crate::messages::Message;
+
+mod children;
+mod event;
+mod pair;
+
+pub(crate) use children::reported;
+pub use event::{Action, Command, Event, Part, Start};
 
 /// How long the addresses wait for lvsd at the start; the original waited as
 /// long and then gave up (piranha.md 2.4).
@@ -56,120 +69,50 @@ pub fn guardian_rules() -> Rules {
     Rules { frozen_after: Duration::from_secs(u64::from(u32::MAX)), ..Rules::default() }
 }
 
-/// What is known when the node starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Start {
-    /// Which director this is.
-    pub role: Role,
-    /// The last pulse was killed while active, and its ledger says so.
-    pub carrying_on: bool,
-    /// `--forceactive`.
-    pub forced: bool,
-    /// The guardian's process, if there is one.
-    pub guardian: Option<u32>,
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// To lvsd.
-    Lvsd(child::Event),
-    /// To the guardian.
-    Guardian(child::Event),
-    /// The kernel reported a change of links or addresses.
-    AddressesChanged,
-    /// A link with these virtual IPs got its carrier back.
-    CarrierBack(Vec<IpAddr>),
-    /// The answer to [`Action::Look`] with [`Reach::All`].
-    Looked {
-        /// Addresses that were there.
-        held: Vec<IpAddr>,
-        /// Addresses that were added.
-        raised: Vec<IpAddr>,
-        /// Whether there is more to do at once.
-        more: bool,
-    },
-    /// The answer to [`Action::Lower`]: so many of ours are still there.
-    Lowered(usize),
-    /// The answer to [`Action::Reread`].
-    Reread,
-    /// HUP.
-    Hangup,
-    /// TERM or INT, by its number.
-    Terminate(i32),
-    /// Another signal, by its number.
-    OtherSignal(i32),
-    /// The guardian asks it to make room for another pulse.
-    Release,
-    /// The time of [`Node::deadline`] has come, or any other turn of the loop.
-    Tick,
-    /// The loop was asleep much longer than it asked to be.
-    Slept,
-}
-
-/// One of the user's two commands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// active_cmd.
-    Active,
-    /// inactive_cmd.
-    Inactive,
-}
-
-/// What must be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Put a line into the log.
-    Say(Message),
-    /// Adopt a living lvsd or start one; answered with an event for it.
-    SpawnLvsd,
-    /// Send TERM to lvsd.
-    TerminateLvsd(u32),
-    /// Send KILL to lvsd.
-    KillLvsd(u32),
-    /// Ask lvsd to leave everything to another.
-    ReleaseLvsd(u32),
-    /// Send HUP to lvsd.
-    HangupLvsd(u32),
-    /// Adopt a living guardian or start one; answered with an event for it.
-    SpawnGuardian,
-    /// Tell the guardian that the start succeeded.
-    TellReady,
-    /// Tell the guardian that the loop turns.
-    TellAlive,
-    /// Tell the guardian that the end was asked for.
-    TellLeaving,
-    /// Run one of the user's commands, without waiting for it.
-    Run(Command),
-    /// Compare the addresses with the kernel and mend; answered with
-    /// [`Event::Looked`] for [`Reach::All`].
-    Look(Reach),
-    /// Remove every address that is ours; answered with [`Event::Lowered`].
-    Lower,
-    /// Announce these.
-    Announce(Vec<IpAddr>),
-    /// Read the file again; answered with [`Event::Reread`].
-    Reread,
-    /// End; `stopped` if nothing of ours is left, otherwise another follows.
-    Exit {
-        /// Whether it is an orderly stop.
-        stopped: bool,
-    },
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Starting { raise_at: Instant },
-    Active { looked: Instant, look_at: Instant },
-    Lowering { again_at: Instant, until: Instant },
-    StoppingLvsd { until: Instant },
+    /// Has no address.
+    Standby,
+    /// Should have them, and lvsd is not ready.
+    Starting {
+        raise_at: Instant,
+    },
+    Active {
+        looked: Instant,
+        look_at: Instant,
+    },
+    /// May have those of before, and the election does not know yet whether they
+    /// are the partner's by now: none is raised, removed or announced.
+    Holding,
+    Lowering {
+        again_at: Instant,
+        then: Then,
+    },
+    StoppingLvsd {
+        until: Instant,
+    },
     Over,
 }
 
-/// A single director.
+/// What follows when the addresses are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    /// The partner serves. This is tried until it is done.
+    Standby,
+    /// The end. This is tried until then.
+    Stop { until: Instant },
+}
+
+/// A director.
 #[derive(Clone, Debug)]
 pub struct Node {
     state: State,
+    /// `None`: there is no partner.
+    pair: Option<Election>,
+    /// The user's command that holds: the other one was run last, or none.
+    told: Command,
+    /// lvsd's rules have been in place; the death of an lvsd takes nothing away.
+    has_rules: bool,
     lvsd: Child,
     guardian: Option<Child>,
     announcements: Announcements,
@@ -190,23 +133,21 @@ pub struct Node {
 }
 
 impl Node {
-    /// A director that becomes active, which a single one always does at once
-    /// (the original waited for a partner it did not have, piranha.md 2.3).
+    /// A start. A single director becomes active at once (the original waited for
+    /// a partner it did not have, piranha.md 2.3); of a pair the election says which.
     pub fn start(start: Start, now: Instant, out: &mut Vec<Action>) -> Self {
-        out.push(Action::Say(Message::Starting(start.role)));
-        if start.carrying_on {
-            out.push(Action::Say(Message::CarryingOn));
-        } else {
-            out.push(Action::Say(if start.forced { Message::Forced } else { Message::Alone }));
-            out.push(Action::Run(Command::Active));
-        }
-        let guardian = start.guardian.map(|pid| {
+        let Start { role, carrying_on, forced, guardian, pair } = start;
+        out.push(Action::Say(Message::Starting(role)));
+        let guardian = guardian.map(|pid| {
             let mut guardian = Child::new(guardian_rules(), u64::from(pid), now);
             guardian.handle(child::Event::Adopted(pid), now, &mut Vec::new());
             guardian
         });
         let mut node = Self {
-            state: State::Starting { raise_at: now + RAISE_WITHIN },
+            state: if carrying_on { State::Holding } else { State::Standby },
+            pair: None,
+            told: if carrying_on { Command::Active } else { Command::Inactive },
+            has_rules: false,
             lvsd: Child::new(lvsd_rules(), 0, now),
             guardian,
             announcements: Announcements::default(),
@@ -218,6 +159,17 @@ impl Node {
             stop_due: false,
             alive_at: now,
         };
+        if carrying_on {
+            out.push(Action::Say(Message::CarryingOn));
+        }
+        if let Some(part) = pair {
+            node.join(part, carrying_on, forced, now, out);
+        } else {
+            if !carrying_on {
+                out.push(Action::Say(if forced { Message::Forced } else { Message::Alone }));
+            }
+            node.become_active(now, out);
+        }
         node.handle(Event::Tick, now, out);
         node
     }
@@ -235,23 +187,29 @@ impl Node {
     /// Whether a stop is under way or done.
     pub fn is_stopping(&self) -> bool {
         match self.state {
-            State::Starting { .. } | State::Active { .. } => false,
-            State::Lowering { .. } | State::StoppingLvsd { .. } | State::Over => true,
+            State::Standby
+            | State::Starting { .. }
+            | State::Active { .. }
+            | State::Holding
+            | State::Lowering { then: Then::Standby, .. } => false,
+            State::Lowering { then: Then::Stop { .. }, .. } | State::StoppingLvsd { .. } | State::Over => true,
         }
     }
 
     /// When [`Event::Tick`] is next needed.
     pub fn deadline(&self) -> Option<Instant> {
         let state = match self.state {
-            State::Starting { raise_at } => raise_at,
-            State::Active { look_at, .. } => look_at,
-            State::Lowering { again_at, .. } => again_at,
-            State::StoppingLvsd { until } => until,
+            State::Standby | State::Holding => None,
+            State::Starting { raise_at } => Some(raise_at),
+            State::Active { look_at, .. } => Some(look_at),
+            State::Lowering { again_at, .. } => Some(again_at),
+            State::StoppingLvsd { until } => Some(until),
             State::Over => return None,
         };
         let guardian = self.guardian.as_ref().filter(|_| !self.is_stopping());
+        let election = self.pair.as_ref().and_then(Election::deadline);
         let others = [self.lvsd.deadline(), guardian.and_then(Child::deadline), self.announcements.deadline()];
-        others.into_iter().flatten().chain([state, self.alive_at]).min()
+        others.into_iter().chain([state, election, Some(self.alive_at)]).flatten().min()
     }
 
     /// One event. What must be done is appended to `out`.
@@ -263,18 +221,21 @@ impl Node {
             Event::CarrierBack(vips) => self.on_carrier_back(&vips, now),
             Event::Looked { held, raised, more } => self.on_looked(&held, &raised, more, now),
             Event::Lowered(left) => self.on_lowered(left, now, out),
-            Event::Reread => self.on_reread(now, out),
+            Event::Reread(settings) => self.on_reread(settings, now, out),
+            Event::Pair(event) => self.feed_pair(*event, now, out),
+            Event::Unheard(counters) => self.count(&counters),
             Event::Hangup => self.on_hangup(out),
             Event::Terminate(signal) => self.on_terminate(signal, now, out),
             Event::OtherSignal(signal) => out.push(Action::Say(Message::SignalIgnored(signal))),
-            Event::Release => self.on_release(out),
+            Event::Release => self.on_release(now, out),
             Event::Tick => self.on_tick(now, out),
-            Event::Slept => self.on_slept(now, out),
+            Event::Slept(lasted) => self.on_slept(lasted, now, out),
         }
     }
 
     fn on_lvsd(&mut self, event: child::Event, now: Instant, out: &mut Vec<Action>) {
         let ready = event == child::Event::Ready;
+        self.has_rules |= ready;
         let came = matches!(event, child::Event::Spawned(_) | child::Event::Adopted(_));
         match event {
             child::Event::Adopted(_) | child::Event::Ready | child::Event::Heard => self.lvsd_listens = true,
@@ -294,20 +255,25 @@ impl Node {
         }
         match self.state {
             State::Starting { .. } if ready => self.raise(now, out),
-            State::StoppingLvsd { .. } if self.lvsd.is_over() => self.finish(out),
-            State::Starting { .. }
+            State::StoppingLvsd { .. } => self.finish_if_over(out),
+            State::Standby
+            | State::Starting { .. }
             | State::Active { .. }
+            | State::Holding
             | State::Lowering { .. }
-            | State::StoppingLvsd { .. }
             | State::Over => {}
         }
     }
 
     fn on_guardian(&mut self, event: child::Event, now: Instant, out: &mut Vec<Action>) {
         match self.state {
-            State::Starting { .. } | State::Active { .. } => self.feed_guardian(event, now, out),
+            State::Standby
+            | State::Starting { .. }
+            | State::Active { .. }
+            | State::Holding
+            | State::Lowering { then: Then::Standby, .. } => self.feed_guardian(event, now, out),
             // The guardian may go first now; nobody needs another.
-            State::Lowering { .. } | State::StoppingLvsd { .. } | State::Over => {}
+            State::Lowering { then: Then::Stop { .. }, .. } | State::StoppingLvsd { .. } | State::Over => {}
         }
     }
 
@@ -315,7 +281,12 @@ impl Node {
         match &mut self.state {
             State::Active { looked, look_at } => *look_at = (*look_at).min(now.max(*looked + LOOK_GAP)),
             // Not raised yet, or on their way down: looked at anyway, or never again.
-            State::Starting { .. } | State::Lowering { .. } | State::StoppingLvsd { .. } | State::Over => {}
+            State::Standby
+            | State::Starting { .. }
+            | State::Holding
+            | State::Lowering { .. }
+            | State::StoppingLvsd { .. }
+            | State::Over => {}
         }
     }
 
@@ -327,7 +298,12 @@ impl Node {
                 }
             }
             // Announced when they are raised, or no longer ours to announce.
-            State::Starting { .. } | State::Lowering { .. } | State::StoppingLvsd { .. } | State::Over => {}
+            State::Standby
+            | State::Starting { .. }
+            | State::Holding
+            | State::Lowering { .. }
+            | State::StoppingLvsd { .. }
+            | State::Over => {}
         }
     }
 
@@ -343,74 +319,112 @@ impl Node {
                 old.iter().chain(raised).for_each(|vip| self.announcements.begin(*vip, now));
                 self.announced = true;
             }
-            // A stop came between: what was raised is lowered with the rest.
-            State::Starting { .. } | State::Lowering { .. } | State::StoppingLvsd { .. } | State::Over => {}
+            // A stop or a sleep came between: what was raised goes with the rest.
+            State::Standby
+            | State::Starting { .. }
+            | State::Holding
+            | State::Lowering { .. }
+            | State::StoppingLvsd { .. }
+            | State::Over => {}
         }
     }
 
     fn on_lowered(&mut self, left: usize, now: Instant, out: &mut Vec<Action>) {
-        match &mut self.state {
-            State::Lowering { .. } if left == 0 => self.stop_lvsd(now, out),
-            State::Lowering { until, .. } if now >= *until => {
-                out.push(Action::Say(Message::LeftBehind(left)));
+        match self.state {
+            State::Lowering { then: Then::Standby, .. } if left == 0 => {
+                self.state = State::Standby;
+                // The partner waits for this word; the user's command can wait for it.
+                self.feed_pair(election::Event::Lowered, now, out);
+                if self.state == State::Standby {
+                    self.run(Command::Inactive, out);
+                }
+            }
+            State::Lowering { then: Then::Stop { until }, .. } if left == 0 || now >= until => {
+                if left > 0 {
+                    out.push(Action::Say(Message::LeftBehind(left)));
+                }
+                self.feed_pair(election::Event::Lowered, now, out);
                 self.stop_lvsd(now, out);
             }
-            State::Lowering { again_at, .. } => *again_at = now + LOWER_AGAIN,
+            State::Lowering { then, .. } => self.state = State::Lowering { again_at: now + LOWER_AGAIN, then },
             // Nobody asked.
-            State::Starting { .. } | State::Active { .. } | State::StoppingLvsd { .. } | State::Over => {}
+            State::Standby
+            | State::Starting { .. }
+            | State::Active { .. }
+            | State::Holding
+            | State::StoppingLvsd { .. }
+            | State::Over => {}
         }
     }
 
     fn on_hangup(&mut self, out: &mut Vec<Action>) {
         match self.state {
-            State::Starting { .. } | State::Active { .. } => out.push(Action::Reread),
+            State::Standby
+            | State::Starting { .. }
+            | State::Active { .. }
+            | State::Holding
+            | State::Lowering { then: Then::Standby, .. } => out.push(Action::Reread),
             // A stop is not reloaded.
-            State::Lowering { .. } | State::StoppingLvsd { .. } | State::Over => {}
+            State::Lowering { then: Then::Stop { .. }, .. } | State::StoppingLvsd { .. } | State::Over => {}
         }
     }
 
     /// The file was read, and is in force or refused. Addresses wanted no more go
     /// before lvsd drops their services; lvsd hears of the reload in any case and
     /// judges the file itself, as it always did; new addresses come after it.
-    fn on_reread(&mut self, now: Instant, out: &mut Vec<Action>) {
+    fn on_reread(&mut self, settings: Option<Box<election::Settings>>, now: Instant, out: &mut Vec<Action>) {
         match &mut self.state {
-            State::Starting { .. } => {}
+            State::Standby | State::Starting { .. } | State::Holding | State::Lowering { then: Then::Standby, .. } => {}
             State::Active { looked, look_at } => {
                 out.push(Action::Look(Reach::Removals));
                 (*looked, *look_at) = (now, now + RELOAD_GRACE);
             }
-            State::Lowering { .. } | State::StoppingLvsd { .. } | State::Over => return,
+            State::Lowering { then: Then::Stop { .. }, .. } | State::StoppingLvsd { .. } | State::Over => return,
         }
         self.hangup_due = true;
         if self.lvsd_listens {
             self.hangup_lvsd(out);
         }
+        if let Some(settings) = settings {
+            self.feed_pair(election::Event::Reloaded(settings), now, out);
+        }
     }
 
     fn on_terminate(&mut self, signal: i32, now: Instant, out: &mut Vec<Action>) {
         match self.state {
-            State::Starting { .. } | State::Active { .. } => {
+            State::Standby
+            | State::Starting { .. }
+            | State::Active { .. }
+            | State::Holding
+            | State::Lowering { then: Then::Standby, .. } => {
                 out.push(Action::Say(Message::Terminating(signal)));
                 out.push(Action::TellLeaving);
                 out.push(Action::Lower);
                 self.announcements.clear();
-                self.state = State::Lowering { again_at: now + LOWER_AGAIN, until: now + LOWER_WITHIN };
+                self.state =
+                    State::Lowering { again_at: now + LOWER_AGAIN, then: Then::Stop { until: now + LOWER_WITHIN } };
+                self.feed_pair(election::Event::Asked(election::Request::Stop), now, out);
             }
             // Being done.
-            State::Lowering { .. } | State::StoppingLvsd { .. } | State::Over => {}
+            State::Lowering { then: Then::Stop { .. }, .. } | State::StoppingLvsd { .. } | State::Over => {}
         }
     }
 
-    fn on_release(&mut self, out: &mut Vec<Action>) {
+    fn on_release(&mut self, now: Instant, out: &mut Vec<Action>) {
         match self.state {
-            State::Starting { .. } | State::Active { .. } => {
+            State::Standby
+            | State::Starting { .. }
+            | State::Active { .. }
+            | State::Holding
+            | State::Lowering { then: Then::Standby, .. } => {
                 out.push(Action::Say(Message::Released));
+                self.feed_pair(election::Event::Asked(election::Request::Detach), now, out);
                 out.push(Action::Exit { stopped: false });
                 self.announcements.clear();
                 self.state = State::Over;
             }
             // A stop that was asked for is carried out.
-            State::Lowering { .. } | State::StoppingLvsd { .. } | State::Over => {}
+            State::Lowering { then: Then::Stop { .. }, .. } | State::StoppingLvsd { .. } | State::Over => {}
         }
     }
 
@@ -419,7 +433,10 @@ impl Node {
             self.alive_at = now + Rules::default().beat;
             out.push(Action::TellAlive);
         }
+        // The partner counts the time since the last beat; all else can wait for it.
+        self.feed_pair(election::Event::Tick, now, out);
         match &mut self.state {
+            State::Standby | State::Holding => self.tick_children(now, out),
             State::Starting { raise_at } => {
                 if now >= *raise_at {
                     out.push(Action::Say(Message::LvsdNotReady(RAISE_WITHIN)));
@@ -441,10 +458,13 @@ impl Node {
                 }
                 self.tick_children(now, out);
             }
-            State::Lowering { again_at, .. } => {
+            State::Lowering { again_at, then } => {
                 if now >= *again_at {
                     *again_at = now + LOWER_AGAIN;
                     out.push(Action::Lower);
+                }
+                if *then == Then::Standby {
+                    self.tick_children(now, out);
                 }
             }
             State::StoppingLvsd { until } => {
@@ -460,20 +480,83 @@ impl Node {
     }
 
     /// Silence heard by a director that was itself asleep proves nothing.
-    fn on_slept(&mut self, now: Instant, out: &mut Vec<Action>) {
+    fn on_slept(&mut self, lasted: Duration, now: Instant, out: &mut Vec<Action>) {
         match self.state {
-            State::Starting { .. } | State::Active { .. } => {
+            State::Standby
+            | State::Starting { .. }
+            | State::Active { .. }
+            | State::Holding
+            | State::Lowering { then: Then::Standby, .. } => {
                 self.feed_lvsd(child::Event::Slept, now, out);
                 self.feed_guardian(child::Event::Slept, now, out);
             }
-            State::Lowering { .. } | State::StoppingLvsd { .. } => self.feed_lvsd(child::Event::Slept, now, out),
+            State::Lowering { then: Then::Stop { .. }, .. } | State::StoppingLvsd { .. } => {
+                self.feed_lvsd(child::Event::Slept, now, out);
+            }
             State::Over => {}
         }
+        self.feed_pair(election::Event::Slept { lasted }, now, out);
     }
 
     fn tick_children(&mut self, now: Instant, out: &mut Vec<Action>) {
         self.feed_lvsd(child::Event::Tick, now, out);
         self.feed_guardian(child::Event::Tick, now, out);
+    }
+
+    /// It is decided that this director serves.
+    fn become_active(&mut self, now: Instant, out: &mut Vec<Action>) {
+        match self.state {
+            State::Standby | State::Holding | State::Lowering { then: Then::Standby, .. } => {
+                self.announced = false;
+                self.run(Command::Active, out);
+                if self.has_rules {
+                    self.raise(now, out);
+                } else {
+                    self.state = State::Starting { raise_at: now + RAISE_WITHIN };
+                }
+            }
+            State::Active { .. } => self.announce_again(now),
+            // Announced when they are raised.
+            State::Starting { .. } => {}
+            // Told to stop.
+            State::Lowering { then: Then::Stop { .. }, .. } | State::StoppingLvsd { .. } | State::Over => {}
+        }
+    }
+
+    /// It is decided that the partner serves.
+    fn give_way(&mut self, now: Instant, out: &mut Vec<Action>) {
+        match self.state {
+            State::Standby | State::Starting { .. } | State::Active { .. } | State::Holding => {
+                self.announcements.clear();
+                out.push(Action::Lower);
+                self.state = State::Lowering { again_at: now + LOWER_AGAIN, then: Then::Standby };
+            }
+            // Being done.
+            State::Lowering { .. } | State::StoppingLvsd { .. } | State::Over => {}
+        }
+    }
+
+    /// It is not known any more who serves.
+    fn hold(&mut self) {
+        match self.state {
+            State::Starting { .. } | State::Active { .. } => {
+                self.announcements.clear();
+                self.state = State::Holding;
+            }
+            State::Standby | State::Holding | State::Lowering { .. } | State::StoppingLvsd { .. } | State::Over => {}
+        }
+    }
+
+    fn announce_again(&mut self, now: Instant) {
+        for vip in &self.held {
+            self.announcements.begin(*vip, now);
+        }
+    }
+
+    fn run(&mut self, command: Command, out: &mut Vec<Action>) {
+        if std::mem::replace(&mut self.told, command) != command {
+            out.push(Action::Run(command));
+        }
     }
 
     fn raise(&mut self, now: Instant, out: &mut Vec<Action>) {
@@ -486,9 +569,7 @@ impl Node {
         self.state = State::StoppingLvsd { until: now + lvsd_rules().stop_within * 2 };
         self.stop_due = true;
         self.stop_lvsd_when_it_listens(now, out);
-        if self.lvsd.is_over() {
-            self.finish(out);
-        }
+        self.finish_if_over(out);
     }
 
     fn stop_lvsd_when_it_listens(&mut self, now: Instant, out: &mut Vec<Action>) {
@@ -499,8 +580,15 @@ impl Node {
         }
     }
 
+    /// lvsd is gone, and the partner has been told.
+    fn finish_if_over(&mut self, out: &mut Vec<Action>) {
+        if self.lvsd.is_over() && self.pair.as_ref().is_none_or(|pair| pair.state() == election::State::Over) {
+            self.finish(out);
+        }
+    }
+
     fn finish(&mut self, out: &mut Vec<Action>) {
-        out.push(Action::Run(Command::Inactive));
+        self.run(Command::Inactive, out);
         out.push(Action::Exit { stopped: true });
         self.state = State::Over;
     }
@@ -509,57 +597,6 @@ impl Node {
         self.hangup_due = false;
         out.extend(self.lvsd.pid().map(Action::HangupLvsd));
     }
-
-    fn feed_lvsd(&mut self, event: child::Event, now: Instant, out: &mut Vec<Action>) {
-        let mut actions = Vec::new();
-        self.lvsd.handle(event, now, &mut actions);
-        for action in actions {
-            match action {
-                child::Action::Spawn => out.push(Action::SpawnLvsd),
-                child::Action::Terminate(pid) => out.push(Action::TerminateLvsd(pid)),
-                child::Action::Kill(pid) => out.push(Action::KillLvsd(pid)),
-                child::Action::Release(pid) => out.push(Action::ReleaseLvsd(pid)),
-                child::Action::Report(report) => say(&report, What::Lvsd, out),
-            }
-        }
-    }
-
-    fn feed_guardian(&mut self, event: child::Event, now: Instant, out: &mut Vec<Action>) {
-        let mut actions = Vec::new();
-        if let Some(guardian) = &mut self.guardian {
-            guardian.handle(event, now, &mut actions);
-        }
-        for action in actions {
-            match action {
-                child::Action::Spawn => out.push(Action::SpawnGuardian),
-                child::Action::Report(report) => say(&report, What::Guardian, out),
-                // It is never stopped, replaced or found frozen by us.
-                child::Action::Terminate(_) | child::Action::Kill(_) | child::Action::Release(_) => {}
-            }
-        }
-    }
-}
-
-/// What is said about a child that pulse or its guardian keeps.
-pub(crate) fn reported(report: &Report, what: What) -> Vec<Message> {
-    match *report {
-        Report::Died { pid, exit, again_in } => {
-            let first = match what {
-                What::Guardian => Message::GuardianGone(pid),
-                What::Lvsd | What::Pulse => Message::ChildEnded { pid, exit },
-            };
-            let at_once = what == What::Guardian && again_in.is_zero();
-            let second = (!at_once).then_some(Message::StartingAgain { what, again_in });
-            [first].into_iter().chain(second).collect()
-        }
-        Report::Frozen { pid, silent } => vec![Message::Frozen { what, pid, silent }],
-        Report::NotStarted { again_in } => vec![Message::NotStarted { what, again_in }],
-        Report::Stubborn { pid } => vec![Message::Stubborn { what, pid }],
-    }
-}
-
-fn say(report: &Report, what: What, out: &mut Vec<Action>) {
-    out.extend(reported(report, what).into_iter().map(Action::Say));
 }
 
 #[cfg(test)]

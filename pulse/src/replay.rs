@@ -286,6 +286,36 @@ impl Counters {
         *counter = counter.saturating_add(1);
     }
 
+    /// Adds what somebody else counted.
+    pub fn add(&mut self, others: &Self) {
+        let Self {
+            accepted,
+            stranger,
+            garbled,
+            version,
+            unsigned,
+            replayed,
+            unproved,
+            downgraded,
+            incompatible,
+            stop_me,
+        } = others;
+        for (counter, more) in [
+            (&mut self.accepted, accepted),
+            (&mut self.stranger, stranger),
+            (&mut self.garbled, garbled),
+            (&mut self.version, version),
+            (&mut self.unsigned, unsigned),
+            (&mut self.replayed, replayed),
+            (&mut self.unproved, unproved),
+            (&mut self.downgraded, downgraded),
+            (&mut self.incompatible, incompatible),
+            (&mut self.stop_me, stop_me),
+        ] {
+            *counter = counter.saturating_add(*more);
+        }
+    }
+
     /// Counts a heartbeat that was not let in.
     pub fn count_dropped(&mut self, dropped: Dropped) {
         let counter = match dropped {

@@ -12,13 +12,14 @@ use common::channel::{Line, MeetingPlace, Said};
 use common::daemon::{self, ExitStatus};
 use common::log::Log;
 use mio::{Events, Interest, Poll, Token};
+use nix::time::{ClockId, clock_gettime};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::args::Args;
 use crate::hands::{Hands, Tools, text};
 use crate::messages::Message;
-use crate::node::{Action, Event, Node, Start};
+use crate::node::{Action, Event, Node, Part, Start};
 use crate::start::{self, Refused};
 
 /// A loop that woke this much later than it asked to was itself asleep (a paused
@@ -33,6 +34,25 @@ pub struct Wait {
     poll: Poll,
     signals: Signals,
     events: Events,
+    suspended: Suspended,
+}
+
+/// How much time the machine has been suspended, which monotonic time leaves out.
+struct Suspended(Duration);
+
+impl Suspended {
+    fn now() -> Duration {
+        let read = |clock| clock_gettime(clock).map_or(Duration::ZERO, Duration::from);
+        // In this order the difference is never too great by a wait between the two.
+        let (with, without) = (read(ClockId::CLOCK_BOOTTIME), read(ClockId::CLOCK_MONOTONIC));
+        with.saturating_sub(without)
+    }
+
+    /// Since the last call.
+    fn passed(&mut self) -> Duration {
+        let now = Self::now();
+        now.saturating_sub(std::mem::replace(&mut self.0, now))
+    }
 }
 
 impl Wait {
@@ -44,7 +64,8 @@ impl Wait {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGUSR1, SIGUSR2])?;
         let poll = Poll::new()?;
         poll.registry().register(&mut signals, Token(0), Interest::READABLE)?;
-        Ok(Self { poll, signals, events: Events::with_capacity(EVENTS) })
+        let suspended = Suspended(Suspended::now());
+        Ok(Self { poll, signals, events: Events::with_capacity(EVENTS), suspended })
     }
 
     /// Where everything else that can be waited for is registered.
@@ -55,17 +76,20 @@ impl Wait {
         self.poll.registry().try_clone()
     }
 
-    /// Waits until something came or the deadline is there; whether it slept on.
+    /// Waits until something came or the deadline is there; if it slept on, for how
+    /// long.
     ///
     /// # Errors
     /// The system's; a wait that was interrupted is over.
-    pub fn until(&mut self, deadline: Option<Instant>) -> io::Result<bool> {
+    pub fn until(&mut self, deadline: Option<Instant>) -> io::Result<Option<Duration>> {
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         match self.poll.poll(&mut self.events, timeout) {
             Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(e),
             Err(_) | Ok(()) => {}
         }
-        Ok(deadline.is_some_and(|deadline| Instant::now() > deadline + LATE))
+        let late = deadline.map(|deadline| Instant::now().saturating_duration_since(deadline));
+        let suspended = Some(self.suspended.passed());
+        Ok(late.max(suspended).filter(|late| *late > LATE))
     }
 
     /// The signals that came, but for SIGCHLD: who ended is asked in every turn.
@@ -133,7 +157,7 @@ fn turn((mut hands, mut node, mut actions): Begun, wait: &mut Wait, log: &Log) -
         let deadline = if more { Some(Instant::now()) } else { node.deadline() };
         if actions.is_empty() {
             let slept = wait.until(deadline).map_err(|e| Refused::system("wait for events", &e))?;
-            queue.extend(slept.then_some(Event::Slept));
+            queue.extend(slept.map(Event::Slept));
             queue.extend(wait.signals().into_iter().map(|signal| match signal {
                 SIGTERM | SIGINT => Event::Terminate(signal),
                 SIGHUP => Event::Hangup,
@@ -183,11 +207,14 @@ fn begin(args: Args, log: &Rc<Log>, wait: &Wait, guardian: Option<Line>) -> Resu
         let pid = line.peer().map_or(0, |peer| peer.pid().unsigned_abs());
         (line, pid)
     });
+    let (heartbeats, id) = ready.heartbeats.unzip();
+    let election = ready.settings.pair.as_ref().zip(start::part(ready.role)).map(|(pair, role)| pair.election(role));
     let facts = Start {
         role: ready.role,
         carrying_on: ready.carrying_on,
         forced: args.forceactive,
         guardian: guardian.as_ref().map(|(_, pid)| *pid),
+        pair: election.zip(id).map(|(settings, id)| Part { settings, id }),
     };
     let registry = wait.registry().map_err(|e| Refused::system("wait for events", &e))?;
     let tools = Tools {
@@ -195,6 +222,8 @@ fn begin(args: Args, log: &Rc<Log>, wait: &Wait, guardian: Option<Line>) -> Resu
         lvsd_program: start::lvsd_program(&args),
         args,
         settings: ready.settings,
+        role: ready.role,
+        heartbeats,
         program: program(),
         interfaces: ready.interfaces,
         monitor: ready.monitor,

@@ -1,13 +1,20 @@
 //! PURE. What pulse takes from the configuration, and the reasons why it will
 //! not start with one.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use common::config::{Config, ServiceKind};
+use common::config::{self, Config, HeartbeatPath, ServiceKind};
 
 use crate::addresses::{self, Wanted};
+use crate::election;
+use crate::heartbeat::Service;
 use crate::messages::Message;
+
+/// How long lvsd must be well again before a director that could not serve takes
+/// part again; twice the longest wait between two starts of it.
+const STEADY: Duration = Duration::from_secs(60);
 
 /// The configuration as pulse sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,12 +25,103 @@ pub struct Settings {
     pub primary: Option<IpAddr>,
     /// The address of the other one.
     pub backup: Option<IpAddr>,
+    /// `None`: there is no partner.
+    pub pair: Option<Pair>,
     /// The addresses to hold while active, in file order.
     pub wanted: Vec<Wanted>,
     /// Run when this director becomes active; program and arguments.
     pub active_cmd: Option<Vec<String>>,
     /// Run when it ceases to be.
     pub inactive_cmd: Option<Vec<String>>,
+}
+
+/// What two directors have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The UDP port of heartbeats.
+    pub port: u16,
+    /// Between two heartbeats.
+    pub keepalive: Duration,
+    /// The silence after which the partner is dead.
+    pub deadtime: Duration,
+    /// The ways heartbeats go, the public one first.
+    pub ways: Vec<Way>,
+    /// What both compare.
+    pub fingerprint: u64,
+}
+
+/// One way heartbeats go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// For the log.
+    pub name: String,
+    /// The two ends.
+    pub ends: HeartbeatPath,
+    /// Whether the virtual IPs need its link.
+    pub serves: bool,
+}
+
+/// The same as one of the two directors sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// For the log.
+    pub name: String,
+    /// Where we receive, and send from.
+    pub ours: SocketAddr,
+    /// Where we send, and whom we hear.
+    pub partner: SocketAddr,
+}
+
+impl Pair {
+    fn new(config: &Config, primary: IpAddr, backup: IpAddr) -> Self {
+        let mut ways = vec![Way { name: "Primary".to_owned(), ends: HeartbeatPath { primary, backup }, serves: true }];
+        // The original knew a second path by the primary's address on it.
+        let private = config.primary_private.filter(|private| *private != primary);
+        ways.extend(private.map(|private| {
+            let ends = HeartbeatPath { primary: private, backup: config.backup_private.unwrap_or(backup) };
+            Way { name: "Private".to_owned(), ends, serves: false }
+        }));
+        ways.extend(config.heartbeat_path.iter().map(|ends| {
+            let name = format!("{}-{}", ends.primary, ends.backup);
+            Way { name, ends: *ends, serves: false }
+        }));
+        Self {
+            port: config.heartbeat_port,
+            keepalive: config.keepalive,
+            deadtime: config.deadtime,
+            ways,
+            fingerprint: config::fingerprint(config).0,
+        }
+    }
+
+    /// What the election of the director with this role goes by.
+    pub fn election(&self, role: election::Role) -> election::Settings {
+        election::Settings {
+            role,
+            service: Service::Lvs,
+            keepalive: self.keepalive,
+            deadtime: self.deadtime,
+            paths: self.ways.iter().map(|way| election::Path { name: way.name.clone(), serves: way.serves }).collect(),
+            witness: None,
+            auto_failback: None,
+            steady: STEADY,
+            fingerprint: self.fingerprint,
+        }
+    }
+
+    /// The ways, in the same order, as that director sees them.
+    pub fn ends(&self, role: election::Role) -> Vec<End> {
+        let end = |way: &Way| {
+            let HeartbeatPath { primary, backup } = way.ends;
+            let (ours, partner) = match role {
+                election::Role::Master => (primary, backup),
+                election::Role::Backup => (backup, primary),
+            };
+            let [ours, partner] = [ours, partner].map(|address| SocketAddr::new(address, self.port));
+            End { name: way.name.clone(), ours, partner }
+        };
+        self.ways.iter().map(end).collect()
+    }
 }
 
 impl Settings {
@@ -41,12 +139,15 @@ impl Settings {
             return Err(Message::NoServices(path));
         }
         let mut remarks = Vec::new();
-        if config.backup_active {
-            match config.backup {
-                Some(backup) => return Err(Message::Pair { path, backup }),
-                None => remarks.push(Message::UndefinedBackup),
+        let pair = match (config.backup_active, config.primary, config.backup) {
+            (true, Some(primary), Some(backup)) => Some(Pair::new(config, primary, backup)),
+            (true, None, Some(_)) => return Err(Message::NoPrimary(path)),
+            (true, _, None) => {
+                remarks.push(Message::UndefinedBackup);
+                None
             }
-        }
+            (false, _, _) => None,
+        };
         let wanted = addresses::wanted(config);
         remarks.extend(
             wanted
@@ -58,6 +159,7 @@ impl Settings {
             path,
             primary: config.primary,
             backup: config.backup,
+            pair,
             wanted,
             active_cmd: words(config.active_cmd.as_deref()),
             inactive_cmd: words(config.inactive_cmd.as_deref()),
@@ -69,7 +171,7 @@ impl Settings {
     /// use: the addresses its predecessor held, and no commands.
     pub fn as_it_was(path: &Path, wanted: Vec<Wanted>) -> Self {
         let path = path.to_owned();
-        Self { path, primary: None, backup: None, wanted, active_cmd: None, inactive_cmd: None }
+        Self { path, primary: None, backup: None, pair: None, wanted, active_cmd: None, inactive_cmd: None }
     }
 }
 

@@ -15,8 +15,11 @@ use common::netlink::route::{Monitor, Route};
 
 use crate::addresses::{self, Reach, Step};
 use crate::args::Args;
+use crate::election;
+use crate::hands::heartbeats::Heartbeats;
 use crate::hands::interfaces::{Interfaces, spoken};
 use crate::hands::text;
+use crate::heartbeat::{Keyring, StartId};
 use crate::identity::{Role, role};
 use crate::ledger::{self, Ledger};
 use crate::messages::Message;
@@ -38,6 +41,9 @@ pub struct Read {
     pub settings: Settings,
     /// Lines about it.
     pub remarks: Vec<Message>,
+    /// The same file in the reader's own words, without real servers, for a pulse
+    /// to come.
+    pub copy: String,
     /// What the reader warns of, with file, line and caret, for a terminal.
     pub warnings: Vec<String>,
 }
@@ -117,7 +123,43 @@ pub fn read(path: &Path, outside: &dyn Outside) -> Result<Read, Refused> {
         details: warnings.clone(),
         status: ExitStatus::Configuration,
     })?;
-    Ok(Read { settings, remarks, warnings })
+    let mut config = loaded.config;
+    config.virtuals.iter_mut().for_each(|service| service.servers.clear());
+    let copy = config::dump(&config, Syntax::LvsCf);
+    Ok(Read { settings, remarks, copy, warnings })
+}
+
+/// The last file that could be used. A killed pulse that comes back to a broken one
+/// must know its partner: as a single director it would not let go of anything.
+fn copy_path() -> PathBuf {
+    daemon::run_dir("").unwrap_or_else(|_| daemon::run_root().to_owned()).join("pulse.last.cf")
+}
+
+/// Keeps the file that is in force for a pulse to come.
+pub fn keep(read: &Read) {
+    let path = copy_path();
+    let new = path.with_extension("new");
+    // Without it a pulse to come falls back on the ledger.
+    let _ = std::fs::write(&new, &read.copy).and_then(|()| std::fs::rename(&new, &path));
+}
+
+/// Forgets it; done at an orderly end.
+pub fn forget() {
+    let _ = std::fs::remove_file(copy_path());
+}
+
+/// What was in force before the file was broken.
+fn as_it_was(file: &Path, entries: &std::collections::BTreeSet<ledger::Entry>, host: &addresses::Host) -> Settings {
+    match read(&copy_path(), &Known::default()) {
+        Ok(Read { mut settings, .. }) => {
+            file.clone_into(&mut settings.path);
+            if let Some(pair) = &mut settings.pair {
+                pair.fingerprint = 0; // the copy's is not the file's
+            }
+            settings
+        }
+        Err(_) => Settings::as_it_was(file, addresses::as_they_are(entries, host)),
+    }
 }
 
 fn shorten(lines: &mut Vec<String>) {
@@ -140,6 +182,17 @@ pub struct Ready {
     pub interfaces: Interfaces,
     /// The kernel's news about them.
     pub monitor: Monitor,
+    /// In a pair, the sockets and this start's id.
+    pub heartbeats: Option<(Heartbeats, StartId)>,
+}
+
+/// The part in an election that a role is; a stranger has none.
+pub fn part(role: Role) -> Option<election::Role> {
+    match role {
+        Role::Master => Some(election::Role::Master),
+        Role::Backup => Some(election::Role::Backup),
+        Role::Stranger => None,
+    }
 }
 
 /// The hosts that the file names, looked up. `beat` is called now and then
@@ -170,6 +223,7 @@ pub fn prepare(args: &Args, log: &Log, beat: impl FnMut()) -> Result<Ready, Refu
         Ok(read) => {
             read.warnings.iter().for_each(|warning| complain(warning));
             read.remarks.iter().for_each(|remark| log.say(remark));
+            keep(&read);
             read.settings
         }
         // A killed pulse comes back to a file that somebody broke meanwhile: what
@@ -177,7 +231,7 @@ pub fn prepare(args: &Args, log: &Log, beat: impl FnMut()) -> Result<Ready, Refu
         Err(refused) if carrying_on => {
             refused.say(log);
             log.say(&Message::OldStays);
-            Settings::as_it_was(&args.configfile, addresses::as_they_are(&entries, &host))
+            as_it_was(&args.configfile, &entries, &host)
         }
         Err(refused) => return Err(refused),
     };
@@ -185,9 +239,41 @@ pub fn prepare(args: &Args, log: &Log, beat: impl FnMut()) -> Result<Ready, Refu
         log.say(&Message::LedgerUnreadable(error));
     }
     let here: Vec<_> = host.addresses.iter().map(|address| address.address).collect();
-    let role = active_role(&settings, &here, log)?;
+    let role = our_role(&settings, &here, log)?;
     executable(&lvsd_program(args))?;
-    Ok(Ready { settings, role, carrying_on, interfaces, monitor })
+    let heartbeats = heartbeats(&settings, role, carrying_on, log)?;
+    Ok(Ready { settings, role, carrying_on, interfaces, monitor, heartbeats })
+}
+
+/// The heartbeat sockets. A fresh start without one is refused, as ever: another
+/// pulse may have the port, and would hear what is meant for us.
+fn heartbeats(
+    settings: &Settings,
+    role: Role,
+    carrying_on: bool,
+    log: &Log,
+) -> Result<Option<(Heartbeats, StartId)>, Refused> {
+    let Some((pair, role)) = settings.pair.as_ref().zip(part(role)) else { return Ok(None) };
+    let (heartbeats, troubles) = Heartbeats::open(pair.ends(role), Keyring::none(), Instant::now());
+    for (path, error) in troubles {
+        let error = error.to_string();
+        if !carrying_on {
+            let mut refused = Refused::new(Message::NotBound(error), ExitStatus::System);
+            refused.details.push("pulse: cannot create heartbeat socket. running as root?".to_owned());
+            return Err(refused);
+        }
+        log.say(&Message::PathUnbound { path, error });
+    }
+    let id = start_id().map_err(|e| Refused::system("read random numbers", &e))?;
+    Ok(Some((heartbeats, id)))
+}
+
+/// An id that nobody can guess who does not hear us.
+fn start_id() -> io::Result<StartId> {
+    use std::io::Read as _;
+    let mut bytes = [0; 8];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(StartId::new(u64::from_ne_bytes(bytes)))
 }
 
 fn packet_socket() -> Result<PacketSocket, Refused> {
@@ -218,17 +304,22 @@ fn executable(path: &Path) -> Result<(), Refused> {
     })
 }
 
-/// The role of a host that may be active alone; the others are told why not.
-fn active_role(settings: &Settings, here: &[std::net::IpAddr], log: &Log) -> Result<Role, Refused> {
+/// The role of a host that may be active, alone or in a pair; the others are told
+/// why not.
+fn our_role(settings: &Settings, here: &[std::net::IpAddr], log: &Log) -> Result<Role, Refused> {
     let (primary, backup) = (settings.primary, settings.backup);
     let role = role(primary, backup, here);
-    match role {
-        Role::Master => Ok(role),
-        Role::Backup => {
+    match (role, &settings.pair) {
+        (Role::Master, _) | (Role::Backup, Some(_)) => Ok(role),
+        // The original ran as a backup, and took the virtual IPs from whoever had them.
+        (Role::Stranger, Some(_)) => {
+            Err(Refused::new(Message::Stranger { primary, backup }, ExitStatus::Configuration))
+        }
+        (Role::Backup, None) => {
             log.say(&Message::Starting(role));
             Err(Refused::new(Message::BackupInactive, ExitStatus::Configuration))
         }
-        Role::Stranger => {
+        (Role::Stranger, None) => {
             log.say(&Message::Starting(role));
             log.say(&Message::BackupInactive);
             Err(Refused::new(Message::Stranger { primary, backup }, ExitStatus::Configuration))
@@ -267,7 +358,7 @@ pub fn rehearse(args: &Args, log: &Log) -> Result<(), Refused> {
     let unread = |e: common::netlink::route::Error| Refused::system("read interfaces and addresses", &e);
     let host = addresses::Host { links: route.links().map_err(unread)?, addresses: route.addresses().map_err(unread)? };
     let here: Vec<_> = host.addresses.iter().map(|address| address.address).collect();
-    log.say(&Message::Starting(active_role(&read.settings, &here, log)?));
+    log.say(&Message::Starting(our_role(&read.settings, &here, log)?));
     let Settings { wanted, active_cmd, .. } = read.settings;
     if let Some(words) = active_cmd {
         log.say(&Message::WouldExecute(words.join(" ")));

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// The whole test, set-up included.
 const LIMIT: &str = "150";
 
-const INSIDE: &str = "PIRANHA_INSIDE";
+pub const INSIDE: &str = "PIRANHA_INSIDE";
 
 /// Prepares what only a shell does without unsafe code: private mounts.
 const PREPARE: &str = "set -e
@@ -464,7 +464,7 @@ fn program(path: &str, text: &str) {
 }
 
 /// Processes that are no zombies: pid, name, command line.
-fn living() -> Vec<(u32, String, String)> {
+pub fn living() -> Vec<(u32, String, String)> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };

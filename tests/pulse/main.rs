@@ -14,6 +14,7 @@
 )]
 
 mod ground;
+mod pair;
 mod stand_in;
 
 use std::time::Duration;
@@ -486,9 +487,10 @@ fn refusals(ground: &mut Ground) {
     std::fs::write("/run/lvs.cf", good.replace("primary = 10.0.0.1", "primary = 10.0.0.77\nbackup = 10.0.0.1"))
         .unwrap();
     refused(ground, 78, "pulse: We are backup node and backup is marked inactive -- exiting pulse");
-    let pair = good.replace("backup_active = 0", "backup_active = 1\nbackup = 10.0.0.2");
+    let pair =
+        good.replace("backup_active = 0", "backup_active = 1\nbackup = 10.0.0.1").replace("primary = 10.0.0.1\n", "");
     std::fs::write("/run/lvs.cf", pair).unwrap();
-    refused(ground, 78, "pulse: backup_active = 1 and backup = 10.0.0.2 in /run/lvs.cf: ");
+    refused(ground, 78, "pulse: backup_active = 1 in /run/lvs.cf, but primary is not set: ");
     std::fs::write("/run/lvs.cf", &good).unwrap();
 
     std::fs::rename("/run/lvsd", "/run/lvsd.away").unwrap();

@@ -163,7 +163,7 @@ const MACHINE: &[(&str, &str)] = &[
         "network = nat, and this machine does not forward packets: set net.ipv4.ip_forward (net.ipv6.conf.all.forwarding).",
     ),
     ("no-scheduler", "This machine's kernel has no such scheduler (module ip_vs_NAME)."),
-    ("not-ours", "Neither the primary's nor the backup's address is one of this machine: it would run as the backup."),
+    ("not-ours", "Neither the primary's nor the backup's address is one of this machine: pulse does not start here."),
     ("program-missing", "A program does not exist."),
     ("program-not-executable", "A program is not executable."),
     ("program-writable", "A program that root runs can be written by others."),

@@ -16,12 +16,12 @@ fn samples() -> Vec<Message> {
     let file = || PathBuf::from("/etc/sysconfig/ha/lvs.cf");
     let (address, device, error) = (vip(), || "eth0".to_owned(), || "Operation not permitted".to_owned());
     let second = Duration::from_secs(1);
-    vec![
+    let mut all = vec![
         Message::ConfigUnreadable(file()),
         Message::ConfigBad { path: file(), line: 12, text: "unknown keyword \"prt\"".into() },
         Message::NoServices(file()),
         Message::FailoverServices(file()),
-        Message::Pair { path: file(), backup: [10, 0, 0, 2].into() },
+        Message::NoPrimary(file()),
         Message::UndefinedBackup,
         Message::MaskByClass { address, prefix: 8 },
         Message::Rereading,
@@ -43,6 +43,11 @@ fn samples() -> Vec<Message> {
         Message::LedgerUnreadable("it is cut off".into()),
         Message::LedgerUnwritten("No space left on device".into()),
         Message::NoMeetingPlace("Read-only file system".into()),
+        Message::NotBound("Address already in use".into()),
+        Message::PathUnbound { path: "Private".into(), error: "Address already in use".into() },
+        Message::PathBound("Private".into()),
+        Message::NotSent { path: "Private".into(), error: "Network is unreachable".into() },
+        Message::OtherPart,
         Message::Executing("/usr/sbin/lvsd --nofork -c /etc/sysconfig/ha/lvs.cf".into()),
         Message::LvsdFound(1235),
         Message::LvsdOther(1235),
@@ -83,6 +88,67 @@ fn samples() -> Vec<Message> {
         Message::PulseOther(1234),
         Message::WaitingForStop(1234),
         Message::GuardianGone(1233),
+    ];
+    all.extend(of_the_election().into_iter().map(Message::Pair));
+    all
+}
+
+/// Every line of the election, and of those with a cause every cause.
+fn of_the_election() -> Vec<Line> {
+    use crate::election::{Activation, Deactivation, Refusal, Role};
+    use crate::heartbeat::{Reason, Service};
+    let second = Duration::from_secs(1);
+    let (role, service) = (Role::Master, Service::Lvs);
+    let activating = |why| Line::Activating { role, service, why };
+    let deactivating = |why| Line::Deactivating { service, why };
+    let path = || "Private".to_owned();
+    vec![
+        activating(Activation::Forced),
+        activating(Activation::PartnerDead { silent: second * 5 }),
+        activating(Activation::PartnerInactive),
+        Line::Activating { role: Role::Backup, service, why: Activation::PartnerInactive },
+        activating(Activation::PartnerLeft),
+        activating(Activation::Failback),
+        activating(Activation::Relocated),
+        activating(Activation::Resumed),
+        deactivating(Deactivation::PartnerActive),
+        deactivating(Deactivation::PartnerDeaf),
+        deactivating(Deactivation::Unfit(Reason::Link)),
+        deactivating(Deactivation::Unfit(Reason::Lvsd)),
+        deactivating(Deactivation::Unfit(Reason::Check)),
+        deactivating(Deactivation::Unfit(Reason::Released)),
+        deactivating(Deactivation::Wanted),
+        deactivating(Deactivation::Relocated),
+        deactivating(Deactivation::Stopped),
+        Line::ResendingArps,
+        Line::Uncontested,
+        Line::LinkDown("Primary".to_owned()),
+        Line::LinksFailed,
+        Line::LinksRestored,
+        Line::Incompatible,
+        Line::PartnerLost { silent: second * 5 },
+        Line::PartnerAlive,
+        Line::PartnerLeft,
+        Line::PartnerRestarted,
+        Line::PartnerDeaf,
+        Line::PathLost { path: path() },
+        Line::PathRestored { path: path() },
+        Line::ConfigurationDiffers,
+        Line::ConfigurationAgrees,
+        Line::SameRole(Role::Master),
+        Line::SameRole(Role::Backup),
+        Line::Unable { reason: Reason::Lvsd },
+        Line::Reluctant { reason: Reason::Check },
+        Line::Isolated,
+        Line::Connected,
+        Line::VipHeld { mac: [2, 0, 10, 0, 0, 9] },
+        Line::Slept { lasted: second / 20 },
+        Line::Refused(Refusal::PartnerCannot),
+        Line::Refused(Refusal::Unfit(Reason::Released)),
+        Line::Refused(Refusal::PartnerWillNot),
+        Line::Refused(Refusal::Busy),
+        Line::Refused(Refusal::Pointless),
+        Line::NotLowered,
     ]
 }
 
@@ -131,6 +197,18 @@ fn the_originals_lines_are_to_the_letter() {
         "Child process 1235 terminated with signal 9",
         "Skipping death of unknown child 1236",
         "Terminating due to signal 15",
+        "partner dead: activating lvs",
+        "backup inactive: activating lvs",
+        "primary inactive: activating lvs",
+        "partner active: resending arps",
+        "partner active: deactivating LVS",
+        "local link failure: deactivating LVS",
+        "Primary NIC: link down",
+        "Local NIC link failure: Pulse disabled",
+        "Local NIC link(s) restored: Pulse enabled",
+        "Incompatible heartbeat received -- other system not using identical services",
+        "failed to bind to heartbeat address: Address already in use",
+        "Warning -- failed to send heartbeat (private if): Network is unreachable",
         "failed to open /etc/sysconfig/ha/lvs.cf",
         "failed to open /var/run/pulse.pid: Permission denied",
         "no active lvs services defined in /etc/sysconfig/ha/lvs.cf",

@@ -6,6 +6,13 @@ use common::child::Exit;
 use proptest::prelude::*;
 
 use super::*;
+use crate::heartbeat::{Claim, Datagram, Echo, Flags, Heartbeat, Service, StartId, State as Doing, Word};
+use crate::identity::Role;
+
+mod pair;
+
+/// As late as a loop must be to be told that it slept.
+const LATE: Duration = Duration::from_secs(3600);
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -67,7 +74,7 @@ impl Life {
 }
 
 fn fresh() -> Start {
-    Start { role: Role::Master, carrying_on: false, forced: false, guardian: Some(5) }
+    Start { role: Role::Master, carrying_on: false, forced: false, guardian: Some(5), pair: None }
 }
 
 fn looked(held: &[u8], raised: &[u8]) -> Event {
@@ -97,13 +104,13 @@ fn all_events() -> Vec<Event> {
         looked(&[9], &[]),
         Event::Lowered(0),
         Event::Lowered(2),
-        Event::Reread,
+        Event::Reread(None),
         Event::Hangup,
         Event::Terminate(15),
         Event::OtherSignal(10),
         Event::Release,
         Event::Tick,
-        Event::Slept,
+        Event::Slept(LATE),
     ]
 }
 
@@ -133,9 +140,12 @@ fn every_event_in_every_state_does_what_the_table_says() {
 
 fn name(state: State) -> &'static str {
     match state {
+        State::Standby => "Standby",
+        State::Holding => "Holding",
         State::Starting { .. } => "Starting",
         State::Active { .. } => "Active",
-        State::Lowering { .. } => "Lowering",
+        State::Lowering { then: Then::Standby, .. } => "Yielding",
+        State::Lowering { then: Then::Stop { .. }, .. } => "Lowering",
         State::StoppingLvsd { .. } => "StoppingLvsd",
         State::Over => "Over",
     }
@@ -246,7 +256,7 @@ fn a_change_by_others_is_looked_at_soon_but_not_in_a_storm() {
 fn a_reload_removes_first_then_tells_lvsd_and_adds_a_moment_later() {
     let mut life = Life::active();
     assert_eq!(life.after(MS, Event::Hangup), [Action::Reread]);
-    assert_eq!(life.after(MS, Event::Reread), [Action::Look(Reach::Removals), Action::HangupLvsd(10)]);
+    assert_eq!(life.after(MS, Event::Reread(None)), [Action::Look(Reach::Removals), Action::HangupLvsd(10)]);
     let soon = life.after(RELOAD_GRACE - MS, Event::Tick);
     assert!(!soon.contains(&Action::Look(Reach::All)));
     assert!(life.after(MS, Event::Tick).contains(&Action::Look(Reach::All)));
@@ -256,7 +266,7 @@ fn a_reload_removes_first_then_tells_lvsd_and_adds_a_moment_later() {
 fn a_reload_never_signals_an_lvsd_that_is_not_there_or_does_not_listen_yet() {
     let mut life = Life::active();
     life.after(MS, died(9));
-    assert_eq!(life.after(MS, Event::Reread), [Action::Look(Reach::Removals)]);
+    assert_eq!(life.after(MS, Event::Reread(None)), [Action::Look(Reach::Removals)]);
     life.after(MS, Event::Lvsd(child::Event::Spawned(11)));
     let out = life.after(MS, Event::Lvsd(child::Event::Heard));
     assert!(out.contains(&Action::HangupLvsd(11)), "but passes it on as soon as there is one: {out:?}");
@@ -327,7 +337,7 @@ fn the_guardian_is_replaced_while_we_run_and_not_while_we_stop() {
 fn silence_heard_by_a_pulse_that_slept_kills_nobody() {
     let mut life = Life::active();
     life.now += Duration::from_secs(3600);
-    assert_eq!(life.after(MS, Event::Slept), []);
+    assert_eq!(life.after(MS, Event::Slept(LATE)), []);
     let out = life.after(MS, Event::Tick);
     assert!(!out.contains(&Action::KillLvsd(10)), "{out:?}");
 }
@@ -431,7 +441,7 @@ impl Play {
                     Some(looked(&[9], &[8]))
                 }
                 Action::Lower => Some(Event::Lowered(usize::from(self.stuck))),
-                Action::Reread => Some(Event::Reread),
+                Action::Reread => Some(Event::Reread(None)),
                 Action::Say(_)
                 | Action::TerminateLvsd(_)
                 | Action::HangupLvsd(_)
@@ -441,6 +451,8 @@ impl Play {
                 | Action::Run(_)
                 | Action::Look(Reach::Removals)
                 | Action::Announce(_)
+                | Action::SendHeartbeat(_)
+                | Action::AskWitness
                 | Action::Exit { .. } => None,
             };
             if let Some(event) = answer {
@@ -469,7 +481,7 @@ impl Play {
             World::CarrierBack => self.event(Event::CarrierBack(vec![vip(9)])),
             World::Hangup => self.event(Event::Hangup),
             World::Other => self.event(Event::OtherSignal(12)),
-            World::Slept => self.event(Event::Slept),
+            World::Slept => self.event(Event::Slept(LATE)),
         }
     }
 

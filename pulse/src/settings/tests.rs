@@ -5,7 +5,7 @@ fn settings(text: &str) -> Result<(Settings, Vec<Message>), Message> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("lvs.cf");
     std::fs::write(&path, text).unwrap();
-    let loaded = common::config::load(&path).unwrap();
+    let loaded = config::load(&path).unwrap();
     Settings::new(&Config { path: "lvs.cf".into(), ..loaded.config })
 }
 
@@ -57,15 +57,58 @@ fn a_file_without_active_services_is_refused_in_the_originals_words() {
 }
 
 #[test]
-fn failover_services_and_pairs_are_refused_in_one_sentence() {
+fn failover_services_and_a_pair_of_one_are_refused_in_one_sentence() {
     let fos = settings(&format!("service = fos\n{VIRTUAL}")).unwrap_err();
     assert!(fos.to_string().starts_with("service = fos in lvs.cf: "), "{fos}");
     let pair = settings(&format!("backup_active = 1\nbackup = 10.0.0.2\n{VIRTUAL}")).unwrap_err();
-    assert!(pair.to_string().starts_with("backup_active = 1 and backup = 10.0.0.2 in lvs.cf: "), "{pair}");
+    assert!(pair.to_string().starts_with("backup_active = 1 in lvs.cf, but primary is not set"), "{pair}");
 }
 
 #[test]
 fn an_active_backup_without_an_address_is_cleared_as_the_original_did() {
     let (_, remarks) = settings(&format!("backup_active = 1\n{VIRTUAL}")).unwrap();
     assert_eq!(remarks, [Message::UndefinedBackup]);
+}
+
+const PAIR: &str = "primary = 10.0.0.1\nbackup = 10.0.0.2\nbackup_active = 1\nnetwork = direct\n";
+
+/// The ways of a director: its own end, and the partner's.
+fn ends(text: &str, role: election::Role) -> Vec<(String, String, String)> {
+    let pair = settings(&format!("{PAIR}{text}{VIRTUAL}")).unwrap().0.pair.unwrap();
+    assert_eq!(pair.election(role).paths.len(), pair.ways.len());
+    let end = |end: End| (end.name, end.ours.to_string(), end.partner.to_string());
+    pair.ends(role).into_iter().map(end).collect()
+}
+
+fn end(name: &str, ours: &str, partner: &str) -> (String, String, String) {
+    (name.to_owned(), ours.to_owned(), partner.to_owned())
+}
+
+#[test]
+fn heartbeats_go_the_public_way_the_private_way_and_each_further_one() {
+    let more = "primary_private = 10.1.0.1\nbackup_private = 10.1.0.2\nheartbeat_port = 1050\n\
+        heartbeat_path = 2001:db8::1 2001:db8::2\n";
+    assert_eq!(ends("", election::Role::Master), [end("Primary", "10.0.0.1:539", "10.0.0.2:539")]);
+    let all = [
+        end("Primary", "10.0.0.2:1050", "10.0.0.1:1050"),
+        end("Private", "10.1.0.2:1050", "10.1.0.1:1050"),
+        end("2001:db8::1-2001:db8::2", "[2001:db8::2]:1050", "[2001:db8::1]:1050"),
+    ];
+    assert_eq!(ends(more, election::Role::Backup), all);
+}
+
+#[test]
+fn a_private_way_is_what_it_was_to_the_original() {
+    // piranha.md 1.2: backup_private is backup unless it is set
+    let half = [end("Primary", "10.0.0.1:539", "10.0.0.2:539"), end("Private", "10.1.0.1:539", "10.0.0.2:539")];
+    assert_eq!(ends("primary_private = 10.1.0.1\n", election::Role::Master), half);
+    // piranha.md 2.1: there is none where it is the public one
+    let same = "primary_private = 10.0.0.1\nbackup_private = 10.1.0.2\n";
+    assert_eq!(ends(same, election::Role::Master), [end("Primary", "10.0.0.1:539", "10.0.0.2:539")]);
+}
+
+#[test]
+fn a_backup_that_is_marked_inactive_is_no_partner() {
+    let text = format!("{}{VIRTUAL}", PAIR.replace("backup_active = 1", "backup_active = 0"));
+    assert_eq!(settings(&text).unwrap().0.pair, None);
 }

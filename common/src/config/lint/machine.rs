@@ -52,7 +52,7 @@ impl Linter<'_> {
         let backup = self.config.backup.filter(|_| self.config.backup_active);
         if !ours.contains(&primary) && !backup.is_some_and(|backup| ours.contains(&backup)) {
             let message = "neither primary nor backup is an address of this machine";
-            self.warn("not-ours", self.origin.of("primary"), message, "it would run as the backup");
+            self.warn("not-ours", self.origin.of("primary"), message, "pulse does not start here");
         }
     }
 

@@ -1,0 +1,62 @@
+//! PURE. lvsd and the guardian as the node keeps them: what [`Child`] decides
+//! about each becomes actions and lines.
+
+use std::time::Instant;
+
+use common::child::{self, Report};
+
+use super::{Action, Node};
+use crate::messages::{Message, What};
+
+impl Node {
+    pub(super) fn feed_lvsd(&mut self, event: child::Event, now: Instant, out: &mut Vec<Action>) {
+        let mut actions = Vec::new();
+        self.lvsd.handle(event, now, &mut actions);
+        for action in actions {
+            match action {
+                child::Action::Spawn => out.push(Action::SpawnLvsd),
+                child::Action::Terminate(pid) => out.push(Action::TerminateLvsd(pid)),
+                child::Action::Kill(pid) => out.push(Action::KillLvsd(pid)),
+                child::Action::Release(pid) => out.push(Action::ReleaseLvsd(pid)),
+                child::Action::Report(report) => say(&report, What::Lvsd, out),
+            }
+        }
+    }
+
+    pub(super) fn feed_guardian(&mut self, event: child::Event, now: Instant, out: &mut Vec<Action>) {
+        let mut actions = Vec::new();
+        if let Some(guardian) = &mut self.guardian {
+            guardian.handle(event, now, &mut actions);
+        }
+        for action in actions {
+            match action {
+                child::Action::Spawn => out.push(Action::SpawnGuardian),
+                child::Action::Report(report) => say(&report, What::Guardian, out),
+                // It is never stopped, replaced or found frozen by us.
+                child::Action::Terminate(_) | child::Action::Kill(_) | child::Action::Release(_) => {}
+            }
+        }
+    }
+}
+
+/// What is said about a child that pulse or its guardian keeps.
+pub(crate) fn reported(report: &Report, what: What) -> Vec<Message> {
+    match *report {
+        Report::Died { pid, exit, again_in } => {
+            let first = match what {
+                What::Guardian => Message::GuardianGone(pid),
+                What::Lvsd | What::Pulse => Message::ChildEnded { pid, exit },
+            };
+            let at_once = what == What::Guardian && again_in.is_zero();
+            let second = (!at_once).then_some(Message::StartingAgain { what, again_in });
+            [first].into_iter().chain(second).collect()
+        }
+        Report::Frozen { pid, silent } => vec![Message::Frozen { what, pid, silent }],
+        Report::NotStarted { again_in } => vec![Message::NotStarted { what, again_in }],
+        Report::Stubborn { pid } => vec![Message::Stubborn { what, pid }],
+    }
+}
+
+fn say(report: &Report, what: What, out: &mut Vec<Action>) {
+    out.extend(reported(report, what).into_iter().map(Action::Say));
+}

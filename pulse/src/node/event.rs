@@ -1,0 +1,133 @@
+//! What the node is told, and what it wants done.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use common::child;
+
+use crate::addresses::Reach;
+use crate::election;
+use crate::heartbeat::{Heartbeat, StartId};
+use crate::identity::Role;
+use crate::messages::Message;
+use crate::replay::Counters;
+
+/// This director's part in a pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What the election goes by.
+    pub settings: election::Settings,
+    /// This start; random for each.
+    pub id: StartId,
+}
+
+/// What is known when the node starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Which director this is.
+    pub role: Role,
+    /// The last pulse was killed while active, and its ledger says so.
+    pub carrying_on: bool,
+    /// `--forceactive`.
+    pub forced: bool,
+    /// The guardian's process, if there is one.
+    pub guardian: Option<u32>,
+    /// `None`: there is no partner.
+    pub pair: Option<Part>,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// To lvsd.
+    Lvsd(child::Event),
+    /// To the guardian.
+    Guardian(child::Event),
+    /// The kernel reported a change of links or addresses.
+    AddressesChanged,
+    /// A link with these virtual IPs got its carrier back.
+    CarrierBack(Vec<IpAddr>),
+    /// The answer to [`Action::Look`] with [`Reach::All`].
+    Looked {
+        /// Addresses that were there.
+        held: Vec<IpAddr>,
+        /// Addresses that were added.
+        raised: Vec<IpAddr>,
+        /// Whether there is more to do at once.
+        more: bool,
+    },
+    /// The answer to [`Action::Lower`]: so many of ours are still there.
+    Lowered(usize),
+    /// The answer to [`Action::Reread`], with what the election goes by from now on.
+    Reread(Option<Box<election::Settings>>),
+    /// For the election: a datagram of the partner, a link, a witness, a wish.
+    Pair(Box<election::Event>),
+    /// Datagrams that were not worth an event, by what was wrong with them.
+    Unheard(Box<Counters>),
+    /// HUP.
+    Hangup,
+    /// TERM or INT, by its number.
+    Terminate(i32),
+    /// Another signal, by its number.
+    OtherSignal(i32),
+    /// The guardian asks it to make room for another pulse.
+    Release,
+    /// The time of [`super::Node::deadline`] has come, or any other turn of the loop.
+    Tick,
+    /// The loop was asleep this much longer than it asked to be.
+    Slept(Duration),
+}
+
+/// One of the user's two commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// active_cmd.
+    Active,
+    /// inactive_cmd.
+    Inactive,
+}
+
+/// What must be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Put a line into the log.
+    Say(Message),
+    /// Adopt a living lvsd or start one; answered with an event for it.
+    SpawnLvsd,
+    /// Send TERM to lvsd.
+    TerminateLvsd(u32),
+    /// Send KILL to lvsd.
+    KillLvsd(u32),
+    /// Ask lvsd to leave everything to another.
+    ReleaseLvsd(u32),
+    /// Send HUP to lvsd.
+    HangupLvsd(u32),
+    /// Adopt a living guardian or start one; answered with an event for it.
+    SpawnGuardian,
+    /// Tell the guardian that the start succeeded.
+    TellReady,
+    /// Tell the guardian that the loop turns.
+    TellAlive,
+    /// Tell the guardian that the end was asked for.
+    TellLeaving,
+    /// Run one of the user's commands, without waiting for it.
+    Run(Command),
+    /// Compare the addresses with the kernel and mend; answered with
+    /// [`Event::Looked`] for [`Reach::All`].
+    Look(Reach),
+    /// Remove every address that is ours; answered with [`Event::Lowered`].
+    Lower,
+    /// Announce these.
+    Announce(Vec<IpAddr>),
+    /// Send this on every heartbeat path.
+    SendHeartbeat(Box<Heartbeat>),
+    /// Ask the witnesses; answered with [`Event::Pair`].
+    AskWitness,
+    /// Read the file again; answered with [`Event::Reread`].
+    Reread,
+    /// End; `stopped` if nothing of ours is left, otherwise another follows.
+    Exit {
+        /// Whether it is an orderly stop.
+        stopped: bool,
+    },
+}

@@ -1,0 +1,336 @@
+//! The node in a pair: what follows from what the election decides.
+
+use super::*;
+use crate::election::{Activation, Path, Request, Settings};
+use crate::messages::Message;
+
+const KEEPALIVE: Duration = Duration::from_secs(2);
+const DEADTIME: Duration = Duration::from_secs(5);
+
+fn settings(role: election::Role) -> Settings {
+    Settings {
+        role,
+        service: Service::Lvs,
+        keepalive: KEEPALIVE,
+        deadtime: DEADTIME,
+        paths: vec![Path { name: "Primary".to_owned(), serves: true }],
+        witness: None,
+        auto_failback: None,
+        steady: DEADTIME,
+        fingerprint: 0,
+    }
+}
+
+fn paired(role: Role) -> Start {
+    let seat = if role == Role::Master { election::Role::Master } else { election::Role::Backup };
+    Start { role, pair: Some(Part { settings: settings(seat), id: StartId::new(7) }), ..fresh() }
+}
+
+/// A director with a partner whose heartbeats the test makes up.
+struct Pair {
+    life: Life,
+    sent: Option<Heartbeat>,
+    sequence: u64,
+}
+
+impl Pair {
+    fn begin(start: Start) -> Self {
+        let (life, out) = Life::begin(start);
+        let mut pair = Self { life, sent: None, sequence: 0 };
+        pair.note(&out);
+        pair
+    }
+
+    /// Its lvsd runs and is ready.
+    fn new(role: Role) -> Self {
+        Self::of(paired(role))
+    }
+
+    fn of(start: Start) -> Self {
+        let mut pair = Self::begin(start);
+        pair.after(MS, Event::Lvsd(child::Event::Spawned(10)));
+        pair.after(MS, Event::Lvsd(child::Event::Heard));
+        pair.after(MS, Event::Lvsd(child::Event::Ready));
+        pair
+    }
+
+    fn standby() -> Self {
+        let mut pair = Self::new(Role::Backup);
+        pair.hear(Doing::Active);
+        assert_eq!(pair.life.node.state, State::Standby);
+        pair
+    }
+
+    fn starting() -> Self {
+        let mut pair = Self::begin(Start { forced: true, ..paired(Role::Backup) });
+        pair.after(MS, Event::Lvsd(child::Event::Spawned(10)));
+        pair.after(MS, Event::Lvsd(child::Event::Heard));
+        pair
+    }
+
+    fn active() -> Self {
+        let mut pair = Self::of(Start { forced: true, ..paired(Role::Backup) });
+        pair.hear(Doing::Standby);
+        pair.after(MS, looked(&[], &[9]));
+        assert_eq!(name(pair.life.node.state), "Active");
+        pair
+    }
+
+    fn holding() -> Self {
+        let pair = Self::of(Start { carrying_on: true, ..paired(Role::Backup) });
+        assert_eq!(pair.life.node.state, State::Holding);
+        pair
+    }
+
+    fn yielding() -> Self {
+        let mut pair = Self::active();
+        pair.hear(Doing::Active);
+        assert_eq!(name(pair.life.node.state), "Yielding");
+        pair
+    }
+
+    fn lowering() -> Self {
+        let mut pair = Self::active();
+        pair.after(MS, Event::Terminate(15));
+        pair
+    }
+
+    fn stopping() -> Self {
+        let mut pair = Self::lowering();
+        pair.after(MS, Event::Lowered(0));
+        pair
+    }
+
+    fn note(&mut self, out: &[Action]) {
+        let mut sent = out.iter().filter_map(|action| match action {
+            Action::SendHeartbeat(beat) => Some(**beat),
+            _ => None,
+        });
+        self.sent = sent.next_back().or(self.sent);
+    }
+
+    fn after(&mut self, wait: Duration, event: Event) -> Vec<Action> {
+        let out = self.life.after(wait, event);
+        self.note(&out);
+        out
+    }
+
+    /// The partner's next heartbeat, which answers our last one.
+    fn partner(&mut self, state: Doing, flags: Flags) -> Event {
+        self.sequence += 1;
+        let word = match state {
+            Doing::Active => Word::Lvs(Claim::Running),
+            Doing::Standby | Doing::Unfit => Word::Lvs(Claim::Stopped),
+            Doing::Listening | Doing::Lowering => Word::Hold,
+        };
+        let beat = Heartbeat {
+            word,
+            state,
+            start: StartId::new(1000),
+            sequence: self.sequence,
+            heard: self.sent.map(|sent| Echo { start: sent.start, sequence: sent.sequence }),
+            also_heard: None,
+            fingerprint: 0,
+            interval: KEEPALIVE,
+            flags,
+            reason: None,
+            path: 0,
+        };
+        Event::Pair(Box::new(election::Event::Datagram { path: 0, datagram: Datagram::Ours(beat) }))
+    }
+
+    fn hear(&mut self, state: Doing) -> Vec<Action> {
+        let is_backup = self.life.node.pair.is_some();
+        let event = self.partner(state, Flags { master: is_backup, ..Flags::default() });
+        self.after(MS, event)
+    }
+
+    /// Ticks as the loop would, and lvsd says that it is alive; everything done.
+    fn wait(&mut self, time: Duration) -> Vec<Action> {
+        let (end, mut all) = (self.life.now + time, Vec::new());
+        while let Some(deadline) = self.life.node.deadline().filter(|deadline| *deadline <= end) {
+            self.life.now = deadline.max(self.life.now);
+            all.extend(self.after(Duration::ZERO, Event::Lvsd(child::Event::Heard)));
+            all.extend(self.after(Duration::ZERO, Event::Tick));
+        }
+        self.life.now = end;
+        all
+    }
+}
+
+/// As [`super::short`], and of a heartbeat what it says.
+fn told(actions: &[Action]) -> Vec<String> {
+    let short = |action: &Action| match action {
+        Action::SendHeartbeat(beat) => {
+            let word = if beat.flags.leaving { "leaving" } else { "" };
+            format!("<{:?}{word}>", beat.state)
+        }
+        other => short(other),
+    };
+    actions.iter().map(short).collect()
+}
+
+/// The same as `table.txt` for a director of a pair.
+#[test]
+fn every_event_in_every_state_of_a_pair_does_what_the_table_says() {
+    let makers: [fn() -> Pair; 7] =
+        [Pair::standby, Pair::starting, Pair::active, Pair::holding, Pair::yielding, Pair::lowering, Pair::stopping];
+    let asked = |request| Event::Pair(Box::new(election::Event::Asked(request)));
+    let mut events: Vec<(String, Option<Event>)> =
+        all_events().into_iter().map(|event| (format!("{event:?}"), Some(event))).collect();
+    events.extend([Request::Relocate, Request::Release].map(|it| (format!("{it:?}"), Some(asked(it)))));
+    // heartbeats must echo what was said last, and so are made in the state
+    events.extend(["partner active", "partner standby", "partner leaves"].map(|it| (it.to_owned(), None)));
+    let mut table = String::new();
+    for (what, event) in events {
+        table.push_str(&format!("{what}\n"));
+        for make in makers {
+            let mut pair = make();
+            let before = name(pair.life.node.state);
+            let event = event.clone().unwrap_or_else(|| match what.as_str() {
+                "partner active" => pair.partner(Doing::Active, Flags { master: true, ..Flags::default() }),
+                "partner standby" => pair.partner(Doing::Standby, Flags { master: true, ..Flags::default() }),
+                _ => pair.partner(Doing::Standby, Flags { master: true, leaving: true, ..Flags::default() }),
+            });
+            let out = pair.after(MS, event);
+            let after = name(pair.life.node.state);
+            table.push_str(&format!("    {before} -> {after}: {}\n", told(&out).join(", ")));
+        }
+    }
+    let expected = include_str!("pair.txt");
+    if std::env::var_os("PIRANHA_UPDATE").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/node/tests/pair.txt"), &table).unwrap();
+    } else {
+        assert_eq!(table, expected);
+    }
+}
+
+#[test]
+fn a_standby_director_keeps_lvsd_and_holds_nothing() {
+    let mut pair = Pair::begin(paired(Role::Backup));
+    assert!(pair.after(MS, Event::Lvsd(child::Event::Spawned(10))).contains(&Action::TellReady));
+    pair.after(MS, Event::Lvsd(child::Event::Ready));
+    let mut all = Vec::new();
+    for _ in 0..30 {
+        all.extend(pair.wait(KEEPALIVE / 2));
+        all.extend(pair.hear(Doing::Active));
+    }
+    let deeds: Vec<_> = told(&all).into_iter().filter(|it| !it.starts_with('<') && it != "TellAlive").collect();
+    assert_eq!(deeds, Vec::<String>::new());
+}
+
+#[test]
+fn a_takeover_raises_in_the_same_turn_because_the_rules_are_there() {
+    let mut pair = Pair::standby();
+    let out = pair.wait(DEADTIME + MS);
+    let line = Action::Say(Message::Pair(election::Line::Activating {
+        role: election::Role::Backup,
+        service: Service::Lvs,
+        why: Activation::PartnerDead { silent: DEADTIME },
+    }));
+    let at = out.iter().position(|action| *action == line).unwrap();
+    assert_eq!(told(&out[at + 1..at + 4]), ["<Active>", "Run(Active)", "Look(All)"]);
+    let out = pair.after(Duration::ZERO, looked(&[], &[9]));
+    assert_eq!(out, []);
+    assert!(pair.after(Duration::ZERO, Event::Tick).contains(&Action::Announce(vec![vip(9)])));
+}
+
+#[test]
+fn a_takeover_waits_for_an_lvsd_that_never_was_ready_and_not_for_one_that_died() {
+    let mut pair = Pair::begin(paired(Role::Backup));
+    pair.after(MS, Event::Lvsd(child::Event::Spawned(10)));
+    let out = pair.wait(DEADTIME * 2);
+    assert!(out.contains(&Action::Run(Command::Active)) && !out.contains(&Action::Look(Reach::All)));
+    let out = pair.after(MS, Event::Lvsd(child::Event::Ready));
+    assert!(out.contains(&Action::Look(Reach::All)), "{out:?}");
+
+    let mut pair = Pair::standby();
+    pair.after(MS, died(9));
+    let out = pair.wait(DEADTIME + MS);
+    assert!(out.contains(&Action::Look(Reach::All)), "its rules stay: {out:?}");
+}
+
+#[test]
+fn whoever_yields_says_so_when_the_addresses_are_gone_and_keeps_lvsd() {
+    let mut pair = Pair::active();
+    let out = pair.hear(Doing::Active);
+    let line = "\"partner active: deactivating LVS\"";
+    assert_eq!(told(&out), ["<Active>", line, "Lower"], "once more, so that the MASTER announces after us");
+    assert_eq!(told(&pair.after(MS, Event::Lowered(1))), Vec::<String>::new());
+    let out = pair.wait(LOWER_AGAIN * 2);
+    assert!(out.contains(&Action::Lower), "tried until it is done");
+    let out = pair.after(MS, Event::Lowered(0));
+    assert_eq!(told(&out), ["<Standby>", "Run(Inactive)"]);
+    assert_eq!(pair.life.node.lvsd(), Some(10));
+}
+
+#[test]
+fn a_stop_tells_the_partner_as_soon_as_the_addresses_are_gone_and_not_before() {
+    let mut pair = Pair::active();
+    let out = pair.after(MS, Event::Terminate(15));
+    assert!(!told(&out).iter().any(|it| it.contains("leaving")), "{out:?}");
+    let out = pair.after(MS, Event::Lowered(0));
+    assert_eq!(told(&out), ["<Standbyleaving>", "TerminateLvsd(10)"]);
+    // lvsd is gone at once; the last words are not cut short
+    assert_eq!(told(&pair.after(MS, Event::Lvsd(child::Event::Gone(Exit::Status(0))))), Vec::<String>::new());
+    let out = pair.wait(DEADTIME);
+    assert_eq!(out.iter().filter(|action| matches!(action, Action::SendHeartbeat(_))).count(), 4);
+    assert_eq!(told(&out[out.len() - 2..]), ["Run(Inactive)", "Exit { stopped: true }"]);
+}
+
+#[test]
+fn the_stop_of_a_standby_runs_no_inactive_cmd() {
+    let mut pair = Pair::standby();
+    pair.after(MS, Event::Terminate(15));
+    pair.after(MS, Event::Lowered(0));
+    let mut out = pair.wait(DEADTIME);
+    out.extend(pair.after(MS, Event::Lvsd(child::Event::Gone(Exit::Status(0)))));
+    assert!(out.contains(&Action::Exit { stopped: true }) && !out.contains(&Action::Run(Command::Inactive)));
+}
+
+#[test]
+fn a_pulse_that_comes_back_touches_and_announces_nothing_until_it_knows_who_serves() {
+    let mut pair = Pair::holding();
+    let out = pair.wait(DEADTIME - MS * 100);
+    let quiet = |action: &Action| matches!(action, Action::SendHeartbeat(_) | Action::TellAlive);
+    assert!(out.iter().all(quiet), "{out:?}");
+    let out = pair.hear(Doing::Standby);
+    assert!(out.contains(&Action::Look(Reach::All)) && !out.contains(&Action::Run(Command::Active)), "{out:?}");
+
+    let mut pair = Pair::holding();
+    let out = pair.hear(Doing::Active);
+    assert!(out.contains(&Action::Lower), "{out:?}");
+    assert!(pair.after(MS, Event::Lowered(0)).contains(&Action::Run(Command::Inactive)));
+}
+
+#[test]
+fn a_director_that_slept_announces_nothing_until_it_knows_who_serves() {
+    let mut pair = Pair::active();
+    pair.life.now += DEADTIME * 10;
+    pair.after(Duration::ZERO, Event::Slept(DEADTIME * 10));
+    assert_eq!(pair.life.node.state, State::Holding);
+    let out = pair.after(Duration::ZERO, Event::Tick);
+    assert!(!out.iter().any(|action| matches!(action, Action::Announce(_) | Action::Look(_))), "{out:?}");
+    let out = pair.hear(Doing::Standby);
+    assert!(out.contains(&Action::Look(Reach::All)) && !out.contains(&Action::Run(Command::Active)));
+    pair.after(Duration::ZERO, looked(&[9], &[]));
+    assert!(pair.after(Duration::ZERO, Event::Tick).contains(&Action::Announce(vec![vip(9)])), "all of them anew");
+}
+
+#[test]
+fn a_release_tells_the_partner_to_wait_and_leaves_everything() {
+    let out = Pair::active().after(MS, Event::Release);
+    let leaving = "\"leaving everything as it is to another pulse\"";
+    assert_eq!(told(&out), [leaving, "<Listening>", "Exit { stopped: false }"]);
+}
+
+#[test]
+fn a_reload_of_a_standby_reaches_lvsd_and_the_election_and_no_address() {
+    let mut pair = Pair::standby();
+    assert_eq!(pair.after(MS, Event::Hangup), [Action::Reread]);
+    let faster = Settings { keepalive: KEEPALIVE / 4, ..settings(election::Role::Backup) };
+    let out = pair.after(MS, Event::Reread(Some(Box::new(faster))));
+    assert_eq!(told(&out), ["HangupLvsd(10)", "<Standby>"]);
+    let beats = pair.wait(KEEPALIVE).iter().filter(|action| matches!(action, Action::SendHeartbeat(_))).count();
+    assert_eq!(beats, 4);
+}

@@ -1,0 +1,287 @@
+//! Two directors as real processes: who has the VIP, when one of them is started,
+//! stopped, killed, frozen, cut off, or is an original.
+
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use crate::ground::{inside, wait_until};
+
+mod site;
+use site::Site;
+
+/// Quick, and yet slow beside a machine that runs many tests at once.
+const QUICK: &str = "keepalive = 0.2\ndeadtime = 2\n";
+
+/// Long enough that whatever would happen without a reason has happened.
+fn a_while() {
+    std::thread::sleep(Duration::from_secs(5));
+}
+
+#[test]
+fn two_booted_at_once_end_with_the_master_active_and_neither_moves_again() {
+    inside("pair::two_booted_at_once_end_with_the_master_active_and_neither_moves_again", |_| {
+        let site = Site::new(QUICK);
+        site.boot();
+        site.wait_for(&site.master);
+        wait_until("the standby's lvsd runs", || site.backup.lvsd().is_some());
+        a_while();
+        assert!(site.master.has_vip() && !site.backup.has_vip());
+        assert_eq!((site.master.count("activating lvs"), site.backup.count("activating lvs")), (1, 0));
+        assert_eq!((site.master.commands().as_str(), site.backup.commands().as_str()), ("active\n", ""));
+        site.backup.wait_for_line("STARTING PULSE AS BACKUP");
+    });
+}
+
+#[test]
+fn a_clean_stop_hands_over_at_once_and_a_start_takes_nothing_back() {
+    inside("pair::a_clean_stop_hands_over_at_once_and_a_start_takes_nothing_back", |_| {
+        // a deadtime that nobody here waits for
+        let site = Site::new("keepalive = 0.2\ndeadtime = 60\n");
+        site.master.start();
+        site.backup.start();
+        site.wait_for(&site.master);
+        site.master.stop();
+        site.wait_for(&site.backup);
+        site.backup.wait_for_line("partner stopped: activating lvs");
+        assert_eq!(site.master.commands(), "active\ninactive\n");
+        site.master.start();
+        site.master.wait_for_line("STARTING PULSE AS MASTER");
+        a_while();
+        assert!(site.backup.has_vip() && !site.master.has_vip());
+        assert_eq!(site.master.count(": activating"), 1, "no fail-back unless it is asked for");
+        site.backup.stop();
+        site.wait_for(&site.master);
+        site.master.stop();
+        assert!(!site.master.has_vip());
+    });
+}
+
+#[test]
+fn a_director_that_is_gone_is_followed_after_deadtime_and_comes_back_as_the_standby() {
+    inside("pair::a_director_that_is_gone_is_followed_after_deadtime_and_comes_back_as_the_standby", |_| {
+        let site = Site::new(QUICK);
+        site.master.start();
+        site.backup.start();
+        site.wait_for(&site.master);
+        let lvsd = site.master.lvsd();
+        site.master.kill_pulse();
+        let since = Instant::now();
+        site.backup.wait_for_line("partner dead: activating lvs");
+        assert!(since.elapsed() > Duration::from_millis(1500), "not before deadtime: {:?}", since.elapsed());
+        wait_until("the backup has the VIP", || site.backup.has_vip());
+        site.master.start();
+        site.master.wait_for_line("lvs was active already: carrying on");
+        site.master.wait_for_line("partner active: deactivating LVS");
+        site.wait_for(&site.backup);
+        assert_eq!(site.master.lvsd(), lvsd, "lvsd is kept, and its table with it");
+        assert_eq!(site.master.commands(), "active\ninactive\n");
+    });
+}
+
+#[test]
+fn a_killed_pulse_is_back_before_anybody_takes_over() {
+    inside("pair::a_killed_pulse_is_back_before_anybody_takes_over", |_| {
+        let site = Site::new(QUICK);
+        site.master.start();
+        site.backup.start();
+        site.wait_for(&site.master);
+        for host in [&site.master, &site.backup] {
+            let worker = host.worker().unwrap();
+            host.kill(&[worker], "KILL");
+            wait_until("another pulse", || host.worker().is_some_and(|now| now != worker));
+        }
+        site.master.wait_for_line("partner did not take over: lvs stays active");
+        a_while();
+        assert!(site.master.has_vip() && !site.backup.has_vip());
+        assert_eq!((site.master.commands().as_str(), site.backup.commands().as_str()), ("active\n", ""));
+        assert_eq!(site.backup.count("activating"), 0);
+    });
+}
+
+#[test]
+fn a_killed_pulse_that_comes_back_to_a_broken_file_still_has_its_partner() {
+    inside("pair::a_killed_pulse_that_comes_back_to_a_broken_file_still_has_its_partner", |_| {
+        let site = Site::new(QUICK);
+        site.master.start();
+        site.backup.start();
+        site.wait_for(&site.master);
+        site.master.break_file();
+        let worker = site.master.worker().unwrap();
+        site.master.kill(&[worker], "KILL");
+        site.master.wait_for_line("the old configuration stays in force");
+        site.master.wait_for_line("partner did not take over: lvs stays active");
+        a_while();
+        assert!(site.master.has_vip() && !site.backup.has_vip());
+        assert_eq!(site.backup.count("activating"), 0);
+        site.master.stop();
+        site.wait_for(&site.backup);
+    });
+}
+
+#[test]
+fn a_frozen_director_is_followed_and_yields_when_it_wakes() {
+    inside("pair::a_frozen_director_is_followed_and_yields_when_it_wakes", |_| {
+        let site = Site::new(QUICK);
+        site.master.start();
+        site.backup.start();
+        site.wait_for(&site.master);
+        let all: Vec<u32> = site.master.processes().iter().map(|(pid, ..)| *pid).collect();
+        site.master.kill(&all, "STOP");
+        site.backup.wait_for_line("partner dead: activating lvs");
+        wait_until("the backup has the VIP", || site.backup.has_vip());
+        site.master.kill(&all, "CONT");
+        site.wait_for(&site.backup);
+        site.master.wait_for_line("listening first");
+        a_while();
+        assert!(site.backup.has_vip() && !site.master.has_vip());
+        assert_eq!(site.backup.count("deactivating"), 0);
+    });
+}
+
+#[test]
+fn directors_that_were_cut_off_from_each_other_agree_again() {
+    inside("pair::directors_that_were_cut_off_from_each_other_agree_again", |_| {
+        let site = Site::new(QUICK);
+        site.master.start();
+        site.backup.start();
+        site.wait_for(&site.master);
+        site.backup.ip("link set v0 down");
+        site.backup.wait_for_line("partner dead: activating lvs");
+        site.backup.ip("link set v0 up");
+        site.wait_for(&site.master);
+        site.backup.wait_for_line("partner active: deactivating LVS");
+        site.master.wait_for_line("partner active: resending arps");
+        assert_eq!(site.master.count("deactivating"), 0);
+    });
+}
+
+#[test]
+fn who_is_neither_director_is_told_so_and_two_ports_are_not_shared() {
+    inside("pair::who_is_neither_director_is_told_so_and_two_ports_are_not_shared", |_| {
+        let site = Site::new(QUICK);
+        site.master.ip("addr del 10.0.0.1/24 dev v0");
+        let (status, error) = site.master.run(&[]);
+        let sentence = "pulse: this host has neither the address of primary (10.0.0.1) nor that of backup (10.0.0.2)\n";
+        assert_eq!(status, 78);
+        assert!(error.ends_with(sentence), "{error}");
+        site.master.ip("addr add 10.0.0.1/24 dev v0");
+        let taken = site.master.socket("10.0.0.1:539");
+        let (status, error) = site.master.run(&[]);
+        assert_eq!(status, 71, "{error}");
+        assert!(error.contains("pulse: failed to bind to heartbeat address: Address already in use"), "{error}");
+        assert!(error.contains("\npulse: cannot create heartbeat socket. running as root?\n"), "{error}");
+        drop(taken);
+        site.master.start();
+    });
+}
+
+/// What an original says: it is active, it is standby (piranha.md 2.2).
+const RUNNING: [u8; 4] = [0xda, 0xdb, 0xad, 0xbd];
+const STOPPED: [u8; 4] = [0xbd, 0xda, 0xbd, 0xad];
+
+/// An original that says what it is told to, as often as it should.
+struct Original(UdpSocket);
+
+impl Original {
+    /// Says so until it holds; what it heard meanwhile, as far as it reads.
+    fn says(&self, word: [u8; 4], to: &str, what: &str, holds: impl Fn() -> bool) -> Vec<[u8; 4]> {
+        let mut heard = Vec::new();
+        wait_until(what, || {
+            // a director that is not there refuses
+            let _ = self.0.send_to(&word, to);
+            let mut bytes = [0; 4]; // it cuts off what is longer
+            while let Ok((4, _)) = self.0.recv_from(&mut bytes) {
+                heard.push(bytes);
+            }
+            holds()
+        });
+        heard
+    }
+}
+
+#[test]
+fn an_original_backup_is_followed_when_it_gives_up_and_is_told_in_its_words() {
+    inside("pair::an_original_backup_is_followed_when_it_gives_up_and_is_told_in_its_words", |_| {
+        let site = Site::new(QUICK);
+        let original = Original(site.backup.socket("10.0.0.2:539"));
+        site.master.start();
+        let master = "10.0.0.1:539";
+        let since = Instant::now();
+        let heard = original.says(RUNNING, master, "it is left alone", || since.elapsed() > Duration::from_secs(4));
+        assert!(!site.master.has_vip());
+        assert!(heard.contains(&STOPPED) && !heard.contains(&RUNNING), "{heard:?}");
+        original.says(STOPPED, master, "the master serves", || site.master.has_vip());
+        site.master.wait_for_line("backup inactive: activating lvs");
+        let since = Instant::now();
+        let heard = original.says(STOPPED, master, "it is told", || since.elapsed() > Duration::from_secs(2));
+        assert_eq!(heard.last(), Some(&RUNNING));
+        // both active: the original yields, and ours announces again
+        original.says(RUNNING, master, "the arps are sent again", || {
+            site.master.count("partner active: resending arps") > 0
+        });
+        assert!(site.master.has_vip());
+    });
+}
+
+#[test]
+fn an_original_master_is_yielded_to_and_followed_when_it_dies() {
+    inside("pair::an_original_master_is_yielded_to_and_followed_when_it_dies", |_| {
+        let site = Site::new(QUICK);
+        let original = Original(site.master.socket("10.0.0.1:539"));
+        site.backup.start();
+        let backup = "10.0.0.2:539";
+        wait_until("the backup serves, nobody else is there", || site.backup.has_vip());
+        let heard = original.says(RUNNING, backup, "it yields", || !site.backup.has_vip());
+        assert!(heard.contains(&RUNNING), "it says that it was active, so that the MASTER announces: {heard:?}");
+        site.backup.wait_for_line("partner active: deactivating LVS");
+        let since = Instant::now();
+        let heard = original.says(RUNNING, backup, "it stays standby", || since.elapsed() > Duration::from_secs(4));
+        assert_eq!(heard.last(), Some(&STOPPED));
+        assert!(!site.backup.has_vip());
+        wait_until("the backup serves, the original is silent", || site.backup.has_vip());
+        assert_eq!(site.backup.count("partner dead: activating lvs"), 2);
+    });
+}
+
+/// piranha.md 2.5: the original signalled itself for ever.
+#[test]
+fn a_reload_of_a_standby_reaches_its_lvsd_and_costs_no_time() {
+    inside("pair::a_reload_of_a_standby_reaches_its_lvsd_and_costs_no_time", |_| {
+        let site = Site::new(QUICK);
+        site.boot();
+        site.wait_for(&site.master);
+        let worker = site.backup.worker().unwrap();
+        site.backup.kill(&[site.backup.guardian()], "HUP");
+        wait_until("lvsd was told", || site.backup.hangups() == 1);
+        let before = site.backup.cpu_time(worker);
+        a_while();
+        let spent = site.backup.cpu_time(worker).saturating_sub(before);
+        assert!(spent < Duration::from_secs(1), "{spent:?} of 5 s");
+        assert_eq!((site.backup.worker(), site.backup.hangups()), (Some(worker), 1));
+        site.backup.kill(&[site.backup.guardian()], "TERM");
+        wait_until("it still listens", || site.backup.processes().is_empty());
+        assert!(site.master.has_vip());
+    });
+}
+
+#[test]
+fn a_path_whose_loss_does_not_matter_is_named_and_so_is_its_return() {
+    inside("pair::a_path_whose_loss_does_not_matter_is_named_and_so_is_its_return", |_| {
+        let site = Site::new(&format!("{QUICK}heartbeat_path = 10.7.0.1 10.7.0.2\n"));
+        for (host, address) in [(&site.master, "10.7.0.1/24"), (&site.backup, "10.7.0.2/24")] {
+            host.ip(&format!("addr add {address} dev v0"));
+        }
+        site.boot();
+        site.wait_for(&site.master);
+        site.master.ip("addr del 10.7.0.1/24 dev v0");
+        for host in [&site.master, &site.backup] {
+            host.wait_for_line("10.7.0.1-10.7.0.2 heartbeat path: nothing heard");
+        }
+        // the address comes back, and nobody does anything about it
+        site.master.ip("addr add 10.7.0.1/24 dev v0");
+        for host in [&site.master, &site.backup] {
+            host.wait_for_line("10.7.0.1-10.7.0.2 heartbeat path: heard again");
+        }
+        assert_eq!((site.master.count("activating"), site.backup.count("activating")), (1, 0));
+    });
+}

@@ -1,0 +1,281 @@
+//! Two directors for a test, each in a network and a mount namespace of its own
+//! inside the test's, and a cable between them: `v0` at either end. The lvsd of
+//! each is the stand-in.
+
+use std::cell::RefCell;
+use std::fs;
+use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::ground::{INSIDE, living, wait_until};
+
+/// What only a shell does without unsafe code. It stays as the namespaces' anchor.
+const PREPARE: &str = "set -e
+mount -t tmpfs none /run
+mount --bind /run /var/run
+mkdir /run/dev
+for n in null zero full random urandom tty; do
+    mknod -m 666 /run/dev/$n c $(stat -c '0x%t 0x%T' /dev/$n)
+done
+mount --bind /run/dev /dev
+ip link set lo up
+touch /run/prepared
+exec sleep 1000";
+
+const VIP: &str = "10.0.0.9/24";
+
+/// The file of both, but for its times.
+const FILE: &str = "primary = 10.0.0.1
+backup = 10.0.0.2
+backup_active = 1
+service = lvs
+network = direct
+active_cmd = \"/run/note active\"
+inactive_cmd = \"/run/note inactive\"
+virtual a {
+    active = 1
+    address = 10.0.0.9 v0:1
+    vip_nmask = 255.255.255.0
+    server s {
+        active = 1
+        address = 10.0.0.11
+    }
+}
+";
+
+/// A director's host.
+pub struct Host {
+    anchor: Child,
+    syslog: UnixDatagram,
+    lines: RefCell<Vec<String>>,
+}
+
+/// The MASTER's host and the BACKUP's.
+pub struct Site {
+    pub master: Host,
+    pub backup: Host,
+}
+
+impl Site {
+    /// Two hosts whose file has these further lines.
+    pub fn new(more: &str) -> Self {
+        let (master, backup) = (Host::new(), Host::new());
+        let ends = |host: &Host| host.anchor.id().to_string();
+        let words = ["link", "add", "v0", "netns", &ends(&master), "type", "veth", "peer", "name", "v0", "netns"];
+        let status = Command::new("ip").args(words).arg(ends(&backup)).status().unwrap();
+        assert!(status.success(), "the cable");
+        for (host, address) in [(&master, "10.0.0.1/24"), (&backup, "10.0.0.2/24")] {
+            host.ip(&format!("addr add {address} dev v0"));
+            host.ip("link set v0 up");
+            host.file(more);
+        }
+        Self { master, backup }
+    }
+
+    /// Starts both, as an init would at boot.
+    pub fn boot(&self) {
+        let starts = [&self.master, &self.backup].map(Host::begin_start);
+        for mut start in starts {
+            assert!(start.wait().unwrap().success());
+        }
+    }
+
+    /// Waits until the VIP is here and not there.
+    pub fn wait_for(&self, holder: &Host) {
+        let other = if std::ptr::eq(holder, &raw const self.master) { &self.backup } else { &self.master };
+        wait_until("the VIP is on one of them", || holder.has_vip() && !other.has_vip());
+    }
+}
+
+impl Host {
+    fn new() -> Self {
+        let anchor = Command::new("unshare")
+            .args(["-m", "-n", "--kill-child", "sh", "-c", PREPARE])
+            .env_remove(INSIDE)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let root = PathBuf::from(format!("/proc/{}/root", anchor.id()));
+        // until it has a /run of its own it has ours
+        let ours = fs::metadata("/run").unwrap();
+        wait_until("the host is there", || {
+            use std::os::unix::fs::MetadataExt as _;
+            fs::metadata(root.join("run")).is_ok_and(|run| run.dev() != ours.dev())
+                && root.join("run/prepared").exists()
+        });
+        let syslog = UnixDatagram::bind(root.join("dev/log")).unwrap();
+        syslog.set_nonblocking(true).unwrap();
+        let host = Self { anchor, syslog, lines: RefCell::default() };
+        let binary = std::env::current_exe().unwrap();
+        host.program(
+            "run/lvsd",
+            &format!(
+                "#!/bin/sh\nexport LVSD_ARGUMENTS=\"$*\"\nexec {} --ignored --exact lvsd_stand_in \
+                 --test-threads=1 >/dev/null 2>&1\n",
+                binary.display()
+            ),
+        );
+        host.program("run/note", "#!/bin/sh\necho $1 >> /run/commands\n");
+        host
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root", self.anchor.id())).join(path)
+    }
+
+    fn program(&self, path: &str, text: &str) {
+        fs::write(self.path(path), text).unwrap();
+        fs::set_permissions(self.path(path), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    pub fn file(&self, more: &str) {
+        fs::write(self.path("run/lvs.cf"), format!("{more}{FILE}")).unwrap();
+    }
+
+    pub fn break_file(&self) {
+        fs::write(self.path("run/lvs.cf"), "this is no configuration\n").unwrap();
+    }
+
+    /// A command on this host.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &self.anchor.id().to_string(), "-m", "-n", "--", program]);
+        command.env_remove(INSIDE).stdin(Stdio::null());
+        command
+    }
+
+    pub fn ip(&self, arguments: &str) -> String {
+        let output = self.command("ip").args(arguments.split(' ')).output().unwrap();
+        assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub fn has_vip(&self) -> bool {
+        self.ip("-4 -o addr show dev v0").contains(&format!("inet {VIP} "))
+    }
+
+    /// `service pulse start`; exit status and stderr.
+    pub fn run(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.pulse().args(arguments).output().unwrap();
+        (output.status.code().unwrap_or(-1), String::from_utf8(output.stderr).unwrap())
+    }
+
+    fn pulse(&self) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_pulse"));
+        command.args(["-c", "/run/lvs.cf", "--lvsd=/run/lvsd", "--log-facility=local3"]);
+        command
+    }
+
+    fn begin_start(&self) -> Child {
+        self.pulse().spawn().unwrap()
+    }
+
+    pub fn start(&self) {
+        let (status, error) = self.run(&[]);
+        assert_eq!(status, 0, "{error}");
+    }
+
+    pub fn stop(&self) {
+        self.kill(&[self.guardian()], "TERM");
+        wait_until("all have ended", || self.processes().is_empty());
+    }
+
+    pub fn kill(&self, pids: &[u32], signal: &str) {
+        let pids = pids.iter().map(ToString::to_string);
+        let status = Command::new("kill").args(["-s", signal]).args(pids).status().unwrap();
+        assert!(status.success(), "nobody to kill");
+    }
+
+    pub fn guardian(&self) -> u32 {
+        fs::read_to_string(self.path("run/pulse.pid")).unwrap().trim().parse().unwrap()
+    }
+
+    pub fn worker(&self) -> Option<u32> {
+        let is_it = |(_, name, line): &&(u32, String, String)| name == "pulse" && line.contains("--worker");
+        self.processes().iter().find(is_it).map(|(pid, ..)| *pid)
+    }
+
+    /// The suite's processes that live on this host.
+    pub fn processes(&self) -> Vec<(u32, String, String)> {
+        let network = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+        let here = network(self.anchor.id());
+        let ours = |line: &str| line.contains("lvsd_stand_in") || line.contains("--lvsd=/run/lvsd");
+        living().into_iter().filter(|(pid, _, line)| ours(line) && network(*pid) == here).collect()
+    }
+
+    /// Ends pulse and its guardian so that neither can do anything about it.
+    pub fn kill_pulse(&self) {
+        let both = [self.guardian(), self.worker().unwrap()];
+        self.kill(&both, "STOP");
+        self.kill(&both, "KILL");
+        wait_until("both are dead", || self.worker().is_none());
+    }
+
+    /// What active_cmd and inactive_cmd noted.
+    pub fn commands(&self) -> String {
+        fs::read_to_string(self.path("run/commands")).unwrap_or_default()
+    }
+
+    pub fn lvsd(&self) -> Option<u32> {
+        let pid = fs::read_to_string(self.path("run/lvsd.pid")).ok()?.trim().parse().ok()?;
+        self.processes().iter().any(|(living, ..)| *living == pid).then_some(pid)
+    }
+
+    pub fn hangups(&self) -> u32 {
+        fs::read_to_string(self.path("run/lvsd.hangups")).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    /// How long a process has been on a CPU.
+    pub fn cpu_time(&self, pid: u32) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let fields: Vec<u64> =
+            stat.rsplit_once(") ").unwrap().1.split(' ').skip(11).take(2).map(|n| n.parse().unwrap()).collect();
+        Duration::from_millis(fields.iter().sum::<u64>() * 10) // USER_HZ is 100 everywhere
+    }
+
+    /// A UDP socket on this host, for who speaks in a director's place.
+    pub fn socket(&self, address: &str) -> UdpSocket {
+        let namespace = fs::File::open(format!("/proc/{}/ns/net", self.anchor.id())).unwrap();
+        let address = address.to_owned();
+        let enter = move || {
+            nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+            UdpSocket::bind(address).unwrap()
+        };
+        // a thread of its own, for it stays there
+        let socket = std::thread::spawn(enter).join().unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        socket
+    }
+
+    // syslog
+
+    fn collect(&self) {
+        let mut buffer = [0; 2048];
+        while let Ok(n) = self.syslog.recv(&mut buffer) {
+            let line = String::from_utf8(buffer[..n].to_vec()).unwrap();
+            eprintln!("{:?} {}: {line}", Instant::now(), self.anchor.id());
+            self.lines.borrow_mut().push(line);
+        }
+    }
+
+    pub fn count(&self, text: &str) -> usize {
+        self.collect();
+        self.lines.borrow().iter().filter(|line| line.contains(text)).count()
+    }
+
+    pub fn wait_for_line(&self, text: &str) {
+        wait_until(text, || self.count(text) > 0);
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.collect();
+        let _ = self.anchor.kill();
+        let _ = self.anchor.wait();
+    }
+}
