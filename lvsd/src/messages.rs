@@ -71,7 +71,7 @@ pub enum Message {
     DrainGone { name: String, server: String, destination: DestinationKey },
     /// The file wants it again.
     DrainReturns { name: String, server: String, destination: DestinationKey },
-    /// A real server that left the file is removed, after its successors were judged.
+    /// A real server that left the file is removed, after its successors stand.
     Left { name: String, server: String, destination: DestinationKey },
     /// The connection timeouts were set.
     TimeoutsSet { timeouts: Timeouts },
