@@ -61,6 +61,10 @@ fn reachable(table: &Table) -> BTreeSet<String> {
     all.filter(|it| it.weight > 0).map(|it| it.address.ip().to_string()).collect()
 }
 
+/// What the log counts when both servers move to another meeting place, and when not.
+const MOVED: &str = "monitors 2 started, 0 replaced, 2 stopped, 0 unchanged";
+const FOLLOWED: &str = "monitors 0 started, 2 replaced, 0 stopped, 0 unchanged";
+
 fn assert_all_reachable(states: &[crate::ground::director::Seen], what: &str) {
     let both = BTreeSet::from(["192.168.142.158".to_owned(), "192.168.142.159".to_owned()]);
     for state in states {
@@ -69,21 +73,24 @@ fn assert_all_reachable(states: &[crate::ground::director::Seen], what: &str) {
 }
 
 #[test]
-#[ignore = "issue 3: seen red on a loaded machine, the cause is not settled yet; run with --ignored"]
 fn a_new_identity_stands_before_the_old_goes() {
+    // A check that fails on a busy machine takes its server out, as it should.
+    let file = || file().replace("timeout = 6", "timeout = 20");
     scenario(|lab| {
         let site = in_service(lab);
         let moves = [
-            ("a mark", file().replace("port = 80\n", "port = 80\n fwmark = 7\n"), "FWM 7", "80"),
-            ("another port", file().replace("port = 80\n", "port = 81\n"), "TCP 192.168.142.100:81", "81"),
-            ("another method, which changes the kernel's port", file().replace("direct", "nat"), SERVICE, "8080"),
-            ("and back, at the same meeting places", file(), SERVICE, "80"),
-            ("another server port under NAT", file().replace("direct", "nat").replace("8080", "80"), SERVICE, "80"),
-            ("a tunnel in place", file().replace("network = direct", "network = tunnel"), SERVICE, "80"),
+            ("a mark", file().replace("port = 80\n", "port = 80\n fwmark = 7\n"), "FWM 7", "80", MOVED),
+            ("another port", file().replace("port = 80\n", "port = 81\n"), "TCP 192.168.142.100:81", "81", MOVED),
+            ("another method, so another kernel port", file().replace("direct", "nat"), SERVICE, "8080", MOVED),
+            ("and back, at the same meeting places", file(), SERVICE, "80", FOLLOWED),
+            ("another port under NAT", file().replace("direct", "nat").replace("8080", "80"), SERVICE, "80", FOLLOWED),
+            ("a tunnel in place", file().replace("network = direct", "network = tunnel"), SERVICE, "80", FOLLOWED),
         ];
-        for (what, text, service, port) in moves {
+        for (what, text, service, port, count) in moves {
             let watch = site.director.watch();
+            let mark = site.director.log.mark();
             site.reload(&text);
+            site.director.log.wait_for(mark, count);
             let servers: Vec<String> = ["158", "159"].map(|last| format!("192.168.142.{last}:{port}")).into();
             let alone = || {
                 let table = site.director.kernel_table();
@@ -118,7 +125,7 @@ fn what_can_be_changed_in_place_is_and_nothing_else_moves() {
         assert!(site.director.ipvsadm("-L --timeout").contains("901"));
         assert_eq!(site.director.machine.processes("nanny"), nannies, "their arguments are the same");
         // Now the checks and the weight: the nannies change, their destinations do not go.
-        site.reload(&file().replace("weight = 1", "weight = 5").replace("timeout = 4", "timeout = 3\n send = \"x\""));
+        site.reload(&file().replace("weight = 1", "weight = 5").replace("timeout = 6", "timeout = 5\n send = \"x\""));
         wait_until(SOON, "the weight is changed", || BOTH.iter().all(|it| site.weight(it) == Some(5)));
         assert_all_reachable(&watch.states(), "edits");
         for server in ["158", "159"] {
