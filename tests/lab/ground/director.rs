@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read as _;
 use std::net::Ipv4Addr;
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -190,7 +191,20 @@ impl Director {
 }
 
 fn kernel_table(first_pid: u32) -> Table {
-    Table::from_proc(&fs::read_to_string(format!("/proc/{first_pid}/net/ip_vs")).unwrap_or_default())
+    Table::from_proc(&read_at_once(&format!("/proc/{first_pid}/net/ip_vs")).unwrap_or_default())
+}
+
+/// What the kernel tells in one call, up to a page. It counts services between two
+/// calls, so that a reader of small pieces may miss or repeat what moves meanwhile.
+fn read_at_once(path: &str) -> std::io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let (mut text, mut page) = (Vec::new(), [0; 16 * 1024]);
+    loop {
+        match file.read(&mut page)? {
+            0 => return Ok(String::from_utf8_lossy(&text).into_owned()),
+            n => text.extend_from_slice(&page[..n]),
+        }
+    }
 }
 
 /// What clients depend on at one moment.
