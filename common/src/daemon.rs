@@ -23,6 +23,7 @@ use nix::sys::signal::SigSet;
 use nix::sys::stat::Mode;
 
 use crate::channel::{Line, Received, Said};
+use crate::log::words;
 
 /// Where state and sockets live; root's alone, gone with a reboot. One per mount
 /// namespace. [`run_root`] is the place on a host without /run.
@@ -117,13 +118,6 @@ impl PidFile {
         let _ = std::fs::remove_file(&self.path);
         drop(self.file);
     }
-}
-
-/// The system's words for an error without the number std puts behind them: the
-/// original's lines end in strerror(3)'s text (piranha.md 6).
-fn words(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split_once(" (os error ").map_or_else(|| text.clone(), |(words, _)| words.to_owned())
 }
 
 /// Whether `path` names this open file.

@@ -17,7 +17,7 @@ use common::child::Rules;
 use common::daemon::{self, Background, ExitStatus, PidFile, PidFileError};
 use common::ipvs::client::Client;
 use common::ipvs::{Error, Ipvs};
-use common::log::Log;
+use common::log::{Log, words};
 use common::names::{self, Lookup};
 
 use crate::args::{self, Args, Asked};
@@ -51,7 +51,7 @@ pub(crate) fn print(text: &str) -> ExitCode {
 
 /// Says why not, and exits so.
 pub(crate) fn complain(text: &str, status: ExitStatus) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", words(&text));
     status.into()
 }
 

@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use common::ipvs::Protocol;
+use common::log::words;
 
 use super::*;
 
@@ -98,7 +99,7 @@ fn every_line_is_as_the_operators_reference_has_it() {
     let mut text = String::new();
     for message in samples() {
         let level = format!("{:?}", message.level()).to_lowercase();
-        writeln!(text, "{level:<7} lvsd: {message}").unwrap();
+        writeln!(text, "{level:<7} lvsd: {}", words(&message)).unwrap();
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/messages/lvsd.txt");
     if std::env::var_os("PIRANHA_UPDATE").is_some() {

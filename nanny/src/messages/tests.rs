@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use common::child::Exit;
 use common::ipvs::{DestinationKey, Error};
-use common::log::Message as _;
+use common::log::{Message as _, words};
 use nix::errno::Errno;
 
 use super::*;
@@ -89,7 +89,7 @@ fn everything() -> String {
     lines.extend(outcomes.iter().map(|outcome| Message::Trouble { real, outcome }));
     let mut text = String::new();
     for line in &lines {
-        writeln!(text, "{:7} {line}", format!("{:?}", line.level()).to_lowercase()).unwrap();
+        writeln!(text, "{:7} {}", format!("{:?}", line.level()).to_lowercase(), words(line)).unwrap();
     }
     text
 }
