@@ -6,7 +6,7 @@
 //! says that it is up (or what is wrong), and exits with the true outcome. The
 //! original reported success as soon as it had forked (piranha.md 2.9).
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -161,9 +161,18 @@ pub fn shed_inheritance() {
     nix::sys::stat::umask(Mode::S_IWGRP | Mode::S_IWOTH);
 }
 
-/// The variable that tells the background half who started it. It holds a
-/// process id, so that a grandchild which inherits it does not take itself for one.
-const STARTED_BY: &str = "PIRANHA_STARTED_BY";
+/// The variable that tells the background half who started it; nobody else's affair,
+/// so children are started by [`command`]. It holds a process id, so that one which
+/// has it nevertheless does not take itself for a half.
+pub const STARTED_BY: &str = "PIRANHA_STARTED_BY";
+
+/// A command for a child of a daemon, without what only the way to the background
+/// needed in the environment.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env_remove(STARTED_BY);
+    command
+}
 
 /// Which half of the way to the background this process is; see [`background`].
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 
 use common::channel::{Line, join};
 use common::child::Exit;
-use common::daemon::run_root;
+use common::daemon::{self, run_root};
 use common::ipvs::{Agreement as _, Destination, DestinationEntry, Error, Ipvs, Service, ServiceKey, Timeouts};
 
 use crate::plan::{Step, Table};
@@ -136,7 +136,7 @@ impl<K: Ipvs> Kernel<K> {
 pub fn spawn(monitor: &Monitor) -> io::Result<(u32, Line)> {
     use std::os::unix::process::CommandExt as _;
     let (line, theirs) = Line::pair()?;
-    let child = Command::new(&monitor.program)
+    let child = daemon::command(&monitor.program)
         .args(monitor.arguments.iter())
         .stdin(Stdio::from(theirs))
         .process_group(0)
