@@ -146,9 +146,12 @@ pub fn spawn(monitor: &Monitor) -> io::Result<(u32, Line)> {
     Ok((child.id(), line))
 }
 
-/// Sends a signal. One that is gone already needs none.
+/// Sends a signal. One that is gone already needs none; 0 is no process but our own
+/// group, and 1 is never a child.
 pub fn signal(pid: u32, signal: Signal) {
-    if let Ok(pid) = i32::try_from(pid) {
+    if let Ok(pid) = i32::try_from(pid)
+        && pid > 1
+    {
         // The only other failure is a process that is not ours to signal, and
         // its place would have shown us the door.
         let _ = kill(Pid::from_raw(pid), signal);
