@@ -44,6 +44,7 @@ fn samples() -> Vec<Message> {
         },
         Message::SignalStop { signal: 15 },
         Message::Rereading,
+        Message::SignalIgnored { signal: 10 },
         Message::CannotOpen { file: "/etc/sysconfig/ha/lvs.cf".to_owned() },
         Message::ParseError { file: "/etc/sysconfig/ha/lvs.cf".to_owned(), line: 7 },
         Message::Diagnostic("/etc/sysconfig/ha/lvs.cf:7:5: error: unknown command".to_owned()),
