@@ -427,7 +427,7 @@ impl Nanny {
         if let Some(table) = &mut self.table
             && let Err(error) = table.remove()
         {
-            self.log.say(&Message::NotRemoved { real: self.args.real, error: &error });
+            self.log.say(&Message::NotRemoved { destination: self.args.destination(), error: &error });
             return ExitStatus::System;
         }
         ExitStatus::Stopped
