@@ -297,6 +297,12 @@ fn run_root_on(host: &Path) -> &'static Path {
     Path::new(if host.join("run").is_dir() { RUN_DIR } else { OLD_RUN_DIR })
 }
 
+/// The kernel's id of this boot; empty where it tells none. What is written down
+/// about the kernel belongs to one boot: where [`run_root`] is on a disk it outlives it.
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
 /// Makes [`run_root`] and a folder below it, mode 0700.
 ///
 /// # Errors

@@ -162,7 +162,7 @@ fn unknown(_: &Virtual) -> Standby {
 
 /// What a running lvsd, or the last one, left for its successor.
 fn read_ledger() -> Ledger {
-    LedgerFile::at(daemon::run_root().join("lvsd.ledger")).read().unwrap_or_default().0
+    LedgerFile::at(daemon::run_root().join("lvsd.ledger"), daemon::boot_id()).read().unwrap_or_default().0
 }
 
 /// The kernel's table, as far as a plan goes.
@@ -298,7 +298,7 @@ fn open_state(log: &Log) -> (Services, Option<MeetingPlace>, Option<PathBuf>) {
             return (Services::new(Ledger::default(), None), None, None);
         }
     };
-    let file = LedgerFile::at(folder.join("lvsd.ledger"));
+    let file = LedgerFile::at(folder.join("lvsd.ledger"), daemon::boot_id());
     let ledger = match file.read() {
         Ok((ledger, bad)) => {
             if bad > 0 {

@@ -66,7 +66,7 @@ impl Stage {
         std::fs::write(&settings.file, file(dir.path(), virtuals)).unwrap();
         let hosts = Hosts::new(dir.path().join("hosts"));
         let (wanted, _) = file::read(&settings.file, &hosts, &settings.nanny, &settings.manner).unwrap();
-        let services = Services::new(Ledger::default(), Some(LedgerFile::at(dir.path().join("ledger"))));
+        let services = Services::new(Ledger::default(), Some(LedgerFile::at(dir.path().join("ledger"), String::new())));
         let mut daemon = Daemon::new(settings, hosts, Log::new(false), table.clone(), services, None, None).unwrap();
         daemon.begin(wanted);
         let mut stage =

@@ -355,8 +355,9 @@ fn the_ledger_is_written_before_the_kernel_is_asked_and_forgets_what_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("lvsd.ledger");
     let mut stage = Stage::new(Ledger::default());
-    stage.services = Services::new(Ledger::default(), Some(LedgerFile::at(path.clone())));
-    let read = || LedgerFile::at(path.clone()).read().unwrap().0.services.into_keys().collect::<Vec<_>>();
+    stage.services = Services::new(Ledger::default(), Some(LedgerFile::at(path.clone(), String::new())));
+    let read =
+        || LedgerFile::at(path.clone(), String::new()).read().unwrap().0.services.into_keys().collect::<Vec<_>>();
     stage.load(vec![virtual_service(1, "wlc"), virtual_service(2, "wlc")]);
     assert_eq!((read(), stage.keys()), (vec![key(1), key(2)], vec![]));
     stage.set_up(1);
@@ -542,7 +543,7 @@ fn a_step_that_fails_is_said_once_and_done_later() {
 #[test]
 fn a_drain_survives_lvsds_death_with_the_time_it_has_left() {
     let dir = tempfile::tempdir().unwrap();
-    let file = || LedgerFile::at(dir.path().join("lvsd.ledger"));
+    let file = || LedgerFile::at(dir.path().join("lvsd.ledger"), String::new());
     let mut stage = Stage::leaving(None, 60);
     stage.services.file = Some(file());
     stage.connections(2);
