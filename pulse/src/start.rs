@@ -368,7 +368,9 @@ pub fn rehearse(args: &Args, log: &Log) -> Result<(), Refused> {
     log.say(&Message::WouldExecute(format!("{} {}", path.display(), text(&args.for_lvsd()).join(" "))));
     let (ledger, _) = Ledger::open(&daemon::run_root().join("pulse.ledger"), daemon::boot_id());
     let look = addresses::look(&wanted, &host, &ledger.contents().entries, Reach::All);
-    look.remarks.into_iter().for_each(|remark| log.say(&spoken(remark)));
+    for line in spoken(look.remarks) {
+        log.say(&line);
+    }
     for step in look.steps {
         match step {
             Step::Add { wanted, .. } => log.say(&Message::WouldAdd {
