@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::ground::director::{LVS_CF as PATH, LVSD};
 use crate::ground::lab::signal;
+use crate::ground::real_server::Manner;
 use crate::ground::table::Table;
 use crate::ground::wait::{SOON, wait_until};
 use crate::ground::{Lab, scenario};
@@ -156,6 +157,29 @@ fn a_sorry_server_comes_and_goes_by_reload() {
         site.director.wait_for_destinations(SERVICE, &[]);
         site.reload(&file());
         site.director.wait_for_destinations(SERVICE, &BOTH);
+    });
+}
+
+#[test]
+fn quiescing_is_taken_up_and_given_up_while_a_server_is_down() {
+    let file = || file().replace("timeout = 6", "timeout = 2").replace("reentry = 6", "reentry = 2");
+    let quiescing = file().replace("quiesce_server = 0", "quiesce_server = 1");
+    scenario(|lab| {
+        let mut site = Site::new(lab);
+        site.director.configure(&quiescing);
+        site.director.start_pulse();
+        site.wait_in_service();
+        site.servers[0].behave(8080, Manner::Refuse);
+        wait_until(SOON, "it is quiesced", || site.weight(BOTH[0]) == Some(0));
+        site.reload(&file());
+        site.director.wait_for_destinations(SERVICE, &BOTH[1..]);
+        site.reload(&quiescing);
+        site.servers[0].behave(8080, Manner::Answer);
+        wait_until(SOON, "it is back", || site.weight(BOTH[0]) == Some(1));
+        site.servers[0].behave(8080, Manner::Refuse);
+        wait_until(SOON, "it is quiesced again", || site.weight(BOTH[0]) == Some(0));
+        site.reload(&quiescing.replace("quiesce_server = 1", "quiesce_server = 0\n drain = 5"));
+        site.director.wait_for_destinations(SERVICE, &BOTH[1..]);
     });
 }
 
