@@ -148,7 +148,12 @@ impl Director {
 
     /// Watches the table and the addresses from now on.
     pub fn watch(&self) -> Watch {
-        Watch::start(self.machine.first_pid())
+        Watch::start(self.machine.first_pid(), Duration::from_millis(10))
+    }
+
+    /// The same as often as a guest's one processor allows, for what may be short.
+    pub fn watch_closely(&self) -> Watch {
+        Watch::start(self.machine.first_pid(), Duration::from_micros(500))
     }
 
     /// For the story: the table, and the log behind the mark.
@@ -227,8 +232,8 @@ impl Seen {
     }
 }
 
-/// A look at the table and the addresses a hundred times a second: every state
-/// they were seen in.
+/// Looks at the table and the addresses many times a second: every state they were
+/// seen in.
 pub struct Watch {
     seen: Arc<Mutex<Vec<Seen>>>,
     stop: Arc<AtomicBool>,
@@ -236,7 +241,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    fn start(first_pid: u32) -> Self {
+    fn start(first_pid: u32, every: Duration) -> Self {
         let seen = Arc::new(Mutex::new(vec![Seen::now(first_pid)]));
         let stop = Arc::new(AtomicBool::new(false));
         let (into, until) = (Arc::clone(&seen), Arc::clone(&stop));
@@ -248,7 +253,7 @@ impl Watch {
                     seen.push(now);
                 }
                 drop(seen);
-                std::thread::sleep(Duration::from_millis(10));
+                std::thread::sleep(every);
             }
         });
         Self { seen, stop, thread: Some(thread) }

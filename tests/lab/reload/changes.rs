@@ -88,7 +88,7 @@ fn a_new_identity_stands_before_the_old_goes() {
             ("a tunnel in place", file().replace("network = direct", "network = tunnel"), SERVICE, "80", FOLLOWED),
         ];
         for (what, text, service, port, count) in moves {
-            let watch = site.director.watch();
+            let watch = site.director.watch_closely();
             let mark = site.director.log.mark();
             site.reload(&text);
             site.director.log.wait_for(mark, count);
