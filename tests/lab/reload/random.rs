@@ -23,6 +23,7 @@ const PACE: Pace = Pace { every: Duration::from_millis(5), patience: Duration::f
 const TIMEOUT: u64 = 20;
 /// Beyond the drain and some looks of lvsd.
 const SETTLED: Duration = Duration::from_secs(60);
+const SCHEDULERS: [&str; 4] = ["rr", "wlc", "lc", "wrr"];
 const SERVERS: [u8; 5] = [151, 152, 153, 154, 155];
 
 /// xorshift64*: a seed says which run it was.
@@ -97,7 +98,7 @@ impl Model {
         // What stays serves from these two all the time.
         let is_fixed = key == 100 && server <= 152;
         match random.below(if key == 100 { 5 } else { 9 }) {
-            0 => what.scheduler = random.of(&["rr", "wlc", "lc", "wrr"]),
+            0 => what.scheduler = random.of(&SCHEDULERS),
             1 => what.timeout = TIMEOUT + random.below(4),
             2 => what.quiesce = !what.quiesce,
             3 => {
@@ -207,6 +208,13 @@ fn fifty_random_reloads_under_load_cost_what_stays_no_connection() {
             server.serve(&["tcp 80", "tcp 81"]);
             server
         });
+        // A scheduler's module is loaded with its first use. That is a process of the
+        // kernel's, for which lvsd waits: seconds on a busy machine, ten of which are
+        // a frozen lvsd to pulse.
+        for scheduler in SCHEDULERS {
+            director.ipvsadm(&format!("-A -t 192.0.2.1:1 -s {scheduler}"));
+            director.ipvsadm("-D -t 192.0.2.1:1");
+        }
         let mut model = Model::new();
         director.configure(&model.file());
         director.start_pulse();
