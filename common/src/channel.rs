@@ -29,9 +29,12 @@ use nix::sys::socket::{
 
 use crate::ipvs::{Family, ServiceKey};
 
-/// The longest packet, in bytes. The longest message is a nanny's command line,
-/// whose strings are limited to 255 bytes each by lvs.cf (piranha.md 1.3).
+/// The longest packet, in bytes. The longest message is a nanny's command line:
+/// two paths of 4095 bytes and a few strings of 255 (lvs.cf(5)).
 pub const PACKET_MAX: usize = 16 * 1024;
+
+/// The longest reason, in characters: a line of the log.
+const REASON_MAX: usize = crate::log::LINE_MAX;
 
 /// How many strangers may wait at a meeting place.
 const BACKLOG: i32 = 4;
@@ -45,7 +48,8 @@ pub enum Said {
     Hello {
         /// Process id, in the child's pid namespace.
         pid: u32,
-        /// The command line behind the program's name.
+        /// The command line behind the program's name; none if a packet does not hold
+        /// it, so that it is not taken for the one that is wanted.
         arguments: Vec<String>,
     },
     /// Everything it owns is as it should be for the first time.
@@ -84,6 +88,9 @@ pub enum DecodeError {
     /// A field is missing or not what it should be.
     #[error("bad field in \"{0}\"")]
     BadField(&'static str),
+    /// Longer than any packet; what was cut off is not guessed.
+    #[error("too long: {0} bytes")]
+    TooLong(usize),
 }
 
 impl Said {
@@ -92,9 +99,13 @@ impl Said {
         match self {
             Self::Hello { pid, arguments } => {
                 let mut text = format!("hello {pid}");
+                let nameless = text.len();
                 for argument in arguments {
                     text.push('\0');
                     text.push_str(argument);
+                }
+                if text.len() > PACKET_MAX {
+                    text.truncate(nameless);
                 }
                 text.into_bytes()
             }
@@ -105,7 +116,10 @@ impl Said {
                 let _ = write!(text, " {weight}");
                 text.into_bytes()
             }
-            Self::Leaving(why) => format!("leaving {why}").into_bytes(),
+            Self::Leaving(why) => {
+                let why: String = why.chars().take(REASON_MAX).collect();
+                format!("leaving {why}").into_bytes()
+            }
         }
     }
 
@@ -229,9 +243,10 @@ impl Line {
 
     fn receive<T>(&self, buffer: &mut [u8], decode: fn(&[u8]) -> Result<T, DecodeError>) -> Received<T> {
         loop {
-            return match recv(self.fd.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
+            // MSG_TRUNC: the length is the packet's, whatever the buffer holds of it.
+            return match recv(self.fd.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC) {
                 Ok(0) => Received::Ended,
-                Ok(n) => match decode(buffer.get(..n).unwrap_or_default()) {
+                Ok(n) => match buffer.get(..n).ok_or(DecodeError::TooLong(n)).and_then(decode) {
                     Ok(message) => Received::Message(message),
                     Err(e) => Received::Garbage(e),
                 },

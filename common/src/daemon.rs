@@ -6,7 +6,7 @@
 //! says that it is up (or what is wrong), and exits with the true outcome. The
 //! original reported success as soon as it had forked (piranha.md 2.9).
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -23,6 +23,7 @@ use nix::sys::signal::SigSet;
 use nix::sys::stat::Mode;
 
 use crate::channel::{Line, Received, Said};
+use crate::log::words;
 
 /// Where state and sockets live; root's alone, gone with a reboot. One per mount
 /// namespace. [`run_root`] is the place on a host without /run.
@@ -119,13 +120,6 @@ impl PidFile {
     }
 }
 
-/// The system's words for an error without the number std puts behind them: the
-/// original's lines end in strerror(3)'s text (piranha.md 6).
-fn words(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split_once(" (os error ").map_or_else(|| text.clone(), |(words, _)| words.to_owned())
-}
-
 /// Whether `path` names this open file.
 fn is_still_at(file: &File, path: &Path) -> bool {
     let identity = |it: Metadata| (it.dev(), it.ino());
@@ -167,9 +161,18 @@ pub fn shed_inheritance() {
     nix::sys::stat::umask(Mode::S_IWGRP | Mode::S_IWOTH);
 }
 
-/// The variable that tells the background half who started it. It holds a
-/// process id, so that a grandchild which inherits it does not take itself for one.
-const STARTED_BY: &str = "PIRANHA_STARTED_BY";
+/// The variable that tells the background half who started it; nobody else's affair,
+/// so children are started by [`command`]. It holds a process id, so that one which
+/// has it nevertheless does not take itself for a half.
+pub const STARTED_BY: &str = "PIRANHA_STARTED_BY";
+
+/// A command for a child of a daemon, without what only the way to the background
+/// needed in the environment.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env_remove(STARTED_BY);
+    command
+}
 
 /// Which half of the way to the background this process is; see [`background`].
 #[derive(Debug)]
@@ -292,6 +295,12 @@ pub fn run_root() -> &'static Path {
 /// /run is never made: where it is missing, nothing empties it at boot either.
 fn run_root_on(host: &Path) -> &'static Path {
     Path::new(if host.join("run").is_dir() { RUN_DIR } else { OLD_RUN_DIR })
+}
+
+/// The kernel's id of this boot; empty where it tells none. What is written down
+/// about the kernel belongs to one boot: where [`run_root`] is on a disk it outlives it.
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 /// Makes [`run_root`] and a folder below it, mode 0700.

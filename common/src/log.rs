@@ -72,9 +72,28 @@ impl<T: Display> LogFormat<T> for Line {
         let head = format!("<{priority}>{}[{}]: ", self.ident, self.pid);
         let mut line = OneLine(head);
         // Writing into a String cannot fail.
-        let _ = fmt::write(&mut line, format_args!("{text}"));
+        let _ = fmt::Write::write_str(&mut line, &words(&text));
         w.write_all(line.0.as_bytes()).map_err(syslog::Error::Io)
     }
+}
+
+/// What std puts behind the system's words.
+const NUMBER: &str = " (os error ";
+
+/// A text as the log has it: the system's words for an error without the number
+/// behind them, for the original's lines end in strerror(3)'s text (piranha.md 6).
+pub fn words(text: &impl Display) -> String {
+    let text = text.to_string();
+    let mut parts = text.split(NUMBER);
+    let mut words = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        match rest.strip_prefix(')').filter(|_| rest.len() < part.len()) {
+            Some(rest) => words.push_str(rest),
+            None => words.extend([NUMBER, part]),
+        }
+    }
+    words
 }
 
 /// Collects text as one bounded line: control characters (a server's answer may
@@ -188,7 +207,7 @@ impl<W: io::Write + AsFd> Output<W> {
     fn say(&mut self, text: &dyn Display) {
         let mut line = OneLine(format!("{}: ", self.name));
         // Writing into a String cannot fail.
-        let _ = fmt::write(&mut line, format_args!("{text}"));
+        let _ = fmt::Write::write_str(&mut line, &words(&text));
         line.0.push('\n');
         if self.waiting.len() >= QUEUE_MAX {
             self.waiting.pop_front();

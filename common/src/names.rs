@@ -12,7 +12,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -24,6 +24,7 @@ use nix::unistd::Pid;
 
 use crate::child::Rules;
 use crate::config::{self, Outside, Syntax, System};
+use crate::daemon;
 use crate::ipvs::Protocol;
 
 /// The first word of the command line of a process that looks names up; the file
@@ -120,7 +121,7 @@ impl Lookup {
     /// # Errors
     /// The system's.
     pub fn start(program: &Path, file: &Path, now: Instant) -> io::Result<Self> {
-        let mut command = Command::new(program);
+        let mut command = daemon::command(program);
         command.arg(OPTION).arg(file).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn()?;
         let Some(pipe) = child.stdout.take() else { return Err(io::Error::from(io::ErrorKind::BrokenPipe)) };

@@ -10,7 +10,7 @@
 //! New in its virtual: in the same service to the kernel, or in the virtual that
 //! has its name now. So a changed port, mark, address or forwarding method, or one
 //! server put in another's place, never leaves clients without a destination: the
-//! new is there and judged before the old goes. Pure.
+//! new is judged and in the kernel before the old goes. Pure.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -37,7 +37,8 @@ pub struct Running<'a> {
 /// How a destination stays after its nanny.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stay {
-    /// Until the nannies of this service have judged their servers.
+    /// Until the nannies of this service have judged their servers, and the kernel has
+    /// those in use.
     pub wait: Option<ServiceKey>,
     /// Then with weight 0 until it has no connections, for this long at most.
     pub drain: Duration,

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 
 use common::channel::{Line, join};
 use common::child::Exit;
-use common::daemon::run_root;
+use common::daemon::{self, run_root};
 use common::ipvs::{Agreement as _, Destination, DestinationEntry, Error, Ipvs, Service, ServiceKey, Timeouts};
 
 use crate::plan::{Step, Table};
@@ -136,7 +136,7 @@ impl<K: Ipvs> Kernel<K> {
 pub fn spawn(monitor: &Monitor) -> io::Result<(u32, Line)> {
     use std::os::unix::process::CommandExt as _;
     let (line, theirs) = Line::pair()?;
-    let child = Command::new(&monitor.program)
+    let child = daemon::command(&monitor.program)
         .args(monitor.arguments.iter())
         .stdin(Stdio::from(theirs))
         .process_group(0)
@@ -146,9 +146,12 @@ pub fn spawn(monitor: &Monitor) -> io::Result<(u32, Line)> {
     Ok((child.id(), line))
 }
 
-/// Sends a signal. One that is gone already needs none.
+/// Sends a signal. One that is gone already needs none; 0 is no process but our own
+/// group, and 1 is never a child.
 pub fn signal(pid: u32, signal: Signal) {
-    if let Ok(pid) = i32::try_from(pid) {
+    if let Ok(pid) = i32::try_from(pid)
+        && pid > 1
+    {
         // The only other failure is a process that is not ours to signal, and
         // its place would have shown us the door.
         let _ = kill(Pid::from_raw(pid), signal);

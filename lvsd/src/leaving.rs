@@ -2,7 +2,7 @@
 //! nanny: one by one, what is to be done about them. Pure.
 //!
 //! ```text
-//!            newcomers judged, or patience over                 weight 0 set
+//!            newcomers stand, or patience over                  weight 0 set
 //!  Waiting ────────────────────────────────────► Due ─────────────────────────► Draining ──► removed
 //!                                                 │ no drain                     no connections, or time over
 //!                                                 └──────────► removed
@@ -28,8 +28,8 @@ pub const WAIT_SLACK: Duration = Duration::from_secs(2);
 /// Where one stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// It serves on until the newcomers of a service have been judged; our patience
-    /// begins when they were all started.
+    /// It serves on until the newcomers of a service have been judged, and those in
+    /// use are in the kernel; our patience begins when they were all started.
     Waiting {
         /// Whose newcomers.
         service: ServiceKey,
@@ -106,13 +106,13 @@ impl Leaver {
         Left { name, server, weight, drain, until }
     }
 
-    /// What is to be done, if the kernel has this of it. `judged`: whether the
-    /// newcomers it waits for have all been.
-    pub fn next(&self, entry: Option<&DestinationEntry>, judged: bool, now: Instant) -> Next {
+    /// What is to be done, if the kernel has this of it. `stand`: whether the newcomers
+    /// it waits for do.
+    pub fn next(&self, entry: Option<&DestinationEntry>, stand: bool, now: Instant) -> Next {
         let Some(entry) = entry else { return Next::Forget };
         let when_due = if self.drain.is_zero() { Next::Remove } else { Next::Drain };
         match self.stage {
-            Stage::Waiting { until, .. } if judged || until.is_some_and(|until| now >= until) => when_due,
+            Stage::Waiting { until, .. } if stand || until.is_some_and(|until| now >= until) => when_due,
             Stage::Waiting { .. } => Next::Stay,
             Stage::Due => when_due,
             Stage::Draining { until } if now >= until || connections(entry) == 0 => Next::Remove,

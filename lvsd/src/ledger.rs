@@ -6,6 +6,7 @@
 //! A line each, fields between tabs; keys as the log shows them:
 //!
 //! ```text
+//! boot              ID
 //! tcp 192.0.2.1:80  web
 //! tcp 192.0.2.1:80  drain    10.0.0.3:80  MILLISECONDS
 //! tcp 192.0.2.1:80  leaving  10.0.0.4:80  WEIGHT  MILLISECONDS  UNTIL  web  a
@@ -15,12 +16,15 @@
 //! milliseconds, 0 if it does not drain yet. The file is replaced in one step,
 //! before the kernel is asked to add a service and after it deleted one: after a
 //! crash in between it names too much, and what is not there is nothing to delete.
+//! It belongs to one boot: where /run is on a disk (RHEL 6) it would else claim
+//! services that somebody made since.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,6 +37,9 @@ const FILE_MAX: u64 = 16 * 1024 * 1024;
 
 /// The longest drain that is believed: the range of the keyword.
 const DRAIN_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+/// The word before the id of the boot.
+const BOOT: &str = "boot";
 
 /// One that was leaving.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,9 +79,9 @@ impl Ledger {
     }
 }
 
-/// The file's text.
-pub fn print(ledger: &Ledger) -> String {
-    let mut text = String::new();
+/// The file's text. `boot` is the kernel's id of this boot.
+pub fn print(ledger: &Ledger, boot: &str) -> String {
+    let mut text = format!("{BOOT}\t{boot}\n");
     // Writing into a String cannot fail.
     for (key, name) in &ledger.services {
         let _ = writeln!(text, "{key}\t{}", plain(name));
@@ -96,17 +103,20 @@ fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Reads the file's text; the number says how many lines are none.
-pub fn parse(text: &str) -> (Ledger, usize) {
+/// Reads the file's text; the number says how many lines are none. A ledger of
+/// another boot is an empty one.
+pub fn parse(text: &str, boot: &str) -> (Ledger, usize) {
     let mut ledger = Ledger::default();
-    let mut bad = 0;
+    let (mut bad, mut same_boot) = (0, false);
     for line in text.lines().filter(|line| !line.is_empty()) {
         let fields: Vec<&str> = line.split('\t').collect();
-        if parse_line(&fields, &mut ledger).is_none() {
+        if let [BOOT, id] = fields[..] {
+            same_boot = id == boot;
+        } else if parse_line(&fields, &mut ledger).is_none() {
             bad += 1;
         }
     }
-    (ledger, bad)
+    (if same_boot { ledger } else { Ledger::default() }, bad)
 }
 
 fn parse_line(fields: &[&str], ledger: &mut Ledger) -> Option<()> {
@@ -159,12 +169,13 @@ fn parse_key(text: &str) -> Option<ServiceKey> {
 #[derive(Debug)]
 pub struct LedgerFile {
     path: PathBuf,
+    boot: String,
 }
 
 impl LedgerFile {
-    /// The one at this path; nothing is opened yet.
-    pub fn at(path: PathBuf) -> Self {
-        Self { path }
+    /// The one at this path in this boot; nothing is opened yet.
+    pub fn at(path: PathBuf, boot: String) -> Self {
+        Self { path, boot }
     }
 
     /// What a predecessor wrote, and how many lines are none; empty if there is
@@ -179,7 +190,7 @@ impl LedgerFile {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Ledger::default(), 0)),
             Err(e) => return Err(e),
         };
-        Ok(parse(&String::from_utf8_lossy(&bytes)))
+        Ok(parse(&String::from_utf8_lossy(&bytes), &self.boot))
     }
 
     /// Replaces the file. It lives in memory (/run) and so is not synced.
@@ -188,8 +199,13 @@ impl LedgerFile {
     /// The system's; the old file stands.
     pub fn write(&self, ledger: &Ledger) -> io::Result<()> {
         let new = self.path.with_extension("new");
-        File::create(&new)?.write_all(print(ledger).as_bytes())?;
-        std::fs::rename(&new, &self.path)
+        let text = print(ledger, &self.boot);
+        let written = write_to(&new, &text).and_then(|()| std::fs::rename(&new, &self.path));
+        if written.is_err() {
+            // Half a file would only hold room where there is none.
+            let _ = std::fs::remove_file(&new);
+        }
+        written
     }
 
     /// Removes the file; done at an orderly end.
@@ -201,6 +217,11 @@ impl LedgerFile {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+fn write_to(path: &Path, text: &str) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    file?.write_all(text.as_bytes())
 }
 
 #[cfg(test)]

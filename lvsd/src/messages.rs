@@ -36,6 +36,8 @@ pub enum Message {
     SignalStop { signal: i32 },
     /// HUP came.
     Rereading,
+    /// USR1 or USR2 came: what they are to a nanny they are not to lvsd.
+    SignalIgnored { signal: i32 },
     /// The file cannot be read.
     CannotOpen { file: String },
     /// The file is wrong; the lines of [`Message::Diagnostic`] say how.
@@ -71,7 +73,7 @@ pub enum Message {
     DrainGone { name: String, server: String, destination: DestinationKey },
     /// The file wants it again.
     DrainReturns { name: String, server: String, destination: DestinationKey },
-    /// A real server that left the file is removed, after its successors were judged.
+    /// A real server that left the file is removed, after its successors stand.
     Left { name: String, server: String, destination: DestinationKey },
     /// The connection timeouts were set.
     TimeoutsSet { timeouts: Timeouts },
@@ -197,6 +199,7 @@ impl Line for Message {
             | Self::ShuttingDown { .. }
             | Self::SignalStop { .. }
             | Self::Rereading
+            | Self::SignalIgnored { .. }
             | Self::TimeoutsSet { .. }
             | Self::Adopted { .. }
             | Self::StoppingStrays { .. }
@@ -225,6 +228,7 @@ impl fmt::Display for Message {
             }
             Self::SignalStop { signal } => write!(f, "shutting down due to signal {signal}"),
             Self::Rereading => f.write_str("rereading configuration file"),
+            Self::SignalIgnored { signal } => write!(f, "signal {signal} means nothing, ignoring"),
             Self::CannotOpen { file } => write!(f, "lvs: failed to open {file}"),
             Self::ParseError { file, line } => write!(f, "lvs: error parsing {file} on line {line}."),
             Self::Diagnostic(text) => f.write_str(text),

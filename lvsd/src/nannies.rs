@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use common::channel::{Ask, Line, Received, Said};
 use common::child::{self, Event, Exit, Rules};
-use common::ipvs::ServiceKey;
+use common::ipvs::{DestinationKey, ServiceKey};
 
 use crate::messages::Message;
 use crate::nanny_command::Arguments;
@@ -93,9 +93,14 @@ impl Keepers for Nannies {
         self.by_target.contains_key(target)
     }
 
-    fn judged(&self, wanted: &Virtual) -> bool {
-        let nanny = |monitor: &Rc<Monitor>| self.all.get(self.by_target.get(&monitor.target)?);
-        wanted.monitors.iter().all(|monitor| nanny(monitor).is_some_and(|nanny| nanny.available.is_some()))
+    fn in_use(&self, wanted: &Virtual) -> Option<Vec<DestinationKey>> {
+        let mut in_use = Vec::new();
+        for target in wanted.monitors.iter().map(|monitor| &monitor.target) {
+            if self.by_target.get(target).and_then(|id| self.all.get(id))?.available? {
+                in_use.push(target.destination);
+            }
+        }
+        Some(in_use)
     }
 }
 
@@ -229,6 +234,7 @@ impl Nannies {
         nanny.line = Some(line);
         nanny.is_ours = true;
         nanny.spoke = false;
+        nanny.is_predecessor = false;
         nanny.leaving = None;
         self.by_pid.insert(pid, id);
         let (name, server) = nanny.names();
@@ -381,6 +387,8 @@ impl Nannies {
             }
             Said::Hello { .. } | Said::Alive => self.feed(id, Event::Heard, now, out),
             Said::Ready => self.feed(id, Event::Ready, now, out),
+            // It was about the destination that this one's successor does not keep.
+            Said::Verdict { .. } if nanny.is_predecessor => self.feed(id, Event::Heard, now, out),
             Said::Verdict { available, .. } => {
                 let changed = nanny.available.replace(available) != Some(available);
                 if let Some(target) = nanny.target.filter(|_| changed) {

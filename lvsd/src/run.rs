@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use signal_hook::consts::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook_mio::v1_0::Signals;
 
 use common::channel::{Line, MeetingPlace};
@@ -166,7 +166,7 @@ impl<K: Ipvs> Daemon<K> {
         parent: Option<Line>,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD])?;
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGUSR1, SIGUSR2])?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         if let Some(meeting) = &meeting {
             poll.registry().register(&mut SourceFd(&meeting.as_fd().as_raw_fd()), MEETING, Interest::READABLE)?;
@@ -340,6 +340,7 @@ impl<K: Ipvs> Daemon<K> {
                     }
                 }
                 SIGHUP => self.reread(now),
+                SIGUSR1 | SIGUSR2 => self.log.say(&Message::SignalIgnored { signal }),
                 stop => self.stop(stop, now),
             }
         }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use common::ipvs::{DestinationEntry, Error, Ipvs, Service, ServiceKey};
+use common::ipvs::{DestinationEntry, DestinationKey, Error, Ipvs, Service, ServiceKey};
 
 use crate::hands::Kernel;
 use crate::leaving::Leavers;
@@ -27,8 +27,9 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(3);
 pub trait Keepers {
     /// Whether one keeps this destination, even one on its way out.
     fn owns(&self, target: &Target) -> bool;
-    /// Whether all of this virtual have judged their servers.
-    fn judged(&self, wanted: &Virtual) -> bool;
+    /// The destinations of this virtual whose nannies found their servers well; `None`
+    /// until all of them have judged.
+    fn in_use(&self, wanted: &Virtual) -> Option<Vec<DestinationKey>>;
 }
 
 /// What the loop must do or say.

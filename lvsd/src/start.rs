@@ -17,7 +17,7 @@ use common::child::Rules;
 use common::daemon::{self, Background, ExitStatus, PidFile, PidFileError};
 use common::ipvs::client::Client;
 use common::ipvs::{Error, Ipvs};
-use common::log::Log;
+use common::log::{Log, words};
 use common::names::{self, Lookup};
 
 use crate::args::{self, Args, Asked};
@@ -51,7 +51,7 @@ pub(crate) fn print(text: &str) -> ExitCode {
 
 /// Says why not, and exits so.
 pub(crate) fn complain(text: &str, status: ExitStatus) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", words(&text));
     status.into()
 }
 
@@ -162,7 +162,7 @@ fn unknown(_: &Virtual) -> Standby {
 
 /// What a running lvsd, or the last one, left for its successor.
 fn read_ledger() -> Ledger {
-    LedgerFile::at(daemon::run_root().join("lvsd.ledger")).read().unwrap_or_default().0
+    LedgerFile::at(daemon::run_root().join("lvsd.ledger"), daemon::boot_id()).read().unwrap_or_default().0
 }
 
 /// The kernel's table, as far as a plan goes.
@@ -298,7 +298,7 @@ fn open_state(log: &Log) -> (Services, Option<MeetingPlace>, Option<PathBuf>) {
             return (Services::new(Ledger::default(), None), None, None);
         }
     };
-    let file = LedgerFile::at(folder.join("lvsd.ledger"));
+    let file = LedgerFile::at(folder.join("lvsd.ledger"), daemon::boot_id());
     let ledger = match file.read() {
         Ok((ledger, bad)) => {
             if bad > 0 {

@@ -35,11 +35,16 @@ use common::ipvs::Ipvs;
 use common::ipvs::client::Client;
 use common::log::Log;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use args::{Args, Place, Refusal};
 
 /// How long the way to the background may take. The first look at the kernel
 /// takes a second at most.
 const START_WITHIN: Duration = Duration::from_secs(10);
+
+/// The limit of open files that programs expect; more than nanny itself needs.
+const DESCRIPTORS: u64 = 1024;
 
 /// The program: arguments, the way to the background, the loop, the exit code.
 pub fn main() -> ExitCode {
@@ -66,7 +71,18 @@ pub fn main() -> ExitCode {
         },
         Place::Child | Place::Foreground => None,
     };
+    lower_descriptors();
     run::run(setup(args, launch)).into()
+}
+
+/// lvsd has as many descriptors as there are nannies. A program that makes a check
+/// may be one that cannot count so far, select(2) ends at 1024; and one that closes
+/// whatever it might have inherited takes a while up to a million.
+fn lower_descriptors() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // To lower it is no right to be refused.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.min(DESCRIPTORS), hard);
+    }
 }
 
 fn setup(args: Args, launch: Option<Launch>) -> run::Setup {

@@ -1,13 +1,16 @@
 //! Everything nanny can say. The texts of piranha.md 6.3 stand here verbatim,
 //! since operators search for them; new ones speak in the same voice. One line per
 //! change of state: what goes on failing in the same way is said once.
+//!
+//! A server (`real`) is named as the original named it, with the port where checks
+//! go; what the kernel holds by its own key, which operators compare with ipvsadm's.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use common::ipvs::{self, Destination, ForwardingMethod};
+use common::ipvs::{self, Destination, DestinationKey, ForwardingMethod};
 use common::log::{self, Level};
 
 use crate::probe::Outcome;
@@ -54,11 +57,11 @@ pub enum Message<'a> {
     /// It is, again.
     ServiceBack { service: &'a str },
     /// The destination was deleted by a stranger.
-    PutBack { real: SocketAddr, service: &'a str },
+    PutBack { destination: DestinationKey, service: &'a str },
     /// The destination was changed by a stranger.
-    SetRight { real: SocketAddr, had: &'a Destination, gets: &'a Destination },
+    SetRight { had: &'a Destination, gets: &'a Destination },
     /// The destination was added by a stranger while the server is out of use.
-    TakenOut { real: SocketAddr, service: &'a str },
+    TakenOut { destination: DestinationKey, service: &'a str },
     /// The kernel's table cannot be read or changed.
     TableTrouble { error: &'a ipvs::Error },
     /// It can, again.
@@ -66,7 +69,7 @@ pub enum Message<'a> {
     /// Started by hand without the right to change the table.
     NoRight { error: &'a ipvs::Error },
     /// The destination could not be removed at the end.
-    NotRemoved { real: SocketAddr, error: &'a ipvs::Error },
+    NotRemoved { destination: DestinationKey, error: &'a ipvs::Error },
     /// The process itself did not run.
     Slept { late: Duration, real: SocketAddr },
     /// Another nanny serves this destination.
@@ -176,24 +179,25 @@ impl fmt::Display for Message<'_> {
                 write!(f, "the kernel has no virtual service {service}, waiting for it")
             }
             Self::ServiceBack { service } => write!(f, "the kernel has the virtual service {service} now"),
-            Self::PutBack { real, service } => {
-                write!(f, "somebody else deleted {real} from {service}, putting it back")
+            Self::PutBack { destination, service } => {
+                write!(f, "somebody else deleted {destination} from {service}, putting it back")
             }
-            Self::SetRight { real, had, gets } => write!(
+            Self::SetRight { had, gets } => write!(
                 f,
-                "somebody else changed {real} to weight {}, {}; setting it back to weight {}, {}",
+                "somebody else changed {} to weight {}, {}; setting it back to weight {}, {}",
+                had.key,
                 had.weight,
                 forwarding(had.method),
                 gets.weight,
                 forwarding(gets.method)
             ),
-            Self::TakenOut { real, service } => {
-                write!(f, "somebody else added {real} to {service} although it is down, removing it")
+            Self::TakenOut { destination, service } => {
+                write!(f, "somebody else added {destination} to {service} although it is down, removing it")
             }
             Self::TableTrouble { error } => write!(f, "IPVS: {error}; trying again"),
             Self::TableWell => f.write_str("IPVS: well again"),
             Self::NoRight { error } => write!(f, "IPVS: {error}; exiting"),
-            Self::NotRemoved { real, error } => write!(f, "failed to remove {real}: {error}"),
+            Self::NotRemoved { destination, error } => write!(f, "failed to remove {destination}: {error}"),
             Self::Slept { late, real } => {
                 write!(f, "this process did not run for {:.1}s, checking {real} anew", late.as_secs_f64())
             }

@@ -4,7 +4,7 @@
 //! ```text
 //!  check ends ──► Health ──► Wanted ──► Table::settle ──► the kernel
 //!  signal ──────►   │  └───► Change ──► log
-//!                   └──────► verdict ─► lvsd
+//!                   └──────► verdict ─► lvsd, when the kernel has it
 //!  look is due ─► Table::look ──► Health (adopts what is there), Table::settle (repairs)
 //! ```
 //!
@@ -313,7 +313,7 @@ impl Nanny {
         }
     }
 
-    /// Hands an event to the judge; says what changed, and tells lvsd.
+    /// Hands an event to the judge; says what changed. [`Self::settle`] is to follow.
     fn feed(&mut self, event: Event) {
         let mut changes = Vec::new();
         self.health.handle(event, &mut changes);
@@ -331,20 +331,21 @@ impl Nanny {
                 Change::GlassesOff => Message::GlassesOff,
             });
         }
+    }
+
+    /// Brings the kernel to what health wants, and only then tells lvsd: on that word
+    /// it takes out what this destination replaces.
+    fn settle(&mut self) {
+        if let Some(table) = &mut self.table {
+            let log = &self.log;
+            table.settle(self.health.wanted(), &mut |message| log.say(message));
+        }
         let verdict = self.health.verdict();
         if verdict != self.told {
             self.told = verdict;
             if let Some((available, weight)) = verdict {
                 self.hands.parents.tell(&Said::Verdict { available, weight });
             }
-        }
-    }
-
-    /// Brings the kernel to what health wants.
-    fn settle(&mut self) {
-        if let Some(table) = &mut self.table {
-            let log = &self.log;
-            table.settle(self.health.wanted(), &mut |message| log.say(message));
         }
     }
 
@@ -426,7 +427,7 @@ impl Nanny {
         if let Some(table) = &mut self.table
             && let Err(error) = table.remove()
         {
-            self.log.say(&Message::NotRemoved { real: self.args.real, error: &error });
+            self.log.say(&Message::NotRemoved { destination: self.args.destination(), error: &error });
             return ExitStatus::System;
         }
         ExitStatus::Stopped

@@ -324,5 +324,25 @@ impl Remarks {
     }
 }
 
+/// Remarks of which the same is to be said, together: the first of them, and how many
+/// more. Three hundred virtual IPs on a NIC that is not there are one line.
+pub fn gathered(remarks: impl IntoIterator<Item = Remark>) -> Vec<(Remark, usize)> {
+    let same = |one: &Remark, other: &Remark| match (one, other) {
+        (Remark::NoDevice { device, .. }, Remark::NoDevice { device: other, .. })
+        | (Remark::DeviceDown { device, .. }, Remark::DeviceDown { device: other, .. })
+        | (Remark::Foreign { device, .. }, Remark::Foreign { device: other, .. }) => device == other,
+        (Remark::NoDevice { .. } | Remark::DeviceDown { .. } | Remark::Foreign { .. }, _) => false,
+    };
+    let mut all: Vec<(Remark, usize)> = Vec::new();
+    for remark in remarks {
+        // A host has few devices, so that there are few to look through.
+        match all.iter_mut().find(|(first, _)| same(first, &remark)) {
+            Some((_, more)) => *more += 1,
+            None => all.push((remark, 0)),
+        }
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,6 @@
 //! `killall -9 pulse` is a death pulse survives; `pulse` in `ps` is the worker.
 
 use std::io;
-use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -235,7 +234,7 @@ impl Guardian {
     fn start(&self) -> io::Result<Worker> {
         let (line, theirs) = Line::pair()?;
         watch(&self.registry, &line)?;
-        let mut command = Command::new(&self.program);
+        let mut command = daemon::command(&self.program);
         // Forced is the start that was asked for; a pulse that died later was
         // perhaps the standby.
         let args = Args { forceactive: self.args.forceactive && self.launch.is_some(), ..self.args.clone() };

@@ -450,7 +450,7 @@ impl Hands {
         self.log.say(&Message::Executing(format!("{} {line}", self.lvsd_program.display())));
         let (line, theirs) = Line::pair()?;
         watch(&self.registry, &line)?;
-        let mut command = Command::new(&self.lvsd_program);
+        let mut command = daemon::command(&self.lvsd_program);
         command.args(arguments).stdin(theirs);
         if self.args.nodaemon {
             // A Ctrl-C is for us: we stop it when its addresses are gone.
@@ -466,7 +466,7 @@ impl Hands {
         if let Some(parent) = self.parents.first() {
             return child::Event::Adopted(parent.pid);
         }
-        let mut command = Command::new(&self.program);
+        let mut command = daemon::command(&self.program);
         command.args(self.args.passed_on("--guard"));
         match quiet(&mut command).spawn() {
             Ok(guardian) => {
@@ -484,7 +484,7 @@ impl Hands {
         };
         if let Some((program, arguments)) = command.as_ref().and_then(|words| words.split_first()) {
             self.log.say(&Message::Executing(format!("{program} {}", arguments.join(" "))));
-            let mut command = Command::new(program);
+            let mut command = daemon::command(program);
             command.args(arguments).process_group(0);
             match quiet(&mut command).spawn() {
                 Ok(running) => self.commands.push((running.id(), keyword)),

@@ -109,11 +109,6 @@ fn entry(text: &str) -> Option<Entry> {
     (prefix <= longest && !device.is_empty()).then(|| Entry { address, prefix, device: device.to_owned() })
 }
 
-/// The kernel's id of this boot; empty where it tells none.
-pub fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
-}
-
 /// A ledger and its file.
 #[derive(Debug)]
 pub struct Ledger {

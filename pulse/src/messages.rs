@@ -218,6 +218,8 @@ pub enum Message {
     Foreign {
         /// The virtual IP.
         address: IpAddr,
+        /// How many there are beside it of which the same is to be said.
+        more: usize,
         /// Its device.
         device: String,
     },
@@ -225,6 +227,8 @@ pub enum Message {
     NoDevice {
         /// The virtual IP.
         address: IpAddr,
+        /// As above.
+        more: usize,
         /// The device.
         device: String,
     },
@@ -232,6 +236,8 @@ pub enum Message {
     DeviceDown {
         /// The virtual IP.
         address: IpAddr,
+        /// As above.
+        more: usize,
         /// The device.
         device: String,
     },
@@ -436,14 +442,26 @@ impl fmt::Display for Message {
             Self::Collateral { address, with } => {
                 write!(f, "the kernel removed {address} together with {with}: putting it back")
             }
-            Self::Foreign { address, device } => {
+            Self::Foreign { address, more: 0, device } => {
                 write!(f, "virtual IP {address} was on {device} before: using it, it will not be removed")
             }
-            Self::NoDevice { address, device } => {
+            Self::Foreign { address, more, device } => {
+                write!(f, "virtual IP {address} and {more} more were on {device} before: ")?;
+                f.write_str("using them, they will not be removed")
+            }
+            Self::NoDevice { address, more: 0, device } => {
                 write!(f, "virtual IP {address} is not up: there is no device {device}, waiting for it")
             }
-            Self::DeviceDown { address, device } => {
+            Self::NoDevice { address, more, device } => {
+                write!(f, "virtual IP {address} and {more} more are not up: there is no device {device}, ")?;
+                f.write_str("waiting for it")
+            }
+            Self::DeviceDown { address, more: 0, device } => {
                 write!(f, "virtual IP {address} is on {device}, which is down: nobody will reach it there")
+            }
+            Self::DeviceDown { address, more, device } => {
+                write!(f, "virtual IP {address} and {more} more are on {device}, which is down: ")?;
+                f.write_str("nobody will reach them there")
             }
             Self::NotAdded { address, device, error } => {
                 write!(f, "virtual IP {address} cannot be added to {device} ({error}), trying again")

@@ -214,7 +214,7 @@ pub fn prepare(args: &Args, log: &Log, beat: impl FnMut()) -> Result<Ready, Refu
     let packets = packet_socket()?;
     let route = Route::open().map_err(|e| Refused::system("open the line to the kernel", &e))?;
     let monitor = Monitor::open().map_err(|e| Refused::system("watch interfaces", &e))?;
-    let (ledger, trouble) = Ledger::open(&ledger_path(), ledger::boot_id());
+    let (ledger, trouble) = Ledger::open(&ledger_path(), daemon::boot_id());
     let carrying_on = ledger.contents().active;
     let entries = ledger.contents().entries.clone();
     let mut interfaces = Interfaces::new(route, packets, ledger);
@@ -366,9 +366,11 @@ pub fn rehearse(args: &Args, log: &Log) -> Result<(), Refused> {
     let path = lvsd_program(args);
     executable(&path)?;
     log.say(&Message::WouldExecute(format!("{} {}", path.display(), text(&args.for_lvsd()).join(" "))));
-    let (ledger, _) = Ledger::open(&daemon::run_root().join("pulse.ledger"), ledger::boot_id());
+    let (ledger, _) = Ledger::open(&daemon::run_root().join("pulse.ledger"), daemon::boot_id());
     let look = addresses::look(&wanted, &host, &ledger.contents().entries, Reach::All);
-    look.remarks.into_iter().for_each(|remark| log.say(&spoken(remark)));
+    for line in spoken(look.remarks) {
+        log.say(&line);
+    }
     for step in look.steps {
         match step {
             Step::Add { wanted, .. } => log.say(&Message::WouldAdd {

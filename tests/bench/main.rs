@@ -133,8 +133,8 @@ fn measure(share: usize) -> Vec<(&'static str, Duration)> {
         found.iter().map(|it| Running { target: it.target, place: &it.place, names: None, is_nanny: true }).collect();
     let (departure, list) = best(|| departures(&Wanted::default(), &lines, &ledger));
     assert_eq!(list.len(), SERVERS / share);
-    let (print, text) = best(|| lvsd::ledger::print(&ledger));
-    let (parse, read_back) = best(|| lvsd::ledger::parse(&text));
+    let (print, text) = best(|| lvsd::ledger::print(&ledger, "boot"));
+    let (parse, read_back) = best(|| lvsd::ledger::parse(&text, "boot"));
     assert_eq!(read_back, (ledger, 0));
     vec![
         ("parse and check", read),

@@ -3,6 +3,7 @@
 
 use nix::sys::signal::Signal;
 
+use crate::ground::lab::signal;
 use crate::ground::real_server::RealServer;
 use crate::ground::scenario;
 use crate::ground::wait::{SOON, wait_until};
@@ -19,6 +20,9 @@ fn a_wrong_file_changes_nothing_and_a_right_one_only_what_it_says() {
         let nannies = director.machine.processes("nanny");
         let mark = director.log.mark();
         let watch = director.watch();
+        // Meant for a nanny, and sent to lvsd.
+        signal(director.machine.processes("lvsd")[0], Signal::SIGUSR1);
+        director.log.wait_for(mark, "signal 10 means nothing, ignoring");
         let (wrong, at) = wrong_lvs_cf();
         director.configure(&wrong);
         director.signal_pulse(Signal::SIGHUP);

@@ -159,10 +159,19 @@ impl Nanny {
 
     /// The same with this stdin.
     pub(crate) fn start_on(port: u16, more: &[&str], stdin: Stdio) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_nanny"))
+        Self::run(port, more, Self::command().stdin(stdin))
+    }
+
+    /// The program itself.
+    pub(crate) fn command() -> Command {
+        Command::new(env!("CARGO_BIN_EXE_nanny"))
+    }
+
+    /// The same by a command prepared for it.
+    pub(crate) fn run(port: u16, more: &[&str], command: &mut Command) -> Self {
+        let mut child = command
             .args(["-n", "--norun", "--lvs", "-h", "127.0.0.1", "-r", &port.to_string(), "-V", "192.0.2.1", "-M", "g"])
             .args(more)
-            .stdin(stdin)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

@@ -3,8 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use crate::ground::{Nanny, wait_for, wait_until};
+use nix::libc::RLIM_INFINITY;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -57,6 +60,21 @@ fn the_program_gets_address_and_port_and_its_ok_admits() {
     let mut nanny = program.nanny(&["-t", "5"]);
     nanny.wait_for("External program use requested: (");
     nanny.wait_for("[ active ] making 127.0.0.1:8080 available");
+}
+
+#[test]
+fn a_program_has_the_usual_limit_of_files_and_nothing_of_how_its_nanny_was_started() {
+    // As lvsd does, which has a descriptor per nanny.
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+    let program = Program::new("echo $(ulimit -Sn) $(ulimit -Hn) ${PIRANHA_STARTED_BY-unset} $HERE");
+    let hard = if hard == RLIM_INFINITY { "unlimited".to_owned() } else { hard.to_string() };
+    let expected = format!("{} {hard} unset yes", hard.parse().map_or(1024, |hard: u64| hard.min(1024)));
+    let mut command = Nanny::command();
+    command.env("PIRANHA_STARTED_BY", "1").env("HERE", "yes").stdin(Stdio::null());
+    let mut nanny = Nanny::run(8080, &["-e", &program.line, "-x", &expected, "-v"], &mut command);
+    nanny.wait_for(&format!("Got result ({expected}"));
+    nanny.wait_for("[ active ]");
 }
 
 #[test]

@@ -62,6 +62,35 @@ fn last_words_are_heard_although_the_other_end_had_not_read_everything() {
 }
 
 #[test]
+fn a_command_line_that_no_packet_holds_is_left_out_and_never_cut() {
+    let (parent, child) = Line::pair().unwrap();
+    let child = Line { fd: child };
+    // "hello 7", and a NUL before each.
+    let fits = vec!["x".repeat(PACKET_MAX - 8)];
+    let more = vec!["x".repeat(PACKET_MAX - 7)];
+    for arguments in [fits.clone(), more] {
+        child.send(&Said::Hello { pid: 7, arguments }.encode()).unwrap();
+    }
+    assert_eq!(parent.receive_said(), Received::Message(Said::Hello { pid: 7, arguments: fits }));
+    assert_eq!(parent.receive_said(), Received::Message(Said::Hello { pid: 7, arguments: Vec::new() }));
+    child.send(&Said::Leaving("\u{e4}".repeat(PACKET_MAX)).encode()).unwrap();
+    assert_eq!(parent.receive_said(), Received::Message(Said::Leaving("\u{e4}".repeat(REASON_MAX))));
+}
+
+#[test]
+fn a_packet_that_is_longer_than_any_is_garbage_and_the_next_is_heard() {
+    let (parent, child) = Line::pair().unwrap();
+    let child = Line { fd: child };
+    let long = [b"hello 7\0".as_slice(), &[b'x'; PACKET_MAX]].concat();
+    child.send(&long).unwrap();
+    child.send(&Said::Ready.encode()).unwrap();
+    assert_eq!(parent.receive_said(), Received::Garbage(DecodeError::TooLong(PACKET_MAX + 8)));
+    assert_eq!(parent.receive_said(), Received::Message(Said::Ready));
+    parent.send(&[b'x'; 65]).unwrap();
+    assert_eq!(child.receive_ask(), Received::Garbage(DecodeError::TooLong(65)));
+}
+
+#[test]
 fn a_parent_that_does_not_listen_never_stops_the_child() {
     let (_parent, child) = Line::pair().unwrap();
     let child = Line { fd: child };

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::de::Deserialize as _;
 
+use crate::log::words;
+
 use super::Syntax;
 use super::diagnostic::{Diagnostic, Severity};
 use super::kind::Reader;
@@ -52,12 +54,6 @@ pub(super) fn read_one(path: &Path, syntax: Syntax, reader: &mut Reader<'_>) -> 
         return None;
     }
     text(&name, bytes, syntax, reader)
-}
-
-/// The system's words without Rust's ` (os error 2)`.
-fn words(e: &std::io::Error) -> String {
-    let text = e.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// One text into statements, its own problems reported.

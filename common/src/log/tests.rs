@@ -140,3 +140,18 @@ fn debug_lines_need_verbose() {
     log_at(&path).say(&Said("probe", Level::Debug));
     assert_eq!(received(&socket), Vec::<String>::new());
 }
+
+#[test]
+fn the_system_speaks_in_words_and_anything_else_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let socket = receiver(&path);
+    log_at(&path).say(&Said("/run: Read-only file system (os error 30), going on", Level::Warning));
+    assert!(received(&socket)[0].ends_with("/run: Read-only file system, going on"));
+    let error = io::Error::from_raw_os_error(13);
+    assert_eq!(words(&error), "Permission denied");
+    assert_eq!(words(&format!("{error}: {error}")), "Permission denied: Permission denied");
+    for text in ["", "(os error 2)", "a (os error x)", "a (os error 2", "a (os error )"] {
+        assert_eq!(words(&text), text);
+    }
+}

@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use common::ipvs::Protocol;
+use common::log::words;
 
 use super::*;
 
@@ -43,6 +44,7 @@ fn samples() -> Vec<Message> {
         },
         Message::SignalStop { signal: 15 },
         Message::Rereading,
+        Message::SignalIgnored { signal: 10 },
         Message::CannotOpen { file: "/etc/sysconfig/ha/lvs.cf".to_owned() },
         Message::ParseError { file: "/etc/sysconfig/ha/lvs.cf".to_owned(), line: 7 },
         Message::Diagnostic("/etc/sysconfig/ha/lvs.cf:7:5: error: unknown command".to_owned()),
@@ -98,7 +100,7 @@ fn every_line_is_as_the_operators_reference_has_it() {
     let mut text = String::new();
     for message in samples() {
         let level = format!("{:?}", message.level()).to_lowercase();
-        writeln!(text, "{level:<7} lvsd: {message}").unwrap();
+        writeln!(text, "{level:<7} lvsd: {}", words(&message)).unwrap();
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/messages/lvsd.txt");
     if std::env::var_os("PIRANHA_UPDATE").is_some() {

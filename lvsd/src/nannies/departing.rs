@@ -28,23 +28,27 @@ impl Nannies {
     }
 
     /// The nanny of this destination goes, and takes it along or leaves it (`stays`).
-    pub fn leave(&mut self, target: &Target, stays: bool, now: Instant, out: &mut Vec<Action>) {
-        let Some(&id) = self.by_target.get(target) else { return };
+    /// `false`: there is none.
+    pub fn leave(&mut self, target: &Target, stays: bool, now: Instant, out: &mut Vec<Action>) -> bool {
+        let Some(&id) = self.by_target.get(target) else { return false };
         if let Some(nanny) = self.all.get_mut(&id) {
             nanny.leaves_destination = stays;
         }
         self.stop(id, now, out);
+        true
     }
 
     /// The nanny of this destination leaves it in the kernel, and another for this
-    /// monitor follows at the same meeting place.
-    pub fn follow(&mut self, target: &Target, monitor: &Rc<Monitor>, now: Instant, out: &mut Vec<Action>) {
-        let Some(id) = self.by_target.remove(target) else { return };
+    /// monitor follows at the same meeting place. `false`: there is none.
+    pub fn follow(&mut self, target: &Target, monitor: &Rc<Monitor>, now: Instant, out: &mut Vec<Action>) -> bool {
+        let Some(id) = self.by_target.remove(target) else { return false };
         self.assign(id, monitor);
         if let Some(nanny) = self.all.get_mut(&id) {
             nanny.is_sheltered = false;
+            nanny.is_predecessor = nanny.child.pid().is_some();
             nanny.available = None;
         }
         self.feed(id, Event::Replace, now, out);
+        true
     }
 }

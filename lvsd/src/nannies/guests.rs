@@ -93,6 +93,7 @@ impl Nannies {
         self.lineless.remove(&id);
         if nanny.child.pid().is_none() {
             nanny.is_ours = false;
+            nanny.is_predecessor = false;
             nanny.guest = Some(Guest { pid, until: now + HELLO_WITHIN, is_stranger: false });
         }
         self.schedule(id);

@@ -37,6 +37,8 @@ pub(super) struct Nanny {
     pub(super) is_sheltered: bool,
     /// Its destination stays when it goes.
     pub(super) leaves_destination: bool,
+    /// The process kept another destination, and makes room for the one that keeps this.
+    pub(super) is_predecessor: bool,
     /// Our own child: waitpid tells of its end, not the line.
     pub(super) is_ours: bool,
     /// It said something since it started.
@@ -63,6 +65,7 @@ impl Nanny {
             guest: None,
             is_sheltered: false,
             leaves_destination: false,
+            is_predecessor: false,
             is_ours: false,
             spoke: false,
             available: None,

@@ -345,7 +345,38 @@ fn a_follower_at_the_same_place_is_one_process_after_the_other() {
     assert!(!stage.nannies.owns(&monitor(3).target) && stage.nannies.owns(&monitor(4).target));
     assert_eq!(stage.nannies.tally([monitor(4).target].iter()).silent, 1, "the other destination's verdict is not its");
     assert_eq!(stage.want(&new), Wish::Unchanged);
+    nanny.says(&Said::Verdict { available: true, weight: 1 });
+    stage.read(FIRST);
+    assert_eq!(stage.taken(), [], "nor is what it says on its way out");
+    assert_eq!(stage.nannies.tally([monitor(4).target].iter()).silent, 1);
     assert_eq!(stage.reaped(100, Exit::Status(0)), [Action::Find(FIRST)]);
+    let nanny = stage.start(FIRST, 101);
+    nanny.says(&Said::Verdict { available: true, weight: 1 });
+    stage.read(FIRST);
+    assert_eq!(stage.nannies.tally([monitor(4).target].iter()), Tally { available: 1, silent: 0 });
+}
+
+#[test]
+fn who_is_in_use_is_known_when_all_of_a_virtual_have_judged() {
+    let (mut stage, third) = Stage::running(3, 100);
+    let (service, monitors) = (monitor(3).target.service, vec![monitor(3), monitor(4)]);
+    let wanted = Virtual {
+        name: "web".to_owned(),
+        port: 80,
+        service: common::ipvs::Service::new(service, "rr"),
+        sorry: None,
+        timeout: Duration::from_secs(6),
+        drain: Duration::ZERO,
+        monitors,
+    };
+    stage.want(&monitor(4));
+    let fourth = stage.start(FIRST + 1, 101);
+    third.says(&Said::Verdict { available: true, weight: 1 });
+    stage.read(FIRST);
+    assert_eq!(stage.nannies.in_use(&wanted), None);
+    fourth.says(&Said::Verdict { available: false, weight: 0 });
+    stage.read(FIRST + 1);
+    assert_eq!(stage.nannies.in_use(&wanted), Some(vec![monitor(3).target.destination]));
 }
 
 #[test]

@@ -1,3 +1,5 @@
+use common::channel::Said;
+
 use super::*;
 use crate::wanted::tests::config;
 
@@ -63,6 +65,21 @@ fn a_text_with_blanks_is_one_argument_and_an_empty_one_is_one_too() {
     let words: Vec<&str> = arguments.iter().collect();
     let at = words.iter().position(|word| *word == "-s").unwrap();
     assert_eq!(words[at..at + 4], ["-s", "GET / HTTP/1.0\\r\\n\\r\\n", "-x", ""], "escapes are nanny's");
+}
+
+#[test]
+fn the_longest_that_a_file_can_ask_for_is_heard_whole() {
+    let (path, text) = (format!("/{}", "p".repeat(4094)), "t".repeat(255));
+    let service = format!(
+        " send = \"{text}\"\n expect = \"{text}\"\n send_program = \"/{}\"\n load_monitor = uptime",
+        "p".repeat(253)
+    );
+    let longest = first(&file(&format!("ipvsadm = {path}\nrsh_command = {path}"), &service, ""), &Manner::default());
+    let arguments = longest.iter().map(str::to_owned).collect();
+    let packet = Said::Hello { pid: u32::MAX, arguments }.encode();
+    let Ok(Said::Hello { arguments: heard, .. }) = Said::decode(&packet) else { panic!("{packet:?}") };
+    assert_eq!(heard.into_iter().collect::<Arguments>(), longest);
+    assert!(packet.len() > 2 * 4095 + 2 * 255, "the file was refused");
 }
 
 #[test]

@@ -37,10 +37,10 @@ impl<K: Ipvs> Daemon<K> {
         let Some(wanted) = self.services.find(key) else { return };
         let mut out = Vec::new();
         for monitor in &wanted.monitors {
-            if let Some(before) = self.follows.remove(&monitor.target) {
-                self.nannies.follow(&before, monitor, now, &mut out);
-            }
+            let before = self.follows.remove(&monitor.target);
+            let follows = before.is_some_and(|before| self.nannies.follow(&before, monitor, now, &mut out));
             let wish = self.nannies.want(monitor, now, &mut out);
+            let wish = if follows { Wish::Replaced } else { wish };
             if let Some(outcome) = &mut self.reload {
                 match wish {
                     Wish::Started => outcome.started += 1,

@@ -107,7 +107,7 @@ impl<K: Ipvs> Daemon<K> {
         self.perform_services(out, now);
         // Guests that were not introduced yet are seen off with the others of the start.
         if self.phase == Phase::Working {
-            self.reload = Some(Outcome { stopped: departures.len(), ..Outcome::default() });
+            self.reload = Some(Outcome::default());
             self.see_off(departures, now);
             self.queue_set_ups(now);
         }
@@ -129,7 +129,10 @@ impl<K: Ipvs> Daemon<K> {
         self.follows.clear();
         let mut out = Vec::new();
         for departure in std::mem::take(&mut self.departures) {
-            self.nannies.leave(&departure.target, departure.stay.is_some(), now, &mut out);
+            let left = self.nannies.leave(&departure.target, departure.stay.is_some(), now, &mut out);
+            if let Some(outcome) = self.reload.as_mut().filter(|_| left) {
+                outcome.stopped += 1;
+            }
         }
         self.perform(out, now);
     }

@@ -66,7 +66,7 @@ impl Stage {
         std::fs::write(&settings.file, file(dir.path(), virtuals)).unwrap();
         let hosts = Hosts::new(dir.path().join("hosts"));
         let (wanted, _) = file::read(&settings.file, &hosts, &settings.nanny, &settings.manner).unwrap();
-        let services = Services::new(Ledger::default(), Some(LedgerFile::at(dir.path().join("ledger"))));
+        let services = Services::new(Ledger::default(), Some(LedgerFile::at(dir.path().join("ledger"), String::new())));
         let mut daemon = Daemon::new(settings, hosts, Log::new(false), table.clone(), services, None, None).unwrap();
         daemon.begin(wanted);
         let mut stage =
@@ -167,6 +167,14 @@ fn a_reload_touches_what_changed_and_a_wrong_file_touches_nothing() {
     assert!(stage.pid(3, 5).is_some_and(lives));
     assert_eq!(table.clone().service(&key(1)).unwrap().unwrap().service.scheduler, "rr");
     stage.stop();
+}
+
+#[test]
+fn a_signal_goes_to_one_process_or_to_none() {
+    // Pid 0 would be this process and its group, 1 everybody's parent.
+    for pid in [0, 1, u32::MAX] {
+        hands::signal(pid, nix::sys::signal::Signal::SIGKILL);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! and doing step by step what [`crate::leaving`] decides. What cannot be done
 //! stays to be done, and is tried again at the next look.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use common::ipvs::{DestinationEntry, DestinationKey, Error, Ipvs, ServiceKey};
@@ -102,14 +102,24 @@ impl Services {
         let have: BTreeMap<DestinationKey, &DestinationEntry> =
             have.iter().map(|entry| (entry.destination.key, entry)).collect();
         let before = leavers.clone();
+        let mut known = BTreeMap::new();
         leavers.retain(|key, leaver| {
             let target = Target { service: *service, destination: *key };
             if keepers.owns(&target) {
                 return true;
             }
-            let judged = self.newcomers_are_judged(leaver, keepers);
+            let stand = match &mut leaver.stage {
+                Stage::Waiting { service, until } => {
+                    let newcomers = *known.entry(*service).or_insert_with(|| self.newcomers(service, kernel, keepers));
+                    if newcomers == Newcomers::Refused {
+                        *until = None;
+                    }
+                    newcomers == Newcomers::Stand
+                }
+                Stage::Due | Stage::Draining { .. } => true,
+            };
             let entry = have.get(key).copied();
-            let next = leaver.next(entry, judged, now);
+            let next = leaver.next(entry, stand, now);
             let stays = take_step(&target, leaver, next, entry, kernel, now, out);
             if let (true, Stage::Draining { until }) = (stays, leaver.stage) {
                 self.deadlines.insert((until, *service));
@@ -133,20 +143,33 @@ impl Services {
         }
     }
 
-    /// Whether it needs wait no longer. A service that the kernel refuses has no
-    /// newcomers yet, however long that takes.
-    fn newcomers_are_judged(&mut self, leaver: &mut Leaver, keepers: &impl Keepers) -> bool {
-        let Stage::Waiting { service, until } = &mut leaver.stage else { return true };
+    /// How far those are that a service's leavers wait for. A verdict is a nanny's
+    /// word; whether clients are served is seen in the kernel.
+    fn newcomers<K: Ipvs>(&self, service: &ServiceKey, kernel: &mut Kernel<K>, keepers: &impl Keepers) -> Newcomers {
         let Some(wanted) = self.index.get(service).and_then(|n| self.wanted.virtuals.get(*n)) else {
             // A later reload took them out again.
-            return true;
+            return Newcomers::Stand;
         };
-        if self.states.get(service).is_some_and(|state| state.up) {
-            return keepers.judged(wanted);
+        if !self.states.get(service).is_some_and(|state| state.up) {
+            return Newcomers::Refused;
         }
-        *until = None;
-        false
+        let Some(in_use) = keepers.in_use(wanted) else { return Newcomers::Awaited };
+        // What cannot be read is not seen.
+        let have = kernel.destinations(service).unwrap_or_default();
+        let have: BTreeSet<DestinationKey> = have.into_iter().map(|destination| destination.key).collect();
+        if in_use.iter().all(|key| have.contains(key)) { Newcomers::Stand } else { Newcomers::Awaited }
     }
+}
+
+/// Those of a service that others wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Newcomers {
+    /// The kernel refuses the service: there are none yet, however long that takes.
+    Refused,
+    /// Not all have been judged, or one in use is not in the kernel.
+    Awaited,
+    /// All have been judged, and those in use are in the kernel.
+    Stand,
 }
 
 /// Does it, or says why not; `false`: it is over.

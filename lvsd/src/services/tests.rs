@@ -59,19 +59,23 @@ struct Stage {
     nannies: Nannies,
 }
 
-/// Nannies that own server 3 everywhere while it is theirs, and have judged or not.
+/// Nannies that own server 3 everywhere while it is theirs, or in one service alone;
+/// that have judged or not, and found it well or not.
 struct Nannies {
     own: bool,
+    own_in: Option<ServiceKey>,
     judged: bool,
+    well: bool,
 }
 
 impl Keepers for Nannies {
     fn owns(&self, target: &Target) -> bool {
-        self.own && target.destination == server(3)
+        (self.own || self.own_in == Some(target.service)) && target.destination == server(3)
     }
 
-    fn judged(&self, _: &Virtual) -> bool {
-        self.judged
+    fn in_use(&self, wanted: &Virtual) -> Option<Vec<DestinationKey>> {
+        let well = wanted.monitors.iter().map(|monitor| monitor.target.destination);
+        self.judged.then(|| well.filter(|_| self.well).collect())
     }
 }
 
@@ -84,7 +88,7 @@ impl Stage {
             services: Services::new(ledger, None),
             now: Instant::now(),
             busy: RefCell::default(),
-            nannies: Nannies { own: true, judged: true },
+            nannies: Nannies { own: true, own_in: None, judged: true, well: true },
         }
     }
 
@@ -351,8 +355,9 @@ fn the_ledger_is_written_before_the_kernel_is_asked_and_forgets_what_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("lvsd.ledger");
     let mut stage = Stage::new(Ledger::default());
-    stage.services = Services::new(Ledger::default(), Some(LedgerFile::at(path.clone())));
-    let read = || LedgerFile::at(path.clone()).read().unwrap().0.services.into_keys().collect::<Vec<_>>();
+    stage.services = Services::new(Ledger::default(), Some(LedgerFile::at(path.clone(), String::new())));
+    let read =
+        || LedgerFile::at(path.clone(), String::new()).read().unwrap().0.services.into_keys().collect::<Vec<_>>();
     stage.load(vec![virtual_service(1, "wlc"), virtual_service(2, "wlc")]);
     assert_eq!((read(), stage.keys()), (vec![key(1), key(2)], vec![]));
     stage.set_up(1);
@@ -449,11 +454,41 @@ fn one_that_leaves_waits_for_newcomers_and_for_a_service_the_kernel_refuses() {
     assert_eq!(stage.weight(1), Some(1), "the newcomers have not been judged");
     stage.nannies.judged = true;
     stage.services.newcomer_judged(&key(2));
+    assert!(stage.look().is_empty());
+    assert_eq!(stage.weight(1), Some(1), "the newcomer is said to be well and is not in the kernel");
+    stage.table.clone().add_destination(&key(2), &destination(3)).unwrap();
+    stage.nannies.own_in = Some(key(2));
     let said = stage.look();
     assert!(said.contains(&"v1/s3 (10.0.0.3:80) is not configured any more, removing it".to_owned()), "{said:?}");
     assert!(said.contains(&"emptied".to_owned()));
     stage.look();
     assert_eq!(stage.keys(), [key(2)], "and its service went behind it");
+}
+
+#[test]
+fn nobody_waits_for_a_newcomer_that_is_not_well() {
+    let mut stage = Stage::leaving(Some(key(2)), 0);
+    stage.load(vec![virtual_service(2, "rr")]);
+    stage.set_up(2);
+    stage.nannies.well = false;
+    stage.services.newcomer_judged(&key(2));
+    let said = stage.look();
+    assert!(said.contains(&"v1/s3 (10.0.0.3:80) is not configured any more, removing it".to_owned()), "{said:?}");
+}
+
+#[test]
+fn a_newcomers_service_that_cannot_be_read_is_waited_for() {
+    let mut stage = Stage::leaving(Some(key(2)), 0);
+    stage.load(vec![virtual_service(2, "rr")]);
+    stage.set_up(2);
+    stage.table.clone().add_destination(&key(2), &destination(3)).unwrap();
+    stage.nannies.own_in = Some(key(2));
+    let (mut out, own) = (Vec::new(), stage.kernel.entries(&key(1)).unwrap());
+    stage.table.fail(Operation::Destinations, Error::Timeout("destinations"));
+    stage.services.tend_leavers(&key(1), &own, &mut stage.kernel, &stage.nannies, stage.now, &mut out);
+    assert_eq!((out, stage.weight(1)), (vec![], Some(1)));
+    stage.look();
+    assert_eq!(stage.weight(1), None);
 }
 
 #[test]
@@ -508,7 +543,7 @@ fn a_step_that_fails_is_said_once_and_done_later() {
 #[test]
 fn a_drain_survives_lvsds_death_with_the_time_it_has_left() {
     let dir = tempfile::tempdir().unwrap();
-    let file = || LedgerFile::at(dir.path().join("lvsd.ledger"));
+    let file = || LedgerFile::at(dir.path().join("lvsd.ledger"), String::new());
     let mut stage = Stage::leaving(None, 60);
     stage.services.file = Some(file());
     stage.connections(2);

@@ -14,6 +14,7 @@ use std::os::fd::{AsRawFd as _, RawFd};
 use std::os::unix::ffi::OsStringExt as _;
 
 use common::child::Exit;
+use common::daemon::STARTED_BY;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
@@ -141,5 +142,5 @@ fn environment() -> Vec<CString> {
         bytes.extend(value.into_vec());
         CString::new(bytes).ok()
     };
-    std::env::vars_os().filter_map(pair).collect()
+    std::env::vars_os().filter(|(name, _)| name != STARTED_BY).filter_map(pair).collect()
 }

@@ -27,7 +27,7 @@ pub struct Table {
     service: ServiceKey,
     service_name: String,
     owned: Owned,
-    /// The name of the destination in the log: where checks go, as the original's.
+    /// The name of the server in the log: where checks go, as the original's.
     real: SocketAddr,
     seen: Option<Seen>,
     /// The destination as it last was, for putting it back as it was.
@@ -150,7 +150,7 @@ impl Table {
         }
         self.now_there(say);
         if self.settled == Some(wanted) {
-            say(&Message::PutBack { real: self.real, service: &self.service_name });
+            say(&Message::PutBack { destination: self.owned.key, service: &self.service_name });
         }
         self.remember(Seen::Present(destination));
         self.settled = Some(wanted);
@@ -215,16 +215,16 @@ impl Table {
     /// A step that nobody here asked for since the kernel was last settled is the
     /// repair of somebody else's change.
     fn announce(&self, wanted: Wanted, step: &Step, say: Say) {
-        let (real, service) = (self.real, self.service_name.as_str());
+        let (real, destination, service) = (self.real, self.owned.key, self.service_name.as_str());
         let had = match &self.seen {
             Some(Seen::Present(destination)) => Some(destination),
             Some(Seen::NoService | Seen::Absent) | None => None,
         };
         if self.settled == Some(wanted) {
             match (step, had) {
-                (Step::Add(_), _) => say(&Message::PutBack { real, service }),
-                (Step::Edit(gets), Some(had)) => say(&Message::SetRight { real, had, gets }),
-                (Step::Delete, _) => say(&Message::TakenOut { real, service }),
+                (Step::Add(_), _) => say(&Message::PutBack { destination, service }),
+                (Step::Edit(gets), Some(had)) => say(&Message::SetRight { had, gets }),
+                (Step::Delete, _) => say(&Message::TakenOut { destination, service }),
                 (Step::Edit(_), None) | (Step::Nothing, _) => {}
             }
         } else if let (Step::Edit(gets), Some(had)) = (step, had)

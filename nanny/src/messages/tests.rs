@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use common::child::Exit;
 use common::ipvs::{DestinationKey, Error};
-use common::log::Message as _;
+use common::log::{Message as _, words};
 use nix::errno::Errno;
 
 use super::*;
@@ -59,14 +59,14 @@ fn everything() -> String {
         Message::AdjustingWeight { real, weight: 5 },
         Message::ServiceMissing { service },
         Message::ServiceBack { service },
-        Message::PutBack { real, service },
-        Message::SetRight { real, had: &had, gets: &gets },
-        Message::TakenOut { real, service },
+        Message::PutBack { destination: key, service },
+        Message::SetRight { had: &had, gets: &gets },
+        Message::TakenOut { destination: key, service },
         Message::TableTrouble { error: &Error::NoIpvs },
         Message::TableTrouble { error: &Error::Permission },
         Message::TableWell,
         Message::NoRight { error: &Error::Permission },
-        Message::NotRemoved { real, error: &Error::Permission },
+        Message::NotRemoved { destination: key, error: &Error::Permission },
         Message::Slept { late: Duration::from_millis(12_345), real },
         Message::PlaceTaken { real, service },
         Message::NoPlace {
@@ -89,7 +89,7 @@ fn everything() -> String {
     lines.extend(outcomes.iter().map(|outcome| Message::Trouble { real, outcome }));
     let mut text = String::new();
     for line in &lines {
-        writeln!(text, "{:7} {line}", format!("{:?}", line.level()).to_lowercase()).unwrap();
+        writeln!(text, "{:7} {}", format!("{:?}", line.level()).to_lowercase(), words(line)).unwrap();
     }
     text
 }

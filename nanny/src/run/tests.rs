@@ -42,6 +42,25 @@ fn fake() -> Fake {
 
 /// Runs a nanny over `fake` until `hand`, on lvsd's end of the line, has it end.
 fn run_with(fake: &Fake, server: SocketAddr, place: &Path, hand: impl FnOnce(Parent) + Send + 'static) -> ExitStatus {
+    let path = place.to_owned();
+    let hand = std::thread::spawn(move || {
+        let until = Instant::now() + DEADLINE;
+        let line = loop {
+            match join(&path) {
+                Ok(line) => break line,
+                Err(e) => assert!(Instant::now() < until, "{e}"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        hand(Parent { line });
+    });
+    let status = run(Setup { place: Some(place.to_owned()), ..setup(fake, server) });
+    hand.join().unwrap();
+    status
+}
+
+/// A nanny of weight 5 for this server over `fake`.
+fn setup(fake: &Fake, server: SocketAddr) -> Setup {
     let port = server.port().to_string();
     let line = [
         "-n",
@@ -63,30 +82,16 @@ fn run_with(fake: &Fake, server: SocketAddr, place: &Path, hand: impl FnOnce(Par
     ];
     let args = crate::args::parse(line.map(OsString::from).into_iter().chain(["-s".into(), "x".into()])).unwrap();
     let opened = fake.clone();
-    let path = place.to_owned();
-    let hand = std::thread::spawn(move || {
-        let until = Instant::now() + DEADLINE;
-        let line = loop {
-            match join(&path) {
-                Ok(line) => break line,
-                Err(e) => assert!(Instant::now() < until, "{e}"),
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        hand(Parent { line });
-    });
-    let status = run(Setup {
+    Setup {
         args,
         log: Log::new(false),
         open: Some(Box::new(move || Ok(Box::new(opened.clone()) as Box<dyn Ipvs>))),
         line: None,
         launch: None,
-        place: Some(place.to_owned()),
+        place: None,
         arguments: vec!["-n".into()],
         seed: 7,
-    });
-    hand.join().unwrap();
-    status
+    }
 }
 
 struct Parent {
@@ -163,6 +168,34 @@ fn a_kernel_that_fails_is_tried_again_with_the_next_look() {
         drop(parent);
     });
     assert_eq!(table(&fake), [neighbour(), destination(5)]);
+}
+
+#[test]
+fn lvsd_hears_a_verdict_when_the_kernel_has_it() {
+    let fake = fake();
+    let place = tempfile::tempdir().unwrap();
+    let setup = setup(&fake, "127.0.0.1:9".parse().unwrap());
+    let hands = Hands::new(Plan::new(&setup.args), setup.args.real).unwrap();
+    let mut nanny = Nanny::new(Setup { place: Some(place.path().join("place")), ..setup }, hands);
+    nanny.start().unwrap();
+    let other_end = join(&place.path().join("place")).unwrap();
+    nanny.meet(nanny.hands.parents.accept().unwrap());
+    let verdict = || {
+        std::iter::from_fn(|| match other_end.receive_said() {
+            Received::Message(said) => Some(said),
+            Received::Garbage(_) | Received::Nothing | Received::Ended => None,
+        })
+        .find(|said| matches!(said, Said::Verdict { .. }))
+    };
+    nanny.feed(Event::Good);
+    assert_eq!((verdict(), table(&fake)), (None, vec![neighbour()]));
+    nanny.settle();
+    assert_eq!(verdict(), Some(Said::Verdict { available: true, weight: 5 }));
+    assert_eq!(table(&fake), [neighbour(), destination(5)]);
+    nanny.feed(Event::Bad);
+    assert_eq!((verdict(), table(&fake)), (None, vec![neighbour(), destination(5)]));
+    nanny.settle();
+    assert_eq!((verdict(), table(&fake)), (Some(Said::Verdict { available: false, weight: 0 }), vec![neighbour()]));
 }
 
 #[test]

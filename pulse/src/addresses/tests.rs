@@ -390,3 +390,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn three_hundred_on_a_nic_that_is_not_there_are_one_remark() {
+    let at = |n: u16| IpAddr::from([10, 1, u8::try_from(n / 256).unwrap(), u8::try_from(n % 256).unwrap()]);
+    let absent = (0..300).map(|n| Remark::NoDevice { address: at(n), device: "eth7".into() });
+    let other = Remark::NoDevice { address: ip("10.0.0.9"), device: "eth8".into() };
+    let down = Remark::DeviceDown { address: ip("10.0.0.9"), device: "eth7".into() };
+    let all: BTreeSet<Remark> = absent.chain([other.clone(), down.clone()]).collect();
+    let first = Remark::NoDevice { address: at(0), device: "eth7".into() };
+    assert_eq!(gathered(all), [(other, 0), (first, 299), (down, 0)]);
+}

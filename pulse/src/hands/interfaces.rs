@@ -81,8 +81,8 @@ impl Interfaces {
         let host = self.read_or_say(log)?;
         let mut look = addresses::look(wanted, &host, &self.ledger.contents().entries, reach);
         if reach == Reach::All {
-            for remark in self.remarks.fresh(look.remarks) {
-                log.say(&spoken(remark));
+            for line in spoken(self.remarks.fresh(look.remarks)) {
+                log.say(&line);
             }
         }
         let more = look.steps.len() > SLICE;
@@ -340,11 +340,12 @@ fn forwards_ipv6(device: &str) -> bool {
     std::fs::read_to_string(switch).is_ok_and(|text| text.trim() != "0")
 }
 
-/// The line for a remark.
-pub fn spoken(remark: Remark) -> Message {
-    match remark {
-        Remark::NoDevice { address, device } => Message::NoDevice { address, device },
-        Remark::DeviceDown { address, device } => Message::DeviceDown { address, device },
-        Remark::Foreign { address, device } => Message::Foreign { address, device },
-    }
+/// The lines for remarks.
+pub fn spoken(remarks: impl IntoIterator<Item = Remark>) -> Vec<Message> {
+    let line = |(remark, more)| match remark {
+        Remark::NoDevice { address, device } => Message::NoDevice { address, more, device },
+        Remark::DeviceDown { address, device } => Message::DeviceDown { address, more, device },
+        Remark::Foreign { address, device } => Message::Foreign { address, more, device },
+    };
+    addresses::gathered(remarks).into_iter().map(line).collect()
 }

@@ -25,6 +25,25 @@ use super::{Lab, Machine};
 /// served.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// How connections are opened on a schedule.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// One after this long.
+    pub every: Duration,
+    /// How long it may take from its first packet to the end of the answer.
+    pub patience: Duration,
+    /// With so many under way none is added, so that a machine too slow for the
+    /// schedule is asked less instead of failing at it.
+    pub under_way_max: usize,
+}
+
+/// Whatever became of the last ones.
+impl From<Duration> for Pace {
+    fn from(every: Duration) -> Self {
+        Self { every, patience: PATIENCE, under_way_max: usize::MAX }
+    }
+}
+
 /// How often a held connection says something, and how long it waits for the echo.
 const PULSE: Duration = Duration::from_millis(50);
 
@@ -86,13 +105,14 @@ impl Client {
         self.machine.inside(move || datagram(to, &what).map_err(|e| e.to_string()))
     }
 
-    /// Opens a connection to `vip` every `every`, from now on.
-    pub fn open_connections(&self, vip: &str, every: Duration) -> Load {
+    /// Opens connections to `vip` from now on.
+    pub fn open_connections(&self, vip: &str, pace: impl Into<Pace>) -> Load {
+        let pace = pace.into();
         let to = vip.parse().expect("an address");
         let shared = Arc::new(Shared::default());
         let (run, next_port) = (Arc::clone(&shared), Arc::clone(&self.next_port));
-        let thread = self.thread(move || Schedule::new(to, every, &run, &next_port).run());
-        Load { shared, thread: Some(thread) }
+        let thread = self.thread(move || Schedule::new(to, pace, &run, &next_port).run());
+        Load { shared, pace, thread: Some(thread) }
     }
 
     /// Opens `count` connections to `vip` and keeps them open, with a line and its
@@ -162,13 +182,14 @@ struct Shared {
 /// Connections on a schedule, and their record.
 pub struct Load {
     shared: Arc<Shared>,
+    pace: Pace,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Load {
     /// All that were opened between `from` and `to`; waits until those are done.
     pub fn between(&self, from: Instant, to: Instant) -> Vec<Connection> {
-        wait_until(SOON, "the connections opened until then are done", || {
+        wait_until(SOON + self.pace.patience, "the connections opened until then are done", || {
             let oldest = *self.shared.oldest.lock().expect("no panic holds it");
             oldest.is_some_and(|oldest| oldest > to)
         });
@@ -274,7 +295,7 @@ impl Open {
 
 struct Schedule<'a> {
     to: SocketAddr,
-    every: Duration,
+    pace: Pace,
     next: Instant,
     open: Vec<Open>,
     shared: &'a Shared,
@@ -282,8 +303,8 @@ struct Schedule<'a> {
 }
 
 impl<'a> Schedule<'a> {
-    fn new(to: SocketAddr, every: Duration, shared: &'a Shared, next_port: &'a AtomicU16) -> Self {
-        Self { to, every, next: Instant::now(), open: Vec::new(), shared, next_port }
+    fn new(to: SocketAddr, pace: Pace, shared: &'a Shared, next_port: &'a AtomicU16) -> Self {
+        Self { to, pace, next: Instant::now(), open: Vec::new(), shared, next_port }
     }
 
     fn run(mut self) {
@@ -299,16 +320,20 @@ impl<'a> Schedule<'a> {
     fn open_what_is_due(&mut self) {
         let now = Instant::now();
         while self.next <= now {
+            if self.open.len() >= self.pace.under_way_max {
+                self.next = now + self.pace.every;
+                return;
+            }
             let next = |port| Some(if port + 1 < PORTS.end { port + 1 } else { PORTS.start });
             let port = self.next_port.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).unwrap_or(PORTS.start);
             match start(self.to, port) {
                 Ok(stream) => self.open.push(Open { stream, at: Instant::now(), asked: false, answer: Vec::new() }),
                 Err(e) => self.record(now, None, Outcome::Failed(e.to_string())),
             }
-            self.next += self.every;
+            self.next += self.pace.every;
             // A machine that was asleep does not open a thousand at once.
             if now.saturating_duration_since(self.next) > Duration::from_secs(1) {
-                self.next = now + self.every;
+                self.next = now + self.pace.every;
             }
         }
     }
@@ -327,7 +352,7 @@ impl<'a> Schedule<'a> {
             let mut fd = [PollFd::new(open.stream.as_fd(), open.wants())];
             let ready = poll(&mut fd, PollTimeout::ZERO).is_ok_and(|n| n > 0);
             let outcome = if ready { open.go_on() } else { None };
-            let late = open.at.elapsed() > PATIENCE;
+            let late = open.at.elapsed() > self.pace.patience;
             match outcome {
                 Some(outcome) => self.record(open.at, Some(&open.stream), outcome),
                 None if late && open.asked => self.record_late(&open, "connected, no answer in time"),

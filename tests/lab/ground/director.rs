@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read as _;
 use std::net::Ipv4Addr;
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -147,7 +148,12 @@ impl Director {
 
     /// Watches the table and the addresses from now on.
     pub fn watch(&self) -> Watch {
-        Watch::start(self.machine.first_pid())
+        Watch::start(self.machine.first_pid(), Duration::from_millis(10))
+    }
+
+    /// The same as often as a guest's one processor allows, for what may be short.
+    pub fn watch_closely(&self) -> Watch {
+        Watch::start(self.machine.first_pid(), Duration::from_micros(500))
     }
 
     /// For the story: the table, and the log behind the mark.
@@ -190,7 +196,20 @@ impl Director {
 }
 
 fn kernel_table(first_pid: u32) -> Table {
-    Table::from_proc(&fs::read_to_string(format!("/proc/{first_pid}/net/ip_vs")).unwrap_or_default())
+    Table::from_proc(&read_at_once(&format!("/proc/{first_pid}/net/ip_vs")).unwrap_or_default())
+}
+
+/// What the kernel tells in one call, up to a page. It counts services between two
+/// calls, so that a reader of small pieces may miss or repeat what moves meanwhile.
+fn read_at_once(path: &str) -> std::io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let (mut text, mut page) = (Vec::new(), [0; 16 * 1024]);
+    loop {
+        match file.read(&mut page)? {
+            0 => return Ok(String::from_utf8_lossy(&text).into_owned()),
+            n => text.extend_from_slice(&page[..n]),
+        }
+    }
 }
 
 /// What clients depend on at one moment.
@@ -213,8 +232,8 @@ impl Seen {
     }
 }
 
-/// A look at the table and the addresses a hundred times a second: every state
-/// they were seen in.
+/// Looks at the table and the addresses many times a second: every state they were
+/// seen in.
 pub struct Watch {
     seen: Arc<Mutex<Vec<Seen>>>,
     stop: Arc<AtomicBool>,
@@ -222,7 +241,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    fn start(first_pid: u32) -> Self {
+    fn start(first_pid: u32, every: Duration) -> Self {
         let seen = Arc::new(Mutex::new(vec![Seen::now(first_pid)]));
         let stop = Arc::new(AtomicBool::new(false));
         let (into, until) = (Arc::clone(&seen), Arc::clone(&stop));
@@ -234,7 +253,7 @@ impl Watch {
                     seen.push(now);
                 }
                 drop(seen);
-                std::thread::sleep(Duration::from_millis(10));
+                std::thread::sleep(every);
             }
         });
         Self { seen, stop, thread: Some(thread) }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
 
-use crate::ground::client::Client;
+use crate::ground::client::{Client, Pace};
 use crate::ground::director::Director;
 use crate::ground::real_server::RealServer;
 use crate::ground::table::Table;
@@ -16,8 +16,14 @@ use crate::ground::wait::{SOON, holds_within, wait_until};
 use crate::ground::{Machine, scenario};
 
 const RELOADS: usize = 50;
-/// 200 a second.
-const EVERY: Duration = Duration::from_millis(5);
+/// 200 a second, as far as the machine bears them. Who is dropped by a director is
+/// never answered; who waits for a busy machine is.
+const PACE: Pace = Pace { every: Duration::from_millis(5), patience: Duration::from_secs(30), under_way_max: 50 };
+/// So are checks: what is shown is what reloads cost, not what a failed check does.
+const TIMEOUT: u64 = 20;
+/// Beyond the drain and some looks of lvsd.
+const SETTLED: Duration = Duration::from_secs(60);
+const SCHEDULERS: [&str; 4] = ["rr", "wlc", "lc", "wrr"];
 const SERVERS: [u8; 5] = [151, 152, 153, 154, 155];
 
 /// xorshift64*: a seed says which run it was.
@@ -58,7 +64,7 @@ impl Virtual {
     fn new(servers: &[u8]) -> Self {
         let servers = servers.iter().map(|server| (*server, (1, true))).collect();
         let (scheduler, persistent, port, mark) = ("rr", 0, 80, 0);
-        Self { scheduler, persistent, port, mark, timeout: 4, quiesce: false, sorry: false, servers }
+        Self { scheduler, persistent, port, mark, timeout: TIMEOUT, quiesce: false, sorry: false, servers }
     }
 }
 
@@ -92,8 +98,8 @@ impl Model {
         // What stays serves from these two all the time.
         let is_fixed = key == 100 && server <= 152;
         match random.below(if key == 100 { 5 } else { 9 }) {
-            0 => what.scheduler = random.of(&["rr", "wlc", "lc", "wrr"]),
-            1 => what.timeout = 3 + random.below(4),
+            0 => what.scheduler = random.of(&SCHEDULERS),
+            1 => what.timeout = TIMEOUT + random.below(4),
             2 => what.quiesce = !what.quiesce,
             3 => {
                 let weight = 1 + random.below(5);
@@ -121,8 +127,8 @@ impl Model {
             let Virtual { scheduler, persistent, port, mark, timeout, quiesce, sorry, servers } = what;
             // In use when it has no real server; its servers are all well.
             let sorry = if *sorry { " sorry_server = 192.168.142.156\n" } else { "" };
-            // Longer than a connection takes on a busy machine.
-            let drain = if *last == 100 { 8 } else { 0 };
+            // Longer than a connection may take.
+            let drain = if *last == 100 { PACE.patience.as_secs() + 10 } else { 0 };
             write!(
                 text,
                 "virtual v{last} {{\n active = 1\n address = 192.168.142.{last} eth0:{last}\n vip_nmask = 255.255.255.0\n \
@@ -188,7 +194,6 @@ fn seed() -> u64 {
 }
 
 #[test]
-#[ignore = "issue 3: seen red on a loaded machine, the cause is not settled yet; run with --ignored"]
 fn fifty_random_reloads_under_load_cost_what_stays_no_connection() {
     scenario(|lab| {
         let seed = seed();
@@ -203,6 +208,13 @@ fn fifty_random_reloads_under_load_cost_what_stays_no_connection() {
             server.serve(&["tcp 80", "tcp 81"]);
             server
         });
+        // A scheduler's module is loaded with its first use. That is a process of the
+        // kernel's, for which lvsd waits: seconds on a busy machine, ten of which are
+        // a frozen lvsd to pulse.
+        for scheduler in SCHEDULERS {
+            director.ipvsadm(&format!("-A -t 192.0.2.1:1 -s {scheduler}"));
+            director.ipvsadm("-D -t 192.0.2.1:1");
+        }
         let mut model = Model::new();
         director.configure(&model.file());
         director.start_pulse();
@@ -211,7 +223,7 @@ fn fifty_random_reloads_under_load_cost_what_stays_no_connection() {
             &["192.168.142.151:80", "192.168.142.152:80", "192.168.142.153:80"],
         );
         director.wait_for_address("192.168.142.100/24");
-        let load = client.open_connections("192.168.142.100:80", EVERY);
+        let load = client.open_connections("192.168.142.100:80", PACE);
         load.wait_for_served(50);
         let from = Instant::now();
         let start = director.log.mark();
@@ -226,7 +238,7 @@ fn fifty_random_reloads_under_load_cost_what_stays_no_connection() {
             let wanted = model.table();
             let same = || lines(&director.table()) == wanted;
             assert!(
-                holds_within(SOON, same),
+                holds_within(SETTLED, same),
                 "reload {number}, seed {seed}: the table is not the plan's after\n{}\nwanted\n{}",
                 edits.join("\n"),
                 wanted.iter().cloned().collect::<Vec<_>>().join("\n")

@@ -97,7 +97,7 @@ fn what_somebody_deleted_is_put_back_with_one_line() {
     test.look_and_settle(UP);
     test.look_and_settle(UP);
     assert_eq!(test.weights(), [(key(8), 1), (key(7), 5)]);
-    assert_eq!(test.said(), ["somebody else deleted 198.51.100.7:8080 from 192.0.2.1:80, putting it back"]);
+    assert_eq!(test.said(), ["somebody else deleted 198.51.100.7:80 from 192.0.2.1:80, putting it back"]);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn what_somebody_changed_is_set_right_with_one_line() {
     assert_eq!(
         test.said(),
         [
-            "somebody else changed 198.51.100.7:8080 to weight 50, masquerading; setting it back to weight 5, direct routing"
+            "somebody else changed 198.51.100.7:80 to weight 50, masquerading; setting it back to weight 5, direct routing"
         ]
     );
 }
@@ -124,7 +124,7 @@ fn what_somebody_added_while_the_server_is_down_is_removed_with_one_line() {
     test.fake.clone().add_destination(&service(), &destination(7, 1)).unwrap();
     test.look_and_settle(Wanted::Absent);
     assert_eq!(test.weights(), [(key(8), 1)]);
-    assert_eq!(test.said(), ["somebody else added 198.51.100.7:8080 to 192.0.2.1:80 although it is down, removing it"]);
+    assert_eq!(test.said(), ["somebody else added 198.51.100.7:80 to 192.0.2.1:80 although it is down, removing it"]);
 }
 
 #[test]
