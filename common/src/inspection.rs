@@ -62,12 +62,12 @@ impl<'a> Inspector<'a> {
     /// `--check`: everything there is to say about it. `refusal` is why this daemon
     /// would not start with a file that is good as such.
     pub fn check(&self, format: Format, refusal: impl FnOnce(&Config) -> Option<String>) -> Inspection {
-        let read = config::load_with(self.path, self.syntax, self.outside);
+        let read = config::examine(self.path, self.syntax, self.outside, self.observe);
         let (verdict, status) = match read {
             Ok(loaded) => {
                 let refusal = refusal(&loaded.config);
                 let status = if refusal.is_some() { ExitStatus::Configuration } else { ExitStatus::Stopped };
-                (Verdict::of(&loaded, &(self.observe)(&loaded.config), refusal), status)
+                (Verdict::of(loaded, refusal), status)
             }
             Err(failed) => {
                 let status = self.status(&failed);
@@ -140,17 +140,11 @@ struct Size {
 }
 
 impl Verdict {
-    fn of(loaded: &Loaded, machine: &Machine, refusal: Option<String>) -> Self {
-        let mut diagnostics = loaded.warnings.clone();
-        diagnostics.extend(loaded.examine(machine));
-        // by place, but "N more" last
-        diagnostics.sort_by(|a, b| {
-            (a.id == "more", &a.file, a.line, a.column).cmp(&(b.id == "more", &b.file, b.line, b.column))
-        });
-        let active = || loaded.config.virtuals.iter().filter(|service| service.active);
+    fn of(Loaded { config, warnings: diagnostics }: Loaded, refusal: Option<String>) -> Self {
+        let active = || config.virtuals.iter().filter(|service| service.active);
         let servers = active().flat_map(|service| &service.servers).filter(|server| server.active);
         let (virtuals, servers) = (active().count(), servers.count());
-        let size = Size { virtuals, servers, fingerprint: config::fingerprint(&loaded.config) };
+        let size = Size { virtuals, servers, fingerprint: config::fingerprint(&config) };
         Self { size: Some(size), diagnostics, refusal }
     }
 

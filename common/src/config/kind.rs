@@ -2,7 +2,7 @@
 //! again, and how the manual describes it. A row of [`super::table`] names the
 //! kind of its keyword with its range.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use super::diagnostic::{Report, Severity};
@@ -70,12 +70,23 @@ pub(super) struct Reader<'a> {
     pub(super) sources: Sources,
     pub(super) report: Report,
     pub(super) outside: &'a dyn Outside,
+    /// Something outside of the blocks of what was read last could not be read.
+    pub(super) loose: bool,
+    /// Where the blocks begin in which something could not be read.
+    pub(super) broken_blocks: HashSet<u32>,
     hosts: HashMap<String, Option<IpAddr>>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(outside: &'a dyn Outside) -> Self {
-        Self { sources: Sources::default(), report: Report::default(), outside, hosts: HashMap::new() }
+        Self {
+            sources: Sources::default(),
+            report: Report::default(),
+            outside,
+            loose: false,
+            broken_blocks: HashSet::new(),
+            hosts: HashMap::new(),
+        }
     }
 
     pub(super) fn error(&mut self, id: &'static str, span: Span, message: impl Into<String>, help: &str) {

@@ -148,7 +148,10 @@ const LINT: &[(&str, &str)] = &[
     ),
     ("shared-label", "Two virtual addresses are put on one label. The original then takes both away with the first."),
     ("udp-without-send", "A UDP service is checked by an answer to what is sent, and nothing is sent."),
-    ("weight-zero", "Every active server has weight 0. nanny takes 0 for 1, as it always did."),
+    (
+        "weight-zero",
+        "Every active server has weight 0, which means no new connections: no client gets to any of them. The original took 0 for 1.",
+    ),
 ];
 
 /// What the machine lacks.

@@ -60,13 +60,17 @@ lvs.cf:1:1: error: unknown command \"keepalve\" [unknown-keyword]
   1 | keepalve = 3
     | ^^^^^^^^
     = did you mean \"keepalive\"?
+lvs.cf:1:1: warning: no virtual is active: there is nothing to do [no-active-virtual]
+  1 | keepalve = 3
+    | ^
+    = set active = 1 in a virtual block
 lvs.cf:3:1: error: unknown command \"foo\" [unknown-keyword]
   3 | foo = 1
     | ^^^
 lvs.cf:4:9: warning: no blanks around \"=\" [missing-blank]
 ";
     assert!(out.starts_with(expected), "{out}");
-    assert!(out.ends_with("\nlvs.cf: bad: 2 errors, 1 warning\n"), "{out}");
+    assert!(out.ends_with("\nlvs.cf: bad: 2 errors, 2 warnings\n"), "{out}");
     assert_eq!(status, ExitStatus::Configuration);
 }
 
@@ -100,7 +104,7 @@ fn json_is_one_object_whatever_the_file_is() {
     let beginning = "{\n\"file\": \"lvs.cf\",\n\"good\": true,\n\"errors\": 0,\n\"warnings\": 0,\n\"fingerprint\": \"";
     assert!(good.starts_with(beginning) && good.ends_with("\"refusal\": null,\n\"diagnostics\": []\n}\n"), "{good}");
     let bad = json("keepalve = 3\n");
-    assert!(bad.contains("\"good\": false,\n\"errors\": 1,\n\"warnings\": 0,\n\"fingerprint\": null,\n"), "{bad}");
+    assert!(bad.contains("\"good\": false,\n\"errors\": 1,\n\"warnings\": 1,\n\"fingerprint\": null,\n"), "{bad}");
     assert!(
         bad.contains("{\"id\": \"unknown-keyword\", \"severity\": \"error\", \"file\": \"lvs.cf\", \"line\": 1,"),
         "{bad}"
@@ -174,4 +178,16 @@ fn colours_are_for_terminals_that_have_some_and_for_people_who_want_them() {
     let colourful = look("lvs.cf", "keepalve = 3\n", |it| it.check(Format::Text { colour: true }, |_| None)).out;
     assert!(colourful.contains("\x1b[1;31mbad:\x1b[0m"), "{colourful}");
     assert!(!check("keepalve = 3\n").out.contains('\x1b'));
+}
+
+#[test]
+fn what_the_machine_lacks_is_said_of_a_bad_file_too() {
+    let mut world = Fake::default();
+    world.files.insert("lvs.cf".into(), format!("zzz = 1\n{GOOD}").into_bytes());
+    let path = Path::new("lvs.cf");
+    let inspector = Inspector { path, syntax: Syntax::LvsCf, outside: &world, observe: machine };
+    let Inspection { out, status, .. } = inspector.check(PLAIN, |_| None);
+    assert!(out.contains("[unknown-keyword]") && out.contains("[device-missing]"), "{out}");
+    assert!(out.ends_with("lvs.cf: bad: 1 error, 1 warning\n"), "{out}");
+    assert_eq!(status, ExitStatus::Configuration);
 }
