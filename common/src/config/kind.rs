@@ -75,6 +75,7 @@ pub(super) struct Reader<'a> {
     /// Where the blocks begin in which something could not be read.
     pub(super) broken_blocks: HashSet<u32>,
     hosts: HashMap<String, Option<IpAddr>>,
+    services: HashMap<String, Option<u16>>,
 }
 
 impl<'a> Reader<'a> {
@@ -86,6 +87,7 @@ impl<'a> Reader<'a> {
             loose: false,
             broken_blocks: HashSet::new(),
             hosts: HashMap::new(),
+            services: HashMap::new(),
         }
     }
 
@@ -156,9 +158,15 @@ impl<'a> Reader<'a> {
     }
 
     /// The port of a service name: TCP first, whatever the virtual's protocol,
-    /// as the original did; then UDP, which it did not ask for.
-    pub(super) fn service(&self, name: &str) -> Option<u16> {
+    /// as the original did; then UDP, which it did not ask for. Each is asked for
+    /// once: forty thousand servers may have the same one.
+    pub(super) fn service(&mut self, name: &str) -> Option<u16> {
+        if let Some(known) = self.services.get(name) {
+            return *known;
+        }
         let ask = |protocol| self.outside.service(name, protocol);
-        ask(Protocol::Tcp).or_else(|| ask(Protocol::Udp)).or_else(|| ask(Protocol::Sctp))
+        let found = ask(Protocol::Tcp).or_else(|| ask(Protocol::Udp)).or_else(|| ask(Protocol::Sctp));
+        self.services.insert(name.to_owned(), found);
+        found
     }
 }

@@ -233,6 +233,39 @@ fn a_port_is_a_tcp_service_first_whatever_the_protocol() {
     assert_eq!(service(" protocol = udp\n port = tftp\n").port, 69);
 }
 
+/// A world that counts what it is asked.
+struct Counting(Fake, std::cell::Cell<u32>);
+
+impl Outside for Counting {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.0.read(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        self.0.list(folder)
+    }
+
+    fn host(&self, name: &str) -> Option<IpAddr> {
+        self.1.set(self.1.get() + 1);
+        self.0.host(name)
+    }
+
+    fn service(&self, name: &str, protocol: Protocol) -> Option<u16> {
+        self.1.set(self.1.get() + 1);
+        self.0.service(name, protocol)
+    }
+}
+
+#[test]
+fn a_name_is_asked_for_once_however_often_it_stands() {
+    let server = "server a {\n address = localhost\n port = http\n}\n";
+    let mut world = world();
+    world.files.insert("lvs.cf".into(), format!("virtual v {{\n{}}}\n", server.repeat(1000)).into_bytes());
+    let world = Counting(world, std::cell::Cell::default());
+    let loaded = load_with(Path::new("lvs.cf"), Syntax::LvsCf, &world).unwrap_or_else(|f| panic!("{f}"));
+    assert_eq!((loaded.config.virtuals[0].servers.len(), world.1.get()), (1000, 2));
+}
+
 #[test]
 fn included_files_stand_where_they_are_included_in_blocks_too() {
     let mut world = world();
