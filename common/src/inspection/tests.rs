@@ -5,6 +5,10 @@ const GOOD: &str = "primary = 192.0.2.1\nvirtual web {\n active = 1\n address = 
                     vip_nmask = 255.255.255.255\n server one {\n  address = 192.0.2.11\n  active = 1\n }\n \
                     server spare {\n  address = 192.0.2.12\n }\n}\n";
 
+fn nobody(names: &BTreeSet<String>) -> Known {
+    panic!("{names:?} are looked up")
+}
+
 fn machine(_: &Config) -> Machine {
     Machine { devices: Some(["eth1".to_owned()].into()), ..Machine::default() }
 }
@@ -18,7 +22,7 @@ fn look<T>(name: &str, text: &str, at: impl FnOnce(&Inspector<'_>) -> T) -> T {
     let mut world = Fake::default();
     world.files.insert(name.into(), text.as_bytes().to_vec());
     let path = Path::new(name);
-    at(&Inspector { path, syntax: Syntax::of(path), outside: &world, observe: any_machine })
+    at(&Inspector { path, syntax: Syntax::of(path), outside: &world, look_up: nobody, observe: any_machine })
 }
 
 const PLAIN: Format = Format::Text { colour: false };
@@ -43,7 +47,7 @@ fn warnings_of_the_file_and_of_the_machine_stand_by_place_and_do_no_harm() {
     let text = GOOD.replace(" vip_nmask = 255.255.255.255\n", "").replace("primary =", "primary=");
     world.files.insert("lvs.cf".into(), text.into_bytes());
     let path = Path::new("lvs.cf");
-    let inspector = Inspector { path, syntax: Syntax::LvsCf, outside: &world, observe: machine };
+    let inspector = Inspector { path, syntax: Syntax::LvsCf, outside: &world, look_up: nobody, observe: machine };
     let Inspection { out, err, status } = inspector.check(PLAIN, |_| None);
     let heads: Vec<&str> = out.lines().filter(|line| line.starts_with("lvs.cf:")).collect();
     assert_eq!(heads[0], "lvs.cf:1:8: warning: no blanks around \"=\" [missing-blank]");
@@ -185,7 +189,7 @@ fn what_the_machine_lacks_is_said_of_a_bad_file_too() {
     let mut world = Fake::default();
     world.files.insert("lvs.cf".into(), format!("zzz = 1\n{GOOD}").into_bytes());
     let path = Path::new("lvs.cf");
-    let inspector = Inspector { path, syntax: Syntax::LvsCf, outside: &world, observe: machine };
+    let inspector = Inspector { path, syntax: Syntax::LvsCf, outside: &world, look_up: nobody, observe: machine };
     let Inspection { out, status, .. } = inspector.check(PLAIN, |_| None);
     assert!(out.contains("[unknown-keyword]") && out.contains("[device-missing]"), "{out}");
     assert!(out.ends_with("lvs.cf: bad: 1 error, 1 warning\n"), "{out}");
