@@ -194,6 +194,16 @@ fn what_means_not_set_is_not_set() {
     assert_eq!(self::service(" pmask = nonsense\n").pmask, None);
 }
 
+/// inet_aton(3) takes them (piranha.md 1.1 no. 11); it is the kernel that does not.
+#[test]
+fn a_netmask_with_holes_is_read_with_a_warning() {
+    let text = "nat_nmask = 0.255.0.0\nvirtual v {\n vip_nmask = 255.0.255.0\n}\n";
+    let config = config(text);
+    assert_eq!(config.nat_nmask, Some("0.255.0.0".parse().unwrap()));
+    assert_eq!(config.virtuals[0].vip_nmask, Some("255.0.255.0".parse().unwrap()));
+    assert_eq!(ids(text), ["mask-holes", "mask-holes"]);
+}
+
 #[test]
 fn a_backups_private_address_alone_has_no_effect() {
     let config = config("primary = 10.0.0.1\nbackup = 10.0.0.2\nbackup_active = 1\nbackup_private = 10.1.0.2\n");
