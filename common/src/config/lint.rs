@@ -33,6 +33,7 @@ impl<'a> Linter<'a> {
         if !self.origin.is_sure_of(&["service"]) {
             return;
         }
+        self.other_kind();
         if self.config.service == ServiceKind::Fos {
             let span = self.origin.of("service");
             self.warn("failover-services", span, "service = fos: failover services are not run", "");
@@ -67,6 +68,19 @@ impl<'a> Linter<'a> {
     fn active(&self) -> Vec<(&'a VirtualService, &'a Origin)> {
         let all = self.config.virtuals.iter().zip(&self.origin.virtuals);
         all.filter(|(service, origin)| service.active && !origin.broken).collect()
+    }
+
+    /// Blocks of the kind that `service` does not name; a file may hold both.
+    fn other_kind(&mut self) {
+        let (kind, blocks, origins) = match self.config.service {
+            ServiceKind::Lvs => ("failover", &self.config.failovers, &self.origin.failovers),
+            ServiceKind::Fos => ("virtual", &self.config.virtuals, &self.origin.virtuals),
+        };
+        let service = if kind == "failover" { "lvs" } else { "fos" };
+        for (block, origin) in blocks.iter().zip(origins).filter(|(block, _)| block.active) {
+            let message = format!("{kind} \"{}\" is active and is not run: service = {service}", block.name);
+            self.warn("other-kind", origin.span, message, "set active = 0 in it, or the other service");
+        }
     }
 
     fn pair(&mut self) {

@@ -133,6 +133,10 @@ const LINT: &[(&str, &str)] = &[
     ("no-active-virtual", "No virtual is active: there is nothing to do."),
     ("no-primary", "primary is not set: no node is the primary director."),
     (
+        "other-kind",
+        "A block is active that is not run: a failover block under service = lvs, or a virtual block under service = fos.",
+    ),
+    (
         "persistence-differs",
         "Virtuals with one firewall mark are one service to the kernel, but differ in persistent or pmask: only one of them counts.",
     ),
