@@ -54,11 +54,8 @@ pub use table::{Config, Keyword, Place, RealServer, Scope, Since, VirtualService
 
 pub(crate) use diagnostic::json_text;
 
-use check::Origin;
-use diagnostic::Report;
 use kind::Reader;
 use lint::Linter;
-use source::Sources;
 
 use crate::ipvs::Protocol;
 
@@ -114,18 +111,6 @@ pub struct Loaded {
     pub config: Config,
     /// What should be looked at, by place.
     pub warnings: Vec<Diagnostic>,
-    origin: Origin,
-    sources: Sources,
-}
-
-impl Loaded {
-    /// What will not work on this machine, beside [`Loaded::warnings`].
-    pub fn examine(&self, machine: &Machine) -> Vec<Diagnostic> {
-        let mut report = Report::default();
-        let Self { config, origin, sources, .. } = self;
-        Linter { config, origin, sources, report: &mut report }.on(machine);
-        report.finish()
-    }
 }
 
 /// A configuration that cannot be run.
@@ -169,17 +154,32 @@ pub fn load(path: &Path) -> Result<Loaded, Failed> {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load_with(path: &Path, syntax: Syntax, outside: &dyn Outside) -> Result<Loaded, Failed> {
+    examine(path, syntax, outside, |_| Machine::default())
+}
+
+/// The same with what will not work on a machine: the one that `observe` sees,
+/// which looks for what a configuration names, as far as it could be read.
+///
+/// # Errors
+/// Everything that is wrong with it, and everything there is to warn of in the
+/// parts that could be read.
+pub fn examine(
+    path: &Path,
+    syntax: Syntax,
+    outside: &dyn Outside,
+    observe: impl FnOnce(&Config) -> Machine,
+) -> Result<Loaded, Failed> {
     let mut reader = Reader::new(outside);
     let read = include::read(path, syntax, &mut reader).map(|raw| check::read(&raw, &mut reader));
     let Reader { sources, mut report, .. } = reader;
-    match read {
-        Some((mut config, origin)) if !report.has_errors() => {
-            path.clone_into(&mut config.path);
-            Linter { config: &config, origin: &origin, sources: &sources, report: &mut report }.file();
-            Ok(Loaded { config, warnings: report.finish(), origin, sources })
-        }
-        Some(_) | None => Err(Failed { diagnostics: report.finish() }),
-    }
+    let Some((mut config, origin)) = read else { return Err(Failed { diagnostics: report.finish() }) };
+    path.clone_into(&mut config.path);
+    let mut linter = Linter { config: &config, origin: &origin, sources: &sources, report: &mut report };
+    linter.file();
+    linter.on(&observe(&config));
+    let is_good = !report.has_errors();
+    let diagnostics = report.finish();
+    if is_good { Ok(Loaded { config, warnings: diagnostics }) } else { Err(Failed { diagnostics }) }
 }
 
 /// A file in another syntax: its statements as they were typed, with their

@@ -2,15 +2,18 @@
 //! `--convert`. What is to be printed and how the program is to exit come out;
 //! printing and exiting are the program's.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::{ErrorKind, IsTerminal};
 use std::path::Path;
+use std::time::Instant;
 
 use crate::config::{
     self, Config, Diagnostic, Failed, Fingerprint, Loaded, Machine, Outside, Patient, Severity, Syntax, json_text,
 };
 use crate::daemon::ExitStatus;
+use crate::names::{self, Known, Lookup};
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub struct Inspector<'a> {
     pub syntax: Syntax,
     /// Where it and what it includes are read from.
     pub outside: &'a dyn Outside,
+    /// How the hosts that it names are looked up: somebody waits, but not for ever.
+    pub look_up: fn(&BTreeSet<String>) -> Known,
     /// How the machine is looked at.
     pub observe: fn(&Config) -> Machine,
 }
@@ -56,18 +61,18 @@ impl<'a> Inspector<'a> {
     /// user does.
     pub fn new(path: &'a Path, toml: bool) -> Self {
         let syntax = if toml { Syntax::Toml } else { Syntax::of(path) };
-        Self { path, syntax, outside: &Patient, observe: Machine::observe }
+        Self { path, syntax, outside: &Patient, look_up, observe: Machine::observe }
     }
 
     /// `--check`: everything there is to say about it. `refusal` is why this daemon
     /// would not start with a file that is good as such.
     pub fn check(&self, format: Format, refusal: impl FnOnce(&Config) -> Option<String>) -> Inspection {
-        let read = config::load_with(self.path, self.syntax, self.outside);
+        let read = self.with_names(|outside| config::examine(self.path, self.syntax, outside, self.observe));
         let (verdict, status) = match read {
             Ok(loaded) => {
                 let refusal = refusal(&loaded.config);
                 let status = if refusal.is_some() { ExitStatus::Configuration } else { ExitStatus::Stopped };
-                (Verdict::of(&loaded, &(self.observe)(&loaded.config), refusal), status)
+                (Verdict::of(loaded, refusal), status)
             }
             Err(failed) => {
                 let status = self.status(&failed);
@@ -84,7 +89,7 @@ impl<'a> Inspector<'a> {
     /// `--dump`: what it means, every default included and every name resolved, in
     /// its own syntax. `colour` is for the problems of a bad file.
     pub fn dump(&self, colour: bool) -> Inspection {
-        let read = config::load_with(self.path, self.syntax, self.outside);
+        let read = self.with_names(|outside| config::load_with(self.path, self.syntax, outside));
         self.printed(read.map(|loaded| config::dump(&loaded.config, self.syntax)), colour)
     }
 
@@ -95,7 +100,11 @@ impl<'a> Inspector<'a> {
             Syntax::LvsCf => Syntax::Toml,
             Syntax::Toml => Syntax::LvsCf,
         };
-        self.printed(config::convert(self.path, self.syntax, to, self.outside), colour)
+        self.printed(self.with_names(|outside| config::convert(self.path, self.syntax, to, outside)), colour)
+    }
+
+    fn with_names<T>(&self, judge: impl Fn(&dyn Outside) -> T) -> T {
+        names::with_names(self.outside, self.look_up, judge)
     }
 
     fn printed(&self, text: Result<String, Failed>, colour: bool) -> Inspection {
@@ -124,6 +133,14 @@ impl<'a> Inspector<'a> {
     }
 }
 
+/// Asks this very program, as the daemon that it will be does. Names that have no
+/// address when the time is over have none.
+fn look_up(names: &BTreeSet<String>) -> Known {
+    let program = std::env::current_exe();
+    let lookup = program.and_then(|program| Lookup::start(&program, names, Instant::now()));
+    lookup.map(|lookup| lookup.wait(|| ())).unwrap_or_default()
+}
+
 /// What is said about a file.
 struct Verdict {
     /// Of a file without errors.
@@ -140,17 +157,11 @@ struct Size {
 }
 
 impl Verdict {
-    fn of(loaded: &Loaded, machine: &Machine, refusal: Option<String>) -> Self {
-        let mut diagnostics = loaded.warnings.clone();
-        diagnostics.extend(loaded.examine(machine));
-        // by place, but "N more" last
-        diagnostics.sort_by(|a, b| {
-            (a.id == "more", &a.file, a.line, a.column).cmp(&(b.id == "more", &b.file, b.line, b.column))
-        });
-        let active = || loaded.config.virtuals.iter().filter(|service| service.active);
+    fn of(Loaded { config, warnings: diagnostics }: Loaded, refusal: Option<String>) -> Self {
+        let active = || config.virtuals.iter().filter(|service| service.active);
         let servers = active().flat_map(|service| &service.servers).filter(|server| server.active);
         let (virtuals, servers) = (active().count(), servers.count());
-        let size = Size { virtuals, servers, fingerprint: config::fingerprint(&loaded.config) };
+        let size = Size { virtuals, servers, fingerprint: config::fingerprint(&config) };
         Self { size: Some(size), diagnostics, refusal }
     }
 

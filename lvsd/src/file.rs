@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use common::config::{self, Outside, ServiceKind, Syntax};
+use common::config::{self, Outside, ServiceKind, Severity, Syntax};
 use common::daemon::ExitStatus;
 
 use crate::messages::Message;
@@ -48,12 +48,13 @@ pub fn read(path: &Path, outside: &dyn Outside, nanny: &Path, manner: &Manner) -
     Ok(Wanted::new(&loaded.config, nanny, manner))
 }
 
-/// The original's line, with the line of the first error, and all of them.
+/// The original's line, with the line of the first error, and all of them. What
+/// there is to warn of in such a file is `--check`'s to say.
 fn words(path: &Path, failed: &config::Failed) -> Vec<Message> {
     let line = failed.first().map_or(0, |diagnostic| diagnostic.line);
     let first = Message::ParseError { file: path.display().to_string(), line };
-    let all = failed.diagnostics.iter().map(|diagnostic| Message::Diagnostic(diagnostic.to_string()));
-    std::iter::once(first).chain(all).collect()
+    let errors = failed.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    std::iter::once(first).chain(errors.map(|error| Message::Diagnostic(error.to_string()))).collect()
 }
 
 #[cfg(test)]

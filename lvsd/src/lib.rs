@@ -56,7 +56,7 @@ pub fn main() -> std::process::ExitCode {
     common::daemon::shed_inheritance();
     let mut words = std::env::args_os().skip(1);
     if words.next().is_some_and(|word| word == names::OPTION) {
-        words.next().iter().for_each(|file| names::look_up(file.as_ref()));
+        names::look_up();
         return common::daemon::ExitStatus::Stopped.into();
     }
     match args::parse(std::env::args_os()) {

@@ -92,7 +92,7 @@ fn hosts(path: &Path, beat: impl FnMut()) -> (Hosts, Option<Message>) {
         return (hosts, None);
     }
     // Without a process to ask, what is known counts.
-    let lookup = Lookup::start(&daemon::sibling("lvsd"), path, Instant::now());
+    let lookup = Lookup::start(&daemon::sibling("lvsd"), &asked, Instant::now());
     let answers = lookup.map(|lookup| lookup.wait(beat)).unwrap_or_default();
     let stale = hosts.learn(&asked, &answers);
     (hosts, Message::stale(stale))

@@ -498,12 +498,12 @@ impl Hands {
     fn reread(&mut self) -> bool {
         self.log.say(&Message::Rereading);
         self.end_lookup(); // it was begun for a file that may be another by now
-        let file = &self.args.configfile;
-        if names::names_in(file).is_empty() {
+        let names = names::names_in(&self.args.configfile);
+        if names.is_empty() {
             self.reread_with(&Known::default());
             return true;
         }
-        match Lookup::start(&self.program, file, Instant::now()) {
+        match Lookup::start(&self.program, &names, Instant::now()) {
             Ok(lookup) => {
                 self.lookups.push(lookup.pid());
                 // Unwatched it is read with the next beat.

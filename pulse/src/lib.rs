@@ -59,7 +59,7 @@ pub fn main() -> ExitCode {
     daemon::shed_inheritance();
     let mut words = std::env::args_os().skip(1);
     if words.next().is_some_and(|word| word == names::OPTION) {
-        words.next().iter().for_each(|file| names::look_up(file.as_ref()));
+        names::look_up();
         return ExitStatus::Stopped.into();
     }
     let mut args = match args::parse(std::env::args_os()) {

@@ -198,11 +198,12 @@ pub fn part(role: Role) -> Option<election::Role> {
 /// The hosts that the file names, looked up. `beat` is called now and then
 /// meanwhile: a guardian takes silence for death.
 fn hosts(path: &Path, beat: impl FnMut()) -> Known {
-    if names::names_in(path).is_empty() {
+    let names = names::names_in(path);
+    if names.is_empty() {
         return Known::default();
     }
     // Without a process to ask, the reader says of each name that it is unknown.
-    Lookup::start(&run::program(), path, Instant::now()).map(|lookup| lookup.wait(beat)).unwrap_or_default()
+    Lookup::start(&run::program(), &names, Instant::now()).map(|lookup| lookup.wait(beat)).unwrap_or_default()
 }
 
 /// Takes hold of everything; remarks and warnings are said. `beat` is called now

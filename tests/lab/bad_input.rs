@@ -7,7 +7,7 @@ use std::process::Output;
 use crate::ground::director::{Director, LVS_CF, LVSD, PULSE};
 use crate::ground::real_server::RealServer;
 use crate::ground::wait::{SOON, wait_until};
-use crate::ground::{in_a_guest, scenario};
+use crate::ground::{MODULES, in_a_guest, scenario};
 use crate::site::{self, Site, VIP_ON_DEVICE};
 
 /// The exit code and stderr.
@@ -115,6 +115,60 @@ fn a_vip_on_a_device_that_is_not_there_waits_for_it_and_the_others_are_served() 
         director.stop_pulse();
         assert!(!director.has_address("192.168.142.101/24") && !director.has_address(VIP_ON_DEVICE));
     });
+}
+
+/// Whoever takes a scheduler that the kernel lacks is told before, and nobody else.
+#[test]
+fn the_check_knows_which_schedulers_this_kernel_has() {
+    scenario(|lab| {
+        lab.network("front");
+        let director = Director::new(lab, "director", "front", &["192.168.142.160/24"]);
+        let schedulers =
+            ["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos"];
+        let mut file = "primary = 192.168.142.160\n".to_owned();
+        let mut lacking = Vec::new();
+        for (port, scheduler) in (8001..).zip(schedulers) {
+            write!(
+                file,
+                "virtual {scheduler} {{\n active = 1\n address = 192.168.142.100 eth0:1\n vip_nmask = 255.255.255.0\n \
+                 port = {port}\n scheduler = {scheduler}\n server a {{\n  address = 192.168.142.158\n  active = 1\n }}\n}}\n"
+            )
+            .unwrap();
+            let service = format!("192.168.142.100:{port}");
+            let added = director.machine.output("ipvsadm", &["-A", "-t", &service, "-s", scheduler]);
+            if !added.status.success() {
+                lacking.push(scheduler);
+            }
+        }
+        assert!(lacking.len() < schedulers.len() && !lacking.contains(&"wlc"), "{lacking:?}");
+        director.configure(&file);
+        let checked = if in_a_guest() {
+            assert!(!lacking.is_empty(), "this guest's kernel has them all: nothing is shown");
+            check_beside_the_modules(&director)
+        } else {
+            director.machine.run(LVSD, &["--check", LVS_CF])
+        };
+        let told: Vec<&str> = checked
+            .lines()
+            .filter_map(|line| line.split_once("this kernel has no scheduler \"")?.1.split_once('"'))
+            .map(|(scheduler, _)| scheduler)
+            .collect();
+        assert_eq!(told, lacking, "{checked}");
+    });
+}
+
+/// `lvsd --check` where the guest's modules are below /lib/modules, as everywhere
+/// but in a guest, whose root is the host's and has none.
+fn check_beside_the_modules(director: &Director) -> String {
+    let folder = std::path::Path::new(LVSD).parent().expect("a folder").display();
+    let script = format!(
+        "set -e; root=/run/root; mkdir -p $root/usr $root/proc $root/etc $root/lib/modules $root{folder}\n\
+         mount --bind /usr $root/usr; ln -s usr/lib64 $root/lib64; ln -s /usr/lib/* $root/lib\n\
+         mount --rbind /proc $root/proc\n\
+         mount --rbind /etc $root/etc; mount --bind {MODULES} $root/lib/modules; mount --bind {folder} $root{folder}\n\
+         exec chroot $root {LVSD} --check {LVS_CF}"
+    );
+    director.machine.run("sh", &["-c", &script])
 }
 
 /// What a check script can do to its nanny, by the port of its virtual service.

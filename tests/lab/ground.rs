@@ -32,6 +32,7 @@ pub mod wait;
 mod worker;
 
 pub use lab::{Lab, Machine};
+pub(crate) use part::MODULES;
 
 /// Set inside a guest: the scenario runs right here.
 pub(crate) const INSIDE: &str = "PIRANHA_LAB_INSIDE";

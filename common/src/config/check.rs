@@ -24,8 +24,10 @@ pub(super) struct Origin {
     pub(super) span: Span,
     /// Each keyword that was set, with its value's place; the last one counts.
     pub(super) keys: Vec<(&'static str, Span)>,
-    /// One of its values could not be read: what follows from it is not judged.
-    broken: bool,
+    /// Something in it could not be read, and nobody knows what.
+    pub(super) broken: bool,
+    /// Keywords whose value could not be read.
+    pub(super) broken_keys: Vec<&'static str>,
     pub(super) virtuals: Vec<Origin>,
     pub(super) failovers: Vec<Origin>,
     pub(super) servers: Vec<Origin>,
@@ -37,6 +39,17 @@ impl Origin {
         self.keys.iter().rev().find(|(k, _)| *k == key).map_or(self.span, |(_, span)| *span)
     }
 
+    /// Whether these keywords have the value that was meant: a rule about others
+    /// would judge what nobody wrote.
+    pub(super) fn is_sure_of(&self, keys: &[&str]) -> bool {
+        !self.broken && !self.broken_keys.iter().any(|key| keys.contains(key))
+    }
+
+    /// Whether all of it could be read.
+    fn is_whole(&self) -> bool {
+        !self.broken && self.broken_keys.is_empty()
+    }
+
     /// Whether a keyword is set.
     pub(super) fn has(&self, key: &str) -> bool {
         self.keys.iter().any(|(k, _)| *k == key)
@@ -46,18 +59,18 @@ impl Origin {
 /// Reads the model. Whether it is whole is what the reader's report says.
 pub(super) fn read(raw: &Raw, reader: &mut Reader<'_>) -> (Config, Origin) {
     let mut config = Config::default();
-    let mut origin = Origin::default();
+    let mut origin = Origin { broken: reader.loose, ..Origin::default() };
     for statement in &raw.statements {
         match statement.key.as_str() {
             "virtual" => {
-                for (raw, span) in blocks(statement, reader) {
+                for (raw, span) in blocks(statement, &mut origin, reader) {
                     let (service, its) = read_virtual(raw, span, reader);
                     config.virtuals.push(service);
                     origin.virtuals.push(its);
                 }
             }
             "failover" => {
-                for (raw, span) in blocks(statement, reader) {
+                for (raw, span) in blocks(statement, &mut origin, reader) {
                     let (service, its) = read_virtual(raw, span, reader);
                     config.failovers.push(service);
                     origin.failovers.push(its);
@@ -68,27 +81,32 @@ pub(super) fn read(raw: &Raw, reader: &mut Reader<'_>) -> (Config, Origin) {
     }
     check_counts(&config, &origin, reader);
     // one private address alone has no effect (piranha.md 1.2)
-    if config.primary_private.is_none() && config.backup_private.take().is_some() {
+    if config.primary_private.is_none()
+        && config.backup_private.take().is_some()
+        && origin.is_sure_of(&["primary_private"])
+    {
         let help = "set primary_private too: one of them alone has no effect";
         reader.warning("private-alone", origin.of("backup_private"), "there is no second heartbeat path", help);
     }
     check_pair(&config, &origin, reader);
-    if config.service == ServiceKind::Lvs {
+    if config.service == ServiceKind::Lvs && origin.is_sure_of(&["service"]) {
+        let network = origin.is_sure_of(&["network"]).then_some(config.network);
         for (service, its) in config.virtuals.iter().zip(&origin.virtuals) {
-            check_virtual(service, its, config.network, reader);
+            check_virtual(service, its, network, reader);
         }
     }
     (config, origin)
 }
 
 /// The blocks under a keyword that begins some.
-fn blocks<'r>(statement: &'r Statement, reader: &mut Reader<'_>) -> Vec<(&'r Raw, Span)> {
+fn blocks<'r>(statement: &'r Statement, origin: &mut Origin, reader: &mut Reader<'_>) -> Vec<(&'r Raw, Span)> {
     let blocks = statement.blocks();
     let typed = match &statement.value {
         Value::List(list) => list.len(),
         Value::Block(_) | Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => 1,
     };
     if blocks.len() != typed {
+        origin.broken = true; // a block is missing
         let message = format!("\"{}\" begins a block", statement.key);
         reader.error("wrong-type", statement.span, message, "lvs.cf: KEYWORD NAME {; TOML: [[KEYWORD]]");
     }
@@ -120,9 +138,10 @@ fn inner(raw: &Raw) -> impl Iterator<Item = &Statement> {
 }
 
 fn read_virtual(raw: &Raw, span: Span, reader: &mut Reader<'_>) -> (VirtualService, Origin) {
+    let broken = reader.broken_blocks.contains(&span.start);
     let (name, span) = name(raw, span, reader);
     let mut service = VirtualService { name, ..VirtualService::default() };
-    let mut origin = Origin { span, ..Origin::default() };
+    let mut origin = Origin { span, broken, ..Origin::default() };
     // servers that took the port as it was, to say so if it changes below them
     let mut inherited = Vec::new();
     for statement in inner(raw) {
@@ -130,7 +149,7 @@ fn read_virtual(raw: &Raw, span: Span, reader: &mut Reader<'_>) -> (VirtualServi
             assign(&mut service, &mut origin, statement, reader);
             continue;
         }
-        for (raw, span) in blocks(statement, reader) {
+        for (raw, span) in blocks(statement, &mut origin, reader) {
             let (server, its) = read_server(raw, span, service.port, reader);
             if !its.has("port") {
                 inherited.push((its.span, server.port));
@@ -150,9 +169,10 @@ fn read_virtual(raw: &Raw, span: Span, reader: &mut Reader<'_>) -> (VirtualServi
 }
 
 fn read_server(raw: &Raw, span: Span, port: u16, reader: &mut Reader<'_>) -> (RealServer, Origin) {
+    let broken = reader.broken_blocks.contains(&span.start);
     let (name, span) = name(raw, span, reader);
     let mut server = RealServer { name, port, ..RealServer::default() };
-    let mut origin = Origin { span, ..Origin::default() };
+    let mut origin = Origin { span, broken, ..Origin::default() };
     for statement in inner(raw) {
         assign(&mut server, &mut origin, statement, reader);
     }
@@ -164,7 +184,9 @@ fn assign<B: Block>(block: &mut B, origin: &mut Origin, statement: &Statement, r
     let errors = reader.report.errors();
     if let Some(known) = block.assign(key, value, *span, reader) {
         origin.keys.push((known, *span));
-        origin.broken |= reader.report.errors() > errors;
+        if reader.report.errors() > errors {
+            origin.broken_keys.push(known);
+        }
         return;
     }
     match stray(B::PLACE, key) {
@@ -178,22 +200,26 @@ fn assign<B: Block>(block: &mut B, origin: &mut Origin, statement: &Statement, r
             let message = format!("\"{key}\" has no meaning here and is ignored");
             reader.warning("stray-keyword", *key_span, message, "remove it: the original refuses the file");
         }
-        None => unknown(B::PLACE, key, *key_span, reader),
+        // the keyword that seems meant has not the value that was meant
+        None => origin.broken_keys.extend(unknown(B::PLACE, key, *key_span, reader)),
     }
 }
 
-fn unknown(place: Place, key: &str, span: Span, reader: &mut Reader<'_>) {
+/// Says that there is no such keyword here, and gives the one that seems meant.
+fn unknown(place: Place, key: &str, span: Span, reader: &mut Reader<'_>) -> Option<&'static str> {
     // looking for what is meant takes as long as reading a hundred lines
     let all = if reader.report.keeps(Severity::Error) { keywords() } else { Vec::new() };
     let elsewhere = all.iter().find(|k| k.name == key).map(|k| k.place);
+    let here = || all.iter().filter(|k| k.place == place).map(|k| k.name).chain(blocks_at(place));
+    let meant = if elsewhere.is_none() { nearest(key, here()) } else { None };
     let help = match elsewhere {
         Some(Place::Global) => "it stands outside of all blocks".to_owned(),
         Some(Place::Virtual) => "it stands in a virtual block".to_owned(),
         Some(Place::Server) => "it stands in a server block".to_owned(),
-        None => nearest(key, all.iter().filter(|k| k.place == place).map(|k| k.name).chain(blocks_at(place)))
-            .map_or_else(String::new, |name| format!("did you mean \"{name}\"?")),
+        None => meant.map_or_else(String::new, |name| format!("did you mean \"{name}\"?")),
     };
     reader.error("unknown-keyword", span, format!("unknown command \"{key}\""), &help);
+    meant
 }
 
 fn blocks_at(place: Place) -> impl Iterator<Item = &'static str> {
@@ -267,8 +293,13 @@ fn check_pair(config: &Config, origin: &Origin, reader: &mut Reader<'_>) {
 }
 
 /// What cannot be meant of a virtual that is run.
-fn check_virtual(service: &VirtualService, origin: &Origin, network: ForwardingMethod, reader: &mut Reader<'_>) {
-    if !service.active || origin.broken {
+fn check_virtual(
+    service: &VirtualService,
+    origin: &Origin,
+    network: Option<ForwardingMethod>,
+    reader: &mut Reader<'_>,
+) {
+    if !service.active || !origin.is_whole() {
         return;
     }
     let name = &service.name;
@@ -280,14 +311,14 @@ fn check_virtual(service: &VirtualService, origin: &Origin, network: ForwardingM
         let message = format!("virtual \"{name}\" is on port 0: the kernel takes every port only with persistent");
         reader.error("port-zero", origin.of("port"), message, "set port, or persistent");
     }
-    for (server, its) in service.servers.iter().zip(&origin.servers).filter(|(_, its)| !its.broken) {
+    for (server, its) in service.servers.iter().zip(&origin.servers).filter(|(_, its)| its.is_whole()) {
         let (virtual_address, address) = (service.address.as_ref().map(|a| a.address), server.address);
         if server.active && address.is_none() {
             let message = format!("server \"{}\" is active and has no address", server.name);
             reader.error("missing-address", its.of("address"), message, "address = ADDRESS");
         }
         let mixed = virtual_address.zip(address).is_some_and(|(v, s)| v.is_ipv4() != s.is_ipv4());
-        if server.active && mixed && network != ForwardingMethod::Tunnel {
+        if server.active && mixed && network.is_some_and(|network| network != ForwardingMethod::Tunnel) {
             let message = format!("server \"{}\" and its virtual address are of different families", server.name);
             reader.error("mixed-families", its.of("address"), message, "the kernel mixes them only under tunnel");
         }

@@ -82,7 +82,15 @@ fn pair_lines<B: Block>(block: &B) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::super::kind::Reader;
+    use super::super::raw::Value;
+    use super::super::source::Span;
+    use super::super::table::{Keyword, Place, keywords};
     use super::super::tests::good;
+    use super::super::{Fake, Syntax, convert, dump, load_with};
     use super::*;
 
     const FILE: &str = "\
@@ -150,5 +158,81 @@ virtual dns {
         ] {
             assert_ne!(of(&FILE.replace(from, to)), of(FILE), "{to}");
         }
+    }
+
+    /// FILE's models with every value of a keyword that can be read.
+    fn variants(keyword: &Keyword) -> Vec<Config> {
+        let texts =
+            ["0", "1", "7", "9", "198.51.100.7", "198.51.100.8", "255.255.255.0", "255.255.0.0", "/a", "/b", "none"];
+        let pairs = ["198.51.100.3 198.51.100.5", "198.51.100.4 198.51.100.5", "198.51.100.7 e:1", "198.51.100.8 e:1"];
+        let mut models = Vec::new();
+        for text in texts.into_iter().chain(pairs).chain(keyword.value.split(", ")) {
+            let world = Fake::default();
+            let mut reader = Reader::new(&world);
+            let mut config = good(FILE).config;
+            // no blanks but in what is two words: a list is read from its words
+            let value = if keyword.value.starts_with("list") {
+                Value::List(vec![(Value::Text(text.replace(' ', "_")), Span::default())])
+            } else {
+                Value::Text(text.to_owned())
+            };
+            let [web, ..] = config.virtuals.as_mut_slice() else { panic!("no virtual") };
+            let [.., server] = web.servers.as_mut_slice() else { panic!("no server") };
+            let known = match keyword.place {
+                Place::Virtual => web.assign(keyword.name, &value, Span::default(), &mut reader),
+                Place::Server => server.assign(keyword.name, &value, Span::default(), &mut reader),
+                Place::Global => config.assign(keyword.name, &value, Span::default(), &mut reader),
+            };
+            assert_eq!(known, Some(keyword.name));
+            if !reader.report.has_errors() && !models.contains(&config) {
+                models.push(config);
+            }
+        }
+        models
+    }
+
+    #[test]
+    fn each_keyword_counts_if_both_directors_must_agree_on_it_and_only_then() {
+        for keyword in keywords() {
+            let models = variants(&keyword);
+            let at = format!("{:?} {}", keyword.place, keyword.name);
+            assert!(models.len() > 1, "{at}: no two values of it are known here");
+            let numbers: BTreeSet<_> = models.iter().map(fingerprint).collect();
+            let expected = match keyword.scope {
+                Scope::Pair => models.len(),
+                Scope::Node | Scope::Nobody => 1,
+            };
+            assert_eq!(numbers.len(), expected, "{at}");
+        }
+    }
+
+    #[test]
+    fn however_it_is_written_it_is_the_same() {
+        let mut world = Fake::default();
+        world.files.insert("lvs.cf".into(), FILE.into());
+        let toml = convert(Path::new("lvs.cf"), Syntax::LvsCf, Syntax::Toml, &world).unwrap();
+        world.files.insert("lvs.toml".into(), toml.into());
+        let dumped = dump(&good(FILE).config, Syntax::LvsCf);
+        let (globals, blocks) = FILE.split_once("virtual web").unwrap();
+        world.files.insert("main.cf".into(), format!("include = blocks.cf\n{globals}").into());
+        world.files.insert("blocks.cf".into(), format!("virtual web{blocks}").into());
+        let number = |name: &str| {
+            let path = Path::new(name);
+            fingerprint(&load_with(path, Syntax::of(path), &world).unwrap().config)
+        };
+        assert_eq!([number("lvs.toml"), number("main.cf"), of(&dumped)], [of(FILE); 3]);
+    }
+
+    #[test]
+    fn spelling_and_order_within_a_block_do_not_count() {
+        let spelt = FILE
+            .replace("port = 53", "port = 0x35")
+            .replace("192.0.2.11", "192.0.523")
+            .replace("backup_active = 1", "backup_active=\"1\" # yes")
+            .replace('\n', "\r\n");
+        assert_eq!(of(&spelt), of(FILE));
+        let turned = FILE.replace(" protocol = udp\n port = 53\n", " port = 53\n protocol = udp\n");
+        assert_ne!(turned, FILE);
+        assert_eq!(of(&turned), of(FILE));
     }
 }

@@ -11,6 +11,7 @@ use crate::log::words;
 use super::Syntax;
 use super::diagnostic::{Diagnostic, Severity};
 use super::kind::Reader;
+use super::lvscf::Tree;
 use super::lvscf::de::Statements;
 use super::raw::{Raw, Statement, Value};
 use super::source::{Span, TOTAL_MAX};
@@ -71,6 +72,8 @@ fn text(name: &str, bytes: Vec<u8>, syntax: Syntax, reader: &mut Reader<'_>) -> 
         Syntax::LvsCf => lvscf_raw(&text, base, reader),
         Syntax::Toml => {
             let (raw, errors) = toml_file::parse(&text);
+            // what was found beside them is not the file
+            reader.loose |= !errors.is_empty();
             for (range, message) in errors {
                 let is_unquoted = message.contains("must be quoted") || message.contains("float");
                 let help = if is_unquoted { "texts and addresses stand in quotes" } else { "" };
@@ -84,7 +87,9 @@ fn text(name: &str, bytes: Vec<u8>, syntax: Syntax, reader: &mut Reader<'_>) -> 
 }
 
 fn lvscf_raw(text: &str, base: u32, reader: &mut Reader<'_>) -> Raw {
-    let (nodes, problems) = lvscf::parse(text);
+    let Tree { nodes, problems, broken, broken_blocks } = lvscf::parse(text);
+    reader.loose |= broken;
+    reader.broken_blocks.extend(broken_blocks.into_iter().map(|at| Span::new(base, &(at..at)).start));
     for problem in problems {
         let span = Span::new(base, &problem.span);
         let about = (problem.id, problem.severity);
@@ -103,23 +108,35 @@ fn expand(raw: &mut Raw, file: &Path, open: &mut Vec<PathBuf>, reader: &mut Read
     let statements = std::mem::take(&mut raw.statements);
     for mut statement in statements {
         if statement.key == "include" {
+            let errors = reader.report.errors();
             for path in included(&statement, file, reader) {
                 raw.statements.extend(include(&path, statement.span, open, reader));
             }
+            reader.loose |= reader.report.errors() > errors;
             continue;
         }
         match &mut statement.value {
-            Value::Block(inner) => expand(inner, file, open, reader),
+            Value::Block(inner) => expand_block(inner, statement.span, (file, open), reader),
             Value::List(list) => {
-                for (value, _) in list {
+                for (value, span) in list {
                     if let Value::Block(inner) = value {
-                        expand(inner, file, open, reader);
+                        expand_block(inner, *span, (file, open), reader);
                     }
                 }
             }
             Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => {}
         }
         raw.statements.push(statement);
+    }
+}
+
+/// The same in a block: what is missing from a file that it includes is missing
+/// from the block, and not from what is around it.
+fn expand_block(inner: &mut Raw, span: Span, (file, open): (&Path, &mut Vec<PathBuf>), reader: &mut Reader<'_>) {
+    let around = std::mem::take(&mut reader.loose);
+    expand(inner, file, open, reader);
+    if std::mem::replace(&mut reader.loose, around) {
+        reader.broken_blocks.insert(span.start);
     }
 }
 

@@ -2,7 +2,7 @@
 //! again, and how the manual describes it. A row of [`super::table`] names the
 //! kind of its keyword with its range.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use super::diagnostic::{Report, Severity};
@@ -70,12 +70,25 @@ pub(super) struct Reader<'a> {
     pub(super) sources: Sources,
     pub(super) report: Report,
     pub(super) outside: &'a dyn Outside,
+    /// Something outside of the blocks of what was read last could not be read.
+    pub(super) loose: bool,
+    /// Where the blocks begin in which something could not be read.
+    pub(super) broken_blocks: HashSet<u32>,
     hosts: HashMap<String, Option<IpAddr>>,
+    services: HashMap<String, Option<u16>>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(outside: &'a dyn Outside) -> Self {
-        Self { sources: Sources::default(), report: Report::default(), outside, hosts: HashMap::new() }
+        Self {
+            sources: Sources::default(),
+            report: Report::default(),
+            outside,
+            loose: false,
+            broken_blocks: HashSet::new(),
+            hosts: HashMap::new(),
+            services: HashMap::new(),
+        }
     }
 
     pub(super) fn error(&mut self, id: &'static str, span: Span, message: impl Into<String>, help: &str) {
@@ -145,9 +158,15 @@ impl<'a> Reader<'a> {
     }
 
     /// The port of a service name: TCP first, whatever the virtual's protocol,
-    /// as the original did; then UDP, which it did not ask for.
-    pub(super) fn service(&self, name: &str) -> Option<u16> {
+    /// as the original did; then UDP, which it did not ask for. Each is asked for
+    /// once: forty thousand servers may have the same one.
+    pub(super) fn service(&mut self, name: &str) -> Option<u16> {
+        if let Some(known) = self.services.get(name) {
+            return *known;
+        }
         let ask = |protocol| self.outside.service(name, protocol);
-        ask(Protocol::Tcp).or_else(|| ask(Protocol::Udp)).or_else(|| ask(Protocol::Sctp))
+        let found = ask(Protocol::Tcp).or_else(|| ask(Protocol::Udp)).or_else(|| ask(Protocol::Sctp));
+        self.services.insert(name.to_owned(), found);
+        found
     }
 }

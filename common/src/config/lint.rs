@@ -1,7 +1,8 @@
 //! What is read but will not work, or not as it looks. Pure: the model, where
 //! its parts stand, and for some rules what is known about the machine go in;
 //! warnings come out. Each rule has its id and its paragraph in
-//! [`super::rules`].
+//! [`super::rules`]. A file with errors is looked at too: a rule speaks where it
+//! is sure of every keyword that it judges by.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,7 +12,7 @@ use super::check::Origin;
 use super::diagnostic::{Report, Severity};
 use super::machine::Machine;
 use super::source::{Sources, Span};
-use super::table::{Config, VirtualService};
+use super::table::{Config, RealServer, VirtualService};
 use super::{DeviceAddress, ServiceKind};
 use crate::ipvs::{ForwardingMethod, ServiceKey};
 
@@ -29,6 +30,10 @@ pub(super) struct Linter<'a> {
 impl<'a> Linter<'a> {
     /// The rules that need only the file.
     pub(super) fn file(&mut self) {
+        if !self.origin.is_sure_of(&["service"]) {
+            return;
+        }
+        self.other_kind();
         if self.config.service == ServiceKind::Fos {
             let span = self.origin.of("service");
             self.warn("failover-services", span, "service = fos: failover services are not run", "");
@@ -37,7 +42,7 @@ impl<'a> Linter<'a> {
         self.pair();
         self.router();
         let active = self.active();
-        if active.is_empty() {
+        if active.is_empty() && !self.origin.broken && sure_of_all(&self.origin.virtuals, &["active"]) {
             let (span, help) = (self.origin.of("service"), "set active = 1 in a virtual block");
             self.warn("no-active-virtual", span, "no virtual is active: there is nothing to do", help);
         }
@@ -51,7 +56,7 @@ impl<'a> Linter<'a> {
 
     /// The rules that need to know the machine.
     pub(super) fn on(&mut self, machine: &Machine) {
-        if self.config.service == ServiceKind::Lvs {
+        if self.config.service == ServiceKind::Lvs && self.origin.is_sure_of(&["service"]) {
             self.machine(machine);
         }
     }
@@ -62,12 +67,29 @@ impl<'a> Linter<'a> {
 
     fn active(&self) -> Vec<(&'a VirtualService, &'a Origin)> {
         let all = self.config.virtuals.iter().zip(&self.origin.virtuals);
-        all.filter(|(service, _)| service.active).collect()
+        all.filter(|(service, origin)| service.active && !origin.broken).collect()
+    }
+
+    /// Blocks of the kind that `service` does not name; a file may hold both.
+    fn other_kind(&mut self) {
+        let (kind, blocks, origins) = match self.config.service {
+            ServiceKind::Lvs => ("failover", &self.config.failovers, &self.origin.failovers),
+            ServiceKind::Fos => ("virtual", &self.config.virtuals, &self.origin.virtuals),
+        };
+        let service = if kind == "failover" { "lvs" } else { "fos" };
+        for (block, origin) in blocks.iter().zip(origins).filter(|(block, _)| block.active) {
+            let message = format!("{kind} \"{}\" is active and is not run: service = {service}", block.name);
+            self.warn("other-kind", origin.span, message, "set active = 0 in it, or the other service");
+        }
     }
 
     fn pair(&mut self) {
         let Config { primary, primary_private, backup, backup_private, keepalive, deadtime, .. } = *self.config;
         let at = |key| self.origin.of(key);
+        let sure_of = |keys: &[&str]| self.origin.is_sure_of(keys);
+        if !sure_of(&["backup_active"]) {
+            return;
+        }
         if !self.config.backup_active {
             if backup.is_some() {
                 let help = "set backup_active = 1, or remove backup";
@@ -75,17 +97,20 @@ impl<'a> Linter<'a> {
             }
             return;
         }
-        if backup.is_none() {
+        if backup.is_none() && sure_of(&["backup"]) {
             let help = "set backup, or backup_active = 0";
             self.warn("backup-undefined", at("backup_active"), "the backup is active and has no address", help);
         }
-        if primary.is_none() {
+        if primary.is_none() && sure_of(&["primary"]) {
             self.warn("no-primary", at("backup_active"), "primary is not set: no node is the primary director", "");
         }
         let public = (primary.is_some() && primary == backup).then(|| at("backup"));
         let private = (primary_private.is_some() && primary_private == backup_private).then(|| at("backup_private"));
         for span in public.into_iter().chain(private) {
             self.warn("heartbeat-same", span, "both directors have the same heartbeat address", "");
+        }
+        if !sure_of(&["keepalive", "deadtime"]) {
+            return;
         }
         if keepalive >= deadtime {
             let message = format!("keepalive ({keepalive:?}) is not less than deadtime ({deadtime:?})");
@@ -101,13 +126,13 @@ impl<'a> Linter<'a> {
         let Some(router) = self.config.nat_router.as_ref().filter(|_| self.is_nat()) else { return };
         let span = self.origin.of("nat_router");
         self.bare_device(router, span);
-        if self.config.nat_nmask.is_none() {
+        if self.config.nat_nmask.is_none() && self.origin.is_sure_of(&["nat_nmask"]) {
             self.classful_mask(router.address, "nat_nmask", span);
         }
     }
 
     fn is_nat(&self) -> bool {
-        self.config.network == ForwardingMethod::Masquerade
+        self.config.network == ForwardingMethod::Masquerade && self.origin.is_sure_of(&["network"])
     }
 
     fn bare_device(&mut self, address: &DeviceAddress, span: Span) {
@@ -129,7 +154,7 @@ impl<'a> Linter<'a> {
         let name = &service.name;
         if let Some(address) = &service.address {
             self.bare_device(address, origin.of("address"));
-            if service.vip_nmask.is_none() {
+            if service.vip_nmask.is_none() && origin.is_sure_of(&["vip_nmask"]) {
                 self.classful_mask(address.address, "vip_nmask", origin.of("address"));
             }
         }
@@ -139,21 +164,35 @@ impl<'a> Linter<'a> {
                 self.warn("ipv6-mask", origin.of(key), format!("{key} is ignored for an IPv6 address"), "");
             }
         }
-        if service.pmask.is_some() && service.persistent.is_zero() {
+        if service.pmask.is_some() && service.persistent.is_zero() && origin.is_sure_of(&["persistent"]) {
             self.warn("ineffective", origin.of("pmask"), "pmask has no effect without persistent", "");
         }
-        if service.reentry < service.timeout && service.reentry > Duration::ZERO {
+        let sure_of_times = origin.is_sure_of(&["reentry", "timeout"]);
+        if service.reentry < service.timeout && service.reentry > Duration::ZERO && sure_of_times {
             let message = "reentry is less than timeout: one good check is enough";
             self.warn("reentry-short", origin.of("reentry"), message, "");
         }
         let active: Vec<_> = service.servers.iter().zip(&origin.servers).filter(|(s, _)| s.active).collect();
-        if active.is_empty() {
+        if active.is_empty() && sure_of_all(&origin.servers, &["active"]) {
             let message = format!("virtual \"{name}\" has no active real server");
             self.warn("no-active-server", origin.span, message, "set active = 1 in a server block");
-        } else if active.iter().all(|(server, _)| server.weight == 0) {
-            let message = format!("every real server of \"{name}\" has weight 0, which is taken for 1");
-            self.warn("weight-zero", origin.span, message, "");
         }
+        let is_zero = |(server, _): &(&RealServer, &Origin)| server.weight == 0;
+        if !active.is_empty() && active.iter().all(is_zero) && sure_of_all(&origin.servers, &["active", "weight"]) {
+            let message = format!("every real server of \"{name}\" has weight 0: no client gets to any of them");
+            self.warn("weight-zero", origin.span, message, "the original took 0 for 1");
+        }
+        if self.origin.is_sure_of(&["network"]) && origin.is_sure_of(&["port"]) {
+            self.destinations(service, active.into_iter().filter(|(_, its)| its.is_sure_of(&["port", "address"])));
+        }
+    }
+
+    /// Where the kernel sends the packets.
+    fn destinations<'s>(
+        &mut self,
+        service: &VirtualService,
+        active: impl Iterator<Item = (&'s RealServer, &'s Origin)>,
+    ) {
         let method = self.config.network;
         let mut destinations = HashMap::new();
         for (server, its) in active {
@@ -191,6 +230,9 @@ impl<'a> Linter<'a> {
         let mut seen: HashMap<ServiceKey, &VirtualService> = HashMap::new();
         for (service, origin) in active {
             let Some(key) = service.service_key() else { continue };
+            if !origin.is_sure_of(&["address", "port", "protocol", "fwmark"]) {
+                continue;
+            }
             let first = *seen.entry(key).or_insert(service);
             if std::ptr::eq(first, *service) {
                 continue;
@@ -199,13 +241,19 @@ impl<'a> Linter<'a> {
                 format!("virtual \"{}\" is the same service to the kernel as \"{}\": {key}", service.name, first.name);
             let span = origin.of(if service.fwmark == 0 { "address" } else { "fwmark" });
             self.warn("same-service", span, message, "one block with all real servers is meant");
-            if service.fwmark != 0 && (first.persistent, first.pmask) != (service.persistent, service.pmask) {
+            let differs = (first.persistent, first.pmask) != (service.persistent, service.pmask);
+            if service.fwmark != 0 && differs && origin.is_sure_of(&["persistent", "pmask"]) {
                 let message =
                     format!("its persistence is not that of \"{}\", with which it shares the mark", first.name);
                 self.warn("persistence-differs", origin.of("persistent"), message, "");
             }
         }
     }
+}
+
+/// Whether these keywords have the value that was meant in every block.
+fn sure_of_all(blocks: &[Origin], keys: &[&str]) -> bool {
+    blocks.iter().all(|block| block.is_sure_of(keys))
 }
 
 /// The mask of an address's class, as ifconfig(8) has it.

@@ -70,11 +70,25 @@ pub(super) struct Problem {
     pub(super) help: &'static str,
 }
 
+/// A text as it was read.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// What stands outside of all blocks.
+    pub(super) nodes: Vec<Node>,
+    pub(super) problems: Vec<Problem>,
+    /// Something outside of all blocks could not be read.
+    pub(super) broken: bool,
+    /// Where the keys of the blocks are in which something could not be read.
+    pub(super) broken_blocks: Vec<usize>,
+}
+
 /// Reads a text. A problem of severity error means that the tree is not whole.
-pub(super) fn parse(text: &str) -> (Vec<Node>, Vec<Problem>) {
+pub(super) fn parse(text: &str) -> Tree {
     let mut parser = Parser {
         text,
         problems: Vec::new(),
+        broken: false,
+        broken_blocks: Vec::new(),
         open: Vec::new(),
         root: Vec::new(),
         pending: None,
@@ -83,14 +97,19 @@ pub(super) fn parse(text: &str) -> (Vec<Node>, Vec<Problem>) {
     };
     let end = parser.start_and_end();
     for line in lines(text) {
-        if line.start >= end.end || parser.errors >= ERRORS_MAX {
+        if line.start >= end.end {
+            break;
+        }
+        if parser.errors >= ERRORS_MAX {
+            parser.broken = true; // nobody knows what stands below
             break;
         }
         let line = Line { start: line.start.max(end.start), end: line.end.min(end.end), ..line };
         parser.line(line);
     }
     parser.finish();
-    (parser.root, parser.problems)
+    let Parser { root: nodes, problems, broken, broken_blocks, .. } = parser;
+    Tree { nodes, problems, broken, broken_blocks }
 }
 
 struct Open {
@@ -102,6 +121,8 @@ struct Open {
 struct Parser<'t> {
     text: &'t str,
     problems: Vec<Problem>,
+    broken: bool,
+    broken_blocks: Vec<usize>,
     open: Vec<Open>,
     root: Vec<Node>,
     /// A header whose brace did not come yet.
@@ -118,6 +139,10 @@ impl Parser<'_> {
     fn keep(&mut self, problem: Problem) {
         if problem.severity == Severity::Error {
             self.errors += 1;
+            match self.open.last() {
+                Some(open) => self.broken_blocks.push(open.key.start),
+                None => self.broken = true,
+            }
         }
         if problem.severity == Severity::Error || self.problems.len() < WARNINGS_MAX {
             self.problems.push(problem);

@@ -46,7 +46,7 @@ const WHOLE: &[(&str, &str)] = &[
 /// A value or a keyword.
 const VALUE: &[(&str, &str)] = &[
     ("bad-device", "A device name or label is not one, or is longer than the kernel's 15 bytes."),
-    ("bad-mask", "A netmask is not one, or has ones behind a zero."),
+    ("bad-mask", "A netmask is not one, or a persistence mask has ones behind a zero."),
     ("bad-pmask", "A persistence mask is not one. It is ignored, as it always was."),
     ("boolean-expected", "A keyword takes 0 or 1 and nothing else."),
     ("byte-cut", "Of a number above 255 the low byte counts, as it always did."),
@@ -58,6 +58,10 @@ const VALUE: &[(&str, &str)] = &[
     ("invalid-argument", "A value is not one of those a keyword takes, a host or a service is not known."),
     ("invalid-host", "An address cannot be 0.0.0.0 here."),
     ("list-expected", "A list is words between [ and ], the brackets between blanks."),
+    (
+        "mask-holes",
+        "A netmask has ones behind a zero. The kernel refuses it, so that the address gets the mask of its class, as it always did.",
+    ),
     ("missing-address", "An active virtual or real server has no address, or 0.0.0.0."),
     ("missing-arguments", "A keyword has no value, or not all of them."),
     (
@@ -129,6 +133,10 @@ const LINT: &[(&str, &str)] = &[
     ("no-active-virtual", "No virtual is active: there is nothing to do."),
     ("no-primary", "primary is not set: no node is the primary director."),
     (
+        "other-kind",
+        "A block is active that is not run: a failover block under service = lvs, or a virtual block under service = fos.",
+    ),
+    (
         "persistence-differs",
         "Virtuals with one firewall mark are one service to the kernel, but differ in persistent or pmask: only one of them counts.",
     ),
@@ -148,7 +156,10 @@ const LINT: &[(&str, &str)] = &[
     ),
     ("shared-label", "Two virtual addresses are put on one label. The original then takes both away with the first."),
     ("udp-without-send", "A UDP service is checked by an answer to what is sent, and nothing is sent."),
-    ("weight-zero", "Every active server has weight 0. nanny takes 0 for 1, as it always did."),
+    (
+        "weight-zero",
+        "Every active server has weight 0, which means no new connections: no client gets to any of them. The original took 0 for 1.",
+    ),
 ];
 
 /// What the machine lacks.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 
+mod beside_errors;
 mod converting;
 mod golden;
 mod original;

@@ -5,6 +5,10 @@ const GOOD: &str = "primary = 192.0.2.1\nvirtual web {\n active = 1\n address = 
                     vip_nmask = 255.255.255.255\n server one {\n  address = 192.0.2.11\n  active = 1\n }\n \
                     server spare {\n  address = 192.0.2.12\n }\n}\n";
 
+fn nobody(names: &BTreeSet<String>) -> Known {
+    panic!("{names:?} are looked up")
+}
+
 fn machine(_: &Config) -> Machine {
     Machine { devices: Some(["eth1".to_owned()].into()), ..Machine::default() }
 }
@@ -18,7 +22,7 @@ fn look<T>(name: &str, text: &str, at: impl FnOnce(&Inspector<'_>) -> T) -> T {
     let mut world = Fake::default();
     world.files.insert(name.into(), text.as_bytes().to_vec());
     let path = Path::new(name);
-    at(&Inspector { path, syntax: Syntax::of(path), outside: &world, observe: any_machine })
+    at(&Inspector { path, syntax: Syntax::of(path), outside: &world, look_up: nobody, observe: any_machine })
 }
 
 const PLAIN: Format = Format::Text { colour: false };
@@ -43,7 +47,7 @@ fn warnings_of_the_file_and_of_the_machine_stand_by_place_and_do_no_harm() {
     let text = GOOD.replace(" vip_nmask = 255.255.255.255\n", "").replace("primary =", "primary=");
     world.files.insert("lvs.cf".into(), text.into_bytes());
     let path = Path::new("lvs.cf");
-    let inspector = Inspector { path, syntax: Syntax::LvsCf, outside: &world, observe: machine };
+    let inspector = Inspector { path, syntax: Syntax::LvsCf, outside: &world, look_up: nobody, observe: machine };
     let Inspection { out, err, status } = inspector.check(PLAIN, |_| None);
     let heads: Vec<&str> = out.lines().filter(|line| line.starts_with("lvs.cf:")).collect();
     assert_eq!(heads[0], "lvs.cf:1:8: warning: no blanks around \"=\" [missing-blank]");
@@ -60,13 +64,17 @@ lvs.cf:1:1: error: unknown command \"keepalve\" [unknown-keyword]
   1 | keepalve = 3
     | ^^^^^^^^
     = did you mean \"keepalive\"?
+lvs.cf:1:1: warning: no virtual is active: there is nothing to do [no-active-virtual]
+  1 | keepalve = 3
+    | ^
+    = set active = 1 in a virtual block
 lvs.cf:3:1: error: unknown command \"foo\" [unknown-keyword]
   3 | foo = 1
     | ^^^
 lvs.cf:4:9: warning: no blanks around \"=\" [missing-blank]
 ";
     assert!(out.starts_with(expected), "{out}");
-    assert!(out.ends_with("\nlvs.cf: bad: 2 errors, 1 warning\n"), "{out}");
+    assert!(out.ends_with("\nlvs.cf: bad: 2 errors, 2 warnings\n"), "{out}");
     assert_eq!(status, ExitStatus::Configuration);
 }
 
@@ -100,7 +108,7 @@ fn json_is_one_object_whatever_the_file_is() {
     let beginning = "{\n\"file\": \"lvs.cf\",\n\"good\": true,\n\"errors\": 0,\n\"warnings\": 0,\n\"fingerprint\": \"";
     assert!(good.starts_with(beginning) && good.ends_with("\"refusal\": null,\n\"diagnostics\": []\n}\n"), "{good}");
     let bad = json("keepalve = 3\n");
-    assert!(bad.contains("\"good\": false,\n\"errors\": 1,\n\"warnings\": 0,\n\"fingerprint\": null,\n"), "{bad}");
+    assert!(bad.contains("\"good\": false,\n\"errors\": 1,\n\"warnings\": 1,\n\"fingerprint\": null,\n"), "{bad}");
     assert!(
         bad.contains("{\"id\": \"unknown-keyword\", \"severity\": \"error\", \"file\": \"lvs.cf\", \"line\": 1,"),
         "{bad}"
@@ -174,4 +182,16 @@ fn colours_are_for_terminals_that_have_some_and_for_people_who_want_them() {
     let colourful = look("lvs.cf", "keepalve = 3\n", |it| it.check(Format::Text { colour: true }, |_| None)).out;
     assert!(colourful.contains("\x1b[1;31mbad:\x1b[0m"), "{colourful}");
     assert!(!check("keepalve = 3\n").out.contains('\x1b'));
+}
+
+#[test]
+fn what_the_machine_lacks_is_said_of_a_bad_file_too() {
+    let mut world = Fake::default();
+    world.files.insert("lvs.cf".into(), format!("zzz = 1\n{GOOD}").into_bytes());
+    let path = Path::new("lvs.cf");
+    let inspector = Inspector { path, syntax: Syntax::LvsCf, outside: &world, look_up: nobody, observe: machine };
+    let Inspection { out, status, .. } = inspector.check(PLAIN, |_| None);
+    assert!(out.contains("[unknown-keyword]") && out.contains("[device-missing]"), "{out}");
+    assert!(out.ends_with("lvs.cf: bad: 1 error, 1 warning\n"), "{out}");
+    assert_eq!(status, ExitStatus::Configuration);
 }

@@ -27,7 +27,8 @@ fn a_wrong_file_is_said_in_the_originals_words_and_in_ours() {
     let words = words(&trouble);
     assert!(words[0].starts_with("lvs: error parsing ") && words[0].ends_with(" on line 2."), "{words:?}");
     assert!(words[1].contains("lvs.cf:2:1: error: "), "{words:?}");
-    assert!(words.iter().any(|word| word.contains("lvs.cf:4:")), "all problems are said at once: {words:?}");
+    assert!(words[2].contains("lvs.cf:4:9: error: "), "all errors are said at once: {words:?}");
+    assert_eq!(words.len(), 3, "and no warnings: {words:?}");
     assert_eq!(trouble.status, ExitStatus::Configuration);
 }
 

@@ -45,7 +45,7 @@ impl<K: Ipvs> Daemon<K> {
             return self.take(&names, &Known::default(), now);
         }
         let patience = if self.hosts.know(&names) { PATIENCE } else { names::WITHIN };
-        let Ok(lookup) = Lookup::start(&daemon::sibling("lvsd"), &self.settings.file, now) else {
+        let Ok(lookup) = Lookup::start(&daemon::sibling("lvsd"), &names, now) else {
             return self.take(&names, &Known::default(), now);
         };
         // Unwatched it is read at the next deadline.

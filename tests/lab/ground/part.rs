@@ -23,6 +23,7 @@ use super::wait::SOON;
 mod first;
 mod server;
 
+pub(crate) use first::MODULES;
 pub(super) use first::{GUEST_JOB, guest_command_line, read_status};
 
 /// Names the part to play; without it the binary is a test run.

@@ -67,6 +67,27 @@ fn the_standard_input_is_a_dash() {
     }
 }
 
+#[test]
+fn hosts_are_looked_up_whatever_the_file_comes_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = GOOD.replace("primary = 127.0.0.1", "primary = localhost");
+    let path = file(&folder, "lvs.cf", &text);
+    let unknown = text.replace("address = 192.0.2.11", "address = no-such-host.invalid");
+    for program in [PULSE, LVSD] {
+        let fingerprint = run_on(program, &["--check", "-"], GOOD).fingerprint().to_owned();
+        for ran in [run(program, &["--check", &path]), run_on(program, &["--check", "-"], &text)] {
+            assert_eq!((ran.code, ran.fingerprint()), (Some(0), fingerprint.as_str()), "{ran:?}");
+        }
+        let ran = run_on(program, &["--check", "-"], &unknown);
+        assert_eq!(ran.code, Some(78), "{ran:?}");
+        assert!(ran.out.contains("\"no-such-host.invalid\" is no address and no host that is known"), "{ran:?}");
+    }
+    let dumped = run_on(LVSD, &["--dump", "-"], &text);
+    assert!(dumped.out.contains("primary = 127.0.0.1\n"), "{dumped:?}");
+    let converted = run_on(LVSD, &["--convert", "-"], &text);
+    assert!(converted.out.contains("primary = \"localhost\"\n"), "{converted:?}");
+}
+
 /// What `--format json` says, read by somebody else.
 fn json(program: &str, text: &str) -> (Option<i32>, Value) {
     let ran = run_on(program, &["--check", "--format", "json", "-"], text);

@@ -74,20 +74,12 @@ impl Kind for Ip {
     }
 }
 
-/// A netmask; 0.0.0.0 means not set.
+/// A netmask; 0.0.0.0 means not set. One with holes is read: the kernel refuses it,
+/// and the address keeps the mask of its class, as it always did.
 pub(in crate::config) struct Mask;
 
 fn is_contiguous(mask: Ipv4Addr) -> bool {
     mask.to_bits().leading_ones() == mask.to_bits().count_ones()
-}
-
-/// Whether the mask is one; reports it if not.
-fn check_contiguous(mask: Ipv4Addr, span: Span, reader: &mut Reader<'_>) -> bool {
-    if !is_contiguous(mask) {
-        let message = format!("Bad subnet mask specified: {mask} has ones behind a zero");
-        reader.error("bad-mask", span, message, "");
-    }
-    is_contiguous(mask)
 }
 
 impl Kind for Mask {
@@ -96,7 +88,11 @@ impl Kind for Mask {
     fn read(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Option<Ipv4Addr>> {
         let text = reader.scalar(value, span)?;
         if let Some(mask) = ipv4(&text) {
-            return check_contiguous(mask, span, reader).then_some(Some(mask).filter(|m| !m.is_unspecified()));
+            if !is_contiguous(mask) {
+                let message = format!("{mask} has ones behind a zero: the address gets its classful mask instead");
+                reader.warning("mask-holes", span, message, "the kernel refuses such a mask");
+            }
+            return Some(Some(mask).filter(|mask| !mask.is_unspecified()));
         }
         reader.error("bad-mask", span, format!("Bad subnet mask specified: \"{text}\""), "255.255.255.0");
         None
@@ -122,7 +118,12 @@ impl Kind for PersistenceMask {
         let text = reader.scalar(value, span)?;
         if let Some(mask) = ipv4(&text) {
             let is_set = !mask.is_unspecified() && mask != Ipv4Addr::BROADCAST;
-            return check_contiguous(mask, span, reader).then_some(Some(mask).filter(|_| is_set));
+            if !is_contiguous(mask) {
+                let message = format!("Bad subnet mask specified: {mask} has ones behind a zero");
+                reader.error("bad-mask", span, message, "");
+                return None;
+            }
+            return Some(Some(mask).filter(|_| is_set));
         }
         reader.warning("bad-pmask", span, format!("\"{text}\" is no mask: it is ignored"), "255.255.255.0");
         Some(None)

@@ -11,7 +11,7 @@ impl Linter<'_> {
     pub(super) fn machine(&mut self, machine: &Machine) {
         self.addresses(machine);
         self.forwarding(machine);
-        if self.config.syncdaemon {
+        if self.config.syncdaemon && self.origin.is_sure_of(&["syncd_iface"]) {
             let (device, span) = (&self.config.syncd_iface, self.origin.of("syncd_iface"));
             if machine.lacks_device(device) {
                 self.warn("syncd-interface", span, format!("there is no device {device}"), "set syncd_iface");
@@ -31,7 +31,7 @@ impl Linter<'_> {
                 self.device(address, origin.of("address"), machine);
             }
             let lacks = machine.schedulers.as_ref().is_some_and(|has| !has.contains(&service.scheduler));
-            if lacks {
+            if lacks && origin.is_sure_of(&["scheduler"]) {
                 let message = format!("this kernel has no scheduler \"{}\"", service.scheduler);
                 self.warn(
                     "no-scheduler",
@@ -49,6 +49,9 @@ impl Linter<'_> {
 
     fn addresses(&mut self, machine: &Machine) {
         let (Some(primary), Some(ours)) = (self.config.primary, &machine.addresses) else { return };
+        if !self.origin.is_sure_of(&["primary", "backup", "backup_active"]) {
+            return;
+        }
         let backup = self.config.backup.filter(|_| self.config.backup_active);
         if !ours.contains(&primary) && !backup.is_some_and(|backup| ours.contains(&backup)) {
             let message = "neither primary nor backup is an address of this machine";

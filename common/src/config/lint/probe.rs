@@ -14,6 +14,9 @@ const METHODS: [&str; 4] = ["GET ", "HEAD ", "OPTIONS ", "POST "];
 
 impl Linter<'_> {
     pub(super) fn probe(&mut self, service: &VirtualService, origin: &Origin) {
+        if !origin.is_sure_of(&["send", "expect", "use_regex", "send_program", "port", "protocol"]) {
+            return;
+        }
         if service.send_program.is_some() {
             self.program(service, origin);
         } else {

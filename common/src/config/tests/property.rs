@@ -31,6 +31,11 @@ fn mask() -> impl Strategy<Value = Ipv4Addr> {
     (1u32..=31).prop_map(|bits| Ipv4Addr::from_bits(u32::MAX << (32 - bits)))
 }
 
+/// The mask of an address may have holes.
+fn netmask() -> impl Strategy<Value = Ipv4Addr> {
+    prop_oneof![mask(), (1u32..).prop_map(Ipv4Addr::from_bits)]
+}
+
 fn word() -> impl Strategy<Value = String> {
     "[a-z/][a-zA-Z0-9_./:-]{0,20}"
 }
@@ -98,7 +103,7 @@ prop_compose! {
 prop_compose! {
     fn service()(
         checks in checks(),
-        name in name(), address in proptest::option::of(device_address()), vip_nmask in proptest::option::of(mask()),
+        name in name(), address in proptest::option::of(device_address()), vip_nmask in proptest::option::of(netmask()),
         (port, fwmark) in any::<(u16, u32)>(),
         protocol in prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp), Just(Protocol::Sctp)],
         scheduler in prop_oneof![Just("wlc"), Just("rr"), Just("mh")],
@@ -124,7 +129,7 @@ prop_compose! {
         (syncdaemon, hard_shutdown, syncd_id) in any::<(bool, bool, u8)>(),
         heartbeat_port in 1u16.., keepalive in time(3600), deadtime in time(86_400),
         network in prop_oneof![Just(ForwardingMethod::Masquerade), Just(ForwardingMethod::Tunnel)],
-        nat_router in proptest::option::of(device_address()), nat_nmask in proptest::option::of(mask()),
+        nat_router in proptest::option::of(device_address()), nat_nmask in proptest::option::of(netmask()),
         (rsh_command, debug_level, syncd_iface, ipvsadm) in (text(Quotes::Dropped), word(), word(), word()),
         (active_cmd, inactive_cmd) in (command(Quotes::Dropped), command(Quotes::Dropped)),
         (tcp_timeout, udp_timeout) in (whole_time(), whole_time()),

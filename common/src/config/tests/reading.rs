@@ -194,6 +194,16 @@ fn what_means_not_set_is_not_set() {
     assert_eq!(self::service(" pmask = nonsense\n").pmask, None);
 }
 
+/// inet_aton(3) takes them (piranha.md 1.1 no. 11); it is the kernel that does not.
+#[test]
+fn a_netmask_with_holes_is_read_with_a_warning() {
+    let text = "nat_nmask = 0.255.0.0\nvirtual v {\n vip_nmask = 255.0.255.0\n}\n";
+    let config = config(text);
+    assert_eq!(config.nat_nmask, Some("0.255.0.0".parse().unwrap()));
+    assert_eq!(config.virtuals[0].vip_nmask, Some("255.0.255.0".parse().unwrap()));
+    assert_eq!(ids(text), ["mask-holes", "mask-holes"]);
+}
+
 #[test]
 fn a_backups_private_address_alone_has_no_effect() {
     let config = config("primary = 10.0.0.1\nbackup = 10.0.0.2\nbackup_active = 1\nbackup_private = 10.1.0.2\n");
@@ -231,6 +241,39 @@ fn failover_blocks_have_the_same_keywords_and_a_list_of_their_own() {
 fn a_port_is_a_tcp_service_first_whatever_the_protocol() {
     assert_eq!(service(" port = https\n").port, 443);
     assert_eq!(service(" protocol = udp\n port = tftp\n").port, 69);
+}
+
+/// A world that counts what it is asked.
+struct Counting(Fake, std::cell::Cell<u32>);
+
+impl Outside for Counting {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.0.read(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        self.0.list(folder)
+    }
+
+    fn host(&self, name: &str) -> Option<IpAddr> {
+        self.1.set(self.1.get() + 1);
+        self.0.host(name)
+    }
+
+    fn service(&self, name: &str, protocol: Protocol) -> Option<u16> {
+        self.1.set(self.1.get() + 1);
+        self.0.service(name, protocol)
+    }
+}
+
+#[test]
+fn a_name_is_asked_for_once_however_often_it_stands() {
+    let server = "server a {\n address = localhost\n port = http\n}\n";
+    let mut world = world();
+    world.files.insert("lvs.cf".into(), format!("virtual v {{\n{}}}\n", server.repeat(1000)).into_bytes());
+    let world = Counting(world, std::cell::Cell::default());
+    let loaded = load_with(Path::new("lvs.cf"), Syntax::LvsCf, &world).unwrap_or_else(|f| panic!("{f}"));
+    assert_eq!((loaded.config.virtuals[0].servers.len(), world.1.get()), (1000, 2));
 }
 
 #[test]

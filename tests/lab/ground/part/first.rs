@@ -29,7 +29,7 @@ pub(in crate::ground) const GUEST_JOB: &str = "PIRANHA_LAB_JOB";
 
 /// Where Debian's user-mode-linux keeps its modules. /lib/modules is not made:
 /// a guest must leave nothing on the machine.
-const MODULES: &str = "/usr/lib/uml/modules";
+pub(crate) const MODULES: &str = "/usr/lib/uml/modules";
 
 /// What the kernel's command line must say so that this binary is the first
 /// process of a guest.
