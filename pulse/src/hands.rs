@@ -531,7 +531,7 @@ impl Hands {
                 self.settings = read.settings;
                 let ends = self.pair().map(|(pair, role)| pair.ends(role));
                 if let Some((ends, heartbeats)) = ends.zip(self.heartbeats.as_mut()) {
-                    heartbeats.reload(ends, &self.registry, &self.log);
+                    heartbeats.reload(ends, read.keyring, &self.registry, &self.log);
                 }
             }
             Err(refused) => {

@@ -13,6 +13,7 @@ use common::log::{self, Level};
 
 use crate::election::Line;
 use crate::identity::Role;
+use crate::replay::Counters;
 
 /// One line of pulse.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +100,20 @@ pub enum Message {
     // the pair
     /// A line of the election.
     Pair(Line),
+    /// The keys of heartbeats cannot be used.
+    KeyFile {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// Datagrams were dropped.
+    Dropped {
+        /// How many, and why.
+        counters: Box<Counters>,
+        /// Within this time.
+        within: Duration,
+    },
     /// The heartbeat socket cannot be had; there is no start.
     NotBound(String),
     /// A heartbeat socket cannot be had now.
@@ -394,6 +409,11 @@ impl fmt::Display for Message {
                 write!(f, "cannot open a meeting place ({error}): a new guardian will not find this pulse")
             }
             Self::Pair(line) => line.fmt(f),
+            Self::KeyFile { file, why } => write!(f, "heartbeat_key_file {}: {why}", file.display()),
+            Self::Dropped { counters, within } => {
+                write!(f, "heartbeats dropped within {} s: ", within.as_secs())?;
+                counters.write_dropped(f)
+            }
             Self::NotBound(error) => write!(f, "failed to bind to heartbeat address: {error}"),
             Self::PathUnbound { path, error } => {
                 write!(f, "{path} heartbeat path: failed to bind to heartbeat address: {error}, trying again")
@@ -508,6 +528,7 @@ impl log::Message for Message {
             | Self::FailoverServices(_)
             | Self::NoPrimary(_)
             | Self::NotBound(_)
+            | Self::KeyFile { .. }
             | Self::BackupInactive
             | Self::Stranger { .. }
             | Self::NotRoot
@@ -521,6 +542,7 @@ impl log::Message for Message {
             Self::UndefinedBackup
             | Self::MaskByClass { .. }
             | Self::PathUnbound { .. }
+            | Self::Dropped { .. }
             | Self::NotSent { .. }
             | Self::OtherPart
             | Self::OldStays

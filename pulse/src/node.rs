@@ -130,6 +130,7 @@ pub struct Node {
     /// what an lvsd left in the kernel.
     stop_due: bool,
     alive_at: Instant,
+    dropped: pair::SummedUp,
 }
 
 impl Node {
@@ -158,6 +159,7 @@ impl Node {
             hangup_due: false,
             stop_due: false,
             alive_at: now,
+            dropped: pair::SummedUp::new(now),
         };
         if carrying_on {
             out.push(Action::Say(Message::CarryingOn));
@@ -435,6 +437,7 @@ impl Node {
         }
         // The partner counts the time since the last beat; all else can wait for it.
         self.feed_pair(election::Event::Tick, now, out);
+        self.sum_up(now, out);
         match &mut self.state {
             State::Standby | State::Holding => self.tick_children(now, out),
             State::Starting { raise_at } => {

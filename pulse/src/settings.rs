@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common::config::{self, Config, HeartbeatPath, ServiceKind};
+use common::config::{self, Config, HeartbeatPath, KeyUse, ServiceKind};
 
 use crate::addresses::{self, Wanted};
 use crate::election;
-use crate::heartbeat::Service;
+use crate::heartbeat::{Service, Trust};
 use crate::messages::Message;
 
 /// How long lvsd must be well again before a director that could not serve takes
@@ -46,6 +46,10 @@ pub struct Pair {
     pub deadtime: Duration,
     /// The ways heartbeats go, the public one first.
     pub ways: Vec<Way>,
+    /// The MASTER takes the virtual IPs back after this time.
+    pub auto_failback: Option<Duration>,
+    /// Where the keys are, and how far they are enforced.
+    pub keys: Option<(PathBuf, Trust)>,
     /// What both compare.
     pub fingerprint: u64,
 }
@@ -90,6 +94,8 @@ impl Pair {
             keepalive: config.keepalive,
             deadtime: config.deadtime,
             ways,
+            auto_failback: config.auto_failback,
+            keys: config.heartbeat_key_file.as_ref().map(|file| (file.into(), trust(config.heartbeat_key_use))),
             fingerprint: config::fingerprint(config).0,
         }
     }
@@ -103,7 +109,7 @@ impl Pair {
             deadtime: self.deadtime,
             paths: self.ways.iter().map(|way| election::Path { name: way.name.clone(), serves: way.serves }).collect(),
             witness: None,
-            auto_failback: None,
+            auto_failback: self.auto_failback,
             steady: STEADY,
             fingerprint: self.fingerprint,
         }
@@ -121,6 +127,14 @@ impl Pair {
             End { name: way.name.clone(), ours, partner }
         };
         self.ways.iter().map(end).collect()
+    }
+}
+
+fn trust(wanted: KeyUse) -> Trust {
+    match wanted {
+        KeyUse::Receive => Trust::ReceiveOnly,
+        KeyUse::Permissive => Trust::Permissive,
+        KeyUse::Enforce => Trust::Enforce,
     }
 }
 

@@ -1,11 +1,31 @@
 //! PURE. The node's part in the election: what happens is passed on to it, what it
 //! decides is done here, or becomes an action.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Action, Message, Node, Part, State};
 use crate::election::{self, Election};
 use crate::replay::Counters;
+
+/// How long what was dropped is gathered before it is said for the first time, and
+/// from then on while it does not end.
+const SUM_UP_FIRST: Duration = Duration::from_secs(10);
+const SUM_UP_EVERY: Duration = Duration::from_secs(600);
+
+/// What was dropped, as far as it is said.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SummedUp {
+    counters: Counters,
+    at: Instant,
+    /// There was something to say.
+    said: bool,
+}
+
+impl SummedUp {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { counters: Counters::default(), at: now, said: false }
+    }
+}
 
 impl Node {
     pub(super) fn join(
@@ -37,6 +57,22 @@ impl Node {
         if let Some(election) = &mut self.pair {
             election.counters_mut().add(unheard);
         }
+    }
+
+    /// Datagrams that were dropped are worth a line now and then, never one each.
+    pub(super) fn sum_up(&mut self, now: Instant, out: &mut Vec<Action>) {
+        let SummedUp { counters: before, at, said } = self.dropped;
+        let within = now.saturating_duration_since(at);
+        if within < if said { SUM_UP_EVERY } else { SUM_UP_FIRST } {
+            return;
+        }
+        let Some(counters) = self.pair.as_ref().map(|election| *election.counters()) else { return };
+        let dropped = counters.since(&before);
+        let said = dropped.strange() > 0;
+        if said {
+            out.push(Action::Say(Message::Dropped { counters: Box::new(dropped), within }));
+        }
+        self.dropped = SummedUp { counters, at: now, said };
     }
 
     fn obey(&mut self, decided: Vec<election::Action>, now: Instant, out: &mut Vec<Action>) {

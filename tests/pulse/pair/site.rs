@@ -136,6 +136,12 @@ impl Host {
         fs::write(self.path("run/lvs.cf"), format!("{more}{FILE}")).unwrap();
     }
 
+    /// The key file.
+    pub fn secret(&self, text: &str, mode: u32) {
+        fs::write(self.path("run/key"), text).unwrap();
+        fs::set_permissions(self.path("run/key"), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
     pub fn break_file(&self) {
         fs::write(self.path("run/lvs.cf"), "this is no configuration\n").unwrap();
     }

@@ -125,6 +125,8 @@ prop_compose! {
         (primary, primary_private) in (proptest::option::of(host()), proptest::option::of(host())),
         (backup, backup_private) in (proptest::option::of(host()), proptest::option::of(host())),
         heartbeat_path in proptest::collection::vec(heartbeat_path(), 0..3),
+        (auto_failback, heartbeat_key_file) in (proptest::option::of(time(30 * 86_400)), command(Quotes::Dropped)),
+        heartbeat_key_use in prop_oneof![Just(KeyUse::Receive), Just(KeyUse::Enforce)],
         (backup_active, heartbeat, sync, monitor_links) in any::<(bool, bool, bool, bool)>(),
         (syncdaemon, hard_shutdown, syncd_id) in any::<(bool, bool, u8)>(),
         heartbeat_port in 1u16.., keepalive in time(3600), deadtime in time(86_400),
@@ -138,7 +140,8 @@ prop_compose! {
     ) -> Config {
         let backup_private = primary_private.and(backup_private);
         Config {
-            serial_no, primary, primary_private, backup, backup_private, backup_active, heartbeat_path, heartbeat, sync,
+            serial_no, primary, primary_private, backup, backup_private, backup_active, heartbeat_path, auto_failback,
+            heartbeat_key_file, heartbeat_key_use, heartbeat, sync,
             monitor_links, syncdaemon, hard_shutdown, syncd_id, heartbeat_port, keepalive, deadtime, network, nat_router, nat_nmask,
             rsh_command, debug_level, syncd_iface, ipvsadm, active_cmd, inactive_cmd, tcp_timeout, udp_timeout,
             virtuals, failovers, ..Config::default()

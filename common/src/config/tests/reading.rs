@@ -173,6 +173,15 @@ fn heartbeat_paths_add_up_in_either_syntax() {
 }
 
 #[test]
+fn a_failback_is_off_on_or_after_a_time() {
+    let of = |typed: &str| config(&format!("auto_failback = {typed}\n")).auto_failback;
+    assert_eq!(config("primary = 10.0.0.1\n").auto_failback, None, "as the original");
+    assert_eq!((of("off"), of("on"), of("0"), of("90s")), (None, Some(secs(60)), Some(secs(0)), Some(secs(90))));
+    assert_eq!(converting::model("auto_failback = true\n", "x.toml").auto_failback, Some(secs(60)));
+    assert_eq!(ids("auto_failback = yes\n"), ["integer-expected"]);
+}
+
+#[test]
 fn an_address_has_a_device_with_or_without_a_label() {
     let labelled = service(" address = 10.0.0.9 eth0.5:web\n").address.unwrap();
     assert_eq!((labelled.device.as_str(), labelled.label.as_deref()), ("eth0.5", Some("eth0.5:web")));

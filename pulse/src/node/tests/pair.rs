@@ -3,6 +3,7 @@
 use super::*;
 use crate::election::{Activation, Path, Request, Settings};
 use crate::messages::Message;
+use crate::replay::Counters;
 
 const KEEPALIVE: Duration = Duration::from_secs(2);
 const DEADTIME: Duration = Duration::from_secs(5);
@@ -333,4 +334,24 @@ fn a_reload_of_a_standby_reaches_lvsd_and_the_election_and_no_address() {
     assert_eq!(told(&out), ["HangupLvsd(10)", "<Standby>"]);
     let beats = pair.wait(KEEPALIVE).iter().filter(|action| matches!(action, Action::SendHeartbeat(_))).count();
     assert_eq!(beats, 4);
+}
+
+#[test]
+fn a_flood_is_summed_up_and_a_partner_that_was_started_again_is_none() {
+    let mut pair = Pair::standby();
+    let stranger = Counters { stranger: 1, ..Counters::default() };
+    let mut said = Vec::new();
+    for _ in 0..1300 {
+        for _ in 0..100 {
+            assert_eq!(pair.after(Duration::ZERO, Event::Unheard(Box::new(stranger))), []);
+        }
+        said.extend(told(&pair.wait(Duration::from_secs(1))).into_iter().filter(|it| it.contains("dropped")));
+        pair.hear(Doing::Active);
+    }
+    assert_eq!(said.len(), 3, "after 10 s, and then every 10 minutes: {said:?}");
+    assert!(said[1].contains(" from strangers"), "{said:?}");
+    let unproved = Counters { unproved: 9, replayed: 9, downgraded: 9, ..Counters::default() };
+    let mut pair = Pair::standby();
+    pair.after(Duration::ZERO, Event::Unheard(Box::new(unproved)));
+    assert!(!told(&pair.wait(DEADTIME * 4)).iter().any(|it| it.contains("dropped")));
 }
