@@ -14,6 +14,7 @@ use std::time::Instant;
 use common::channel::{self, Ask, Line, MeetingPlace, Received, Said};
 use common::child::{self, Exit};
 use common::daemon::{self, PidFile};
+use common::ipvs::SyncDaemon;
 use common::log::Log;
 use common::names::{self, Known, Lookup};
 use common::netlink::route::Monitor;
@@ -32,8 +33,10 @@ use crate::start;
 
 pub mod heartbeats;
 pub mod interfaces;
+mod sync;
 use heartbeats::Heartbeats;
 use interfaces::{Interfaces, Looked};
+use sync::Sync;
 
 /// How many messages are read from one line, and how many changes from the
 /// kernel, in one turn of the loop; the rest in the next, which follows at once.
@@ -68,6 +71,7 @@ pub struct Hands {
     /// Which director this is, for as long as it runs.
     role: Role,
     heartbeats: Option<Heartbeats>,
+    sync: Sync,
     /// Our own program, as it was called when we started: the file may have been
     /// replaced since.
     program: PathBuf,
@@ -157,6 +161,7 @@ impl Hands {
             settings,
             role,
             heartbeats,
+            sync: Sync::default(),
             program,
             lvsd_program,
             interfaces,
@@ -216,6 +221,11 @@ impl Hands {
                 if let Some(heartbeats) = &mut self.heartbeats {
                     heartbeats.send(&beat, &self.log);
                 }
+            }
+            Action::Synchronise(role) => {
+                let wanted = self.settings.sync.as_ref().zip(role);
+                let wanted = wanted.map(|(sync, role)| SyncDaemon { role, ..sync.clone() });
+                self.sync.see_to(wanted.as_ref(), &self.log);
             }
             // There is nobody to ask, and so nobody who does not answer.
             Action::AskWitness => {

@@ -14,6 +14,7 @@
 //! | [`addresses`], [`ledger`] | which addresses are ours to hold, and which we added |
 //! | [`election`], [`heartbeat`], [`replay`] | pure: which director of a pair is active, and what the two tell each other |
 //! | [`announce`], [`arp`] | pure: when an address is announced, and with which bytes |
+//! | [`sync`] | pure: which half of the connection synchronisation runs |
 //! | [`start`], [`run`], [`hands`] | the start, the one loop, the one place that acts |
 //! | [`packet_socket`] | sends frames; the only unsafe code of the suite |
 //! | [`guard`] | the guardian that keeps pulse alive where init does not |
@@ -49,6 +50,7 @@ pub mod replay;
 pub mod run;
 pub mod settings;
 pub mod start;
+pub mod sync;
 
 /// How long the command waits for the outcome of a start: reading the file and
 /// starting lvsd take a moment even on a busy machine.
@@ -132,6 +134,7 @@ mod tests {
             ("node/children", include_str!("node/children.rs")),
             ("node/pair", include_str!("node/pair.rs")),
             ("settings", include_str!("settings.rs")),
+            ("sync", include_str!("sync.rs")),
         ];
         for (name, text) in files {
             for forbidden in

@@ -135,6 +135,21 @@ pub enum Message {
     /// A reload would make another director of this one.
     OtherPart,
 
+    /// The synchronisation daemon runs.
+    Synchronising {
+        /// `master` or `backup`.
+        role: &'static str,
+        /// Its device.
+        device: String,
+    },
+    /// It cannot be started or stopped.
+    NotSynchronised {
+        /// Its device.
+        device: String,
+        /// What the kernel said.
+        error: String,
+    },
+
     // lvsd
     /// It is started with this command line.
     Executing(String),
@@ -426,6 +441,10 @@ impl fmt::Display for Message {
                 "primary, backup or backup_active now make another director of this host: \
                  that takes a restart",
             ),
+            Self::Synchronising { role, device } => write!(f, "sync daemon: {role} on {device}"),
+            Self::NotSynchronised { device, error } => {
+                write!(f, "sync daemon: connections are not synchronised over {device} ({error}), trying again")
+            }
             Self::Executing(command) => write!(f, "DEBUG -- Executing '{command}'"),
             Self::LvsdFound(pid) => write!(f, "lvsd is running as process {pid}: carrying on with it"),
             Self::LvsdOther(pid) => {
@@ -542,6 +561,7 @@ impl log::Message for Message {
             Self::UndefinedBackup
             | Self::MaskByClass { .. }
             | Self::PathUnbound { .. }
+            | Self::NotSynchronised { .. }
             | Self::Dropped { .. }
             | Self::NotSent { .. }
             | Self::OtherPart
@@ -570,6 +590,7 @@ impl log::Message for Message {
             Self::Starting(_) | Self::Alone | Self::Forced | Self::CarryingOn | Self::Terminating(_) => Level::Notice,
             Self::Rereading
             | Self::PathBound(_)
+            | Self::Synchronising { .. }
             | Self::WaitingForStop(_)
             | Self::LvsdFound(_)
             | Self::UnknownChild(_)

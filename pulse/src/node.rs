@@ -27,6 +27,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use common::child::{self, Child, Rules};
+use common::ipvs::SyncRole;
 
 use crate::addresses::Reach;
 use crate::announce::Announcements;
@@ -131,6 +132,9 @@ pub struct Node {
     stop_due: bool,
     alive_at: Instant,
     dropped: pair::SummedUp,
+    /// Which half of the connection synchronisation should run, and when it is looked
+    /// at again; `None`: as it is.
+    sync: Option<(SyncRole, Instant)>,
 }
 
 impl Node {
@@ -160,11 +164,15 @@ impl Node {
             stop_due: false,
             alive_at: now,
             dropped: pair::SummedUp::new(now),
+            sync: None,
         };
         if carrying_on {
             out.push(Action::Say(Message::CarryingOn));
         }
         if let Some(part) = pair {
+            if !carrying_on {
+                node.synchronise(SyncRole::Backup, now, out);
+            }
             node.join(part, carrying_on, forced, now, out);
         } else {
             if !carrying_on {
@@ -211,7 +219,8 @@ impl Node {
         let guardian = self.guardian.as_ref().filter(|_| !self.is_stopping());
         let election = self.pair.as_ref().and_then(Election::deadline);
         let others = [self.lvsd.deadline(), guardian.and_then(Child::deadline), self.announcements.deadline()];
-        others.into_iter().chain([state, election, Some(self.alive_at)]).flatten().min()
+        let sync = self.sync.map(|(_, look_at)| look_at);
+        others.into_iter().chain([state, election, sync, Some(self.alive_at)]).flatten().min()
     }
 
     /// One event. What must be done is appended to `out`.
@@ -338,6 +347,7 @@ impl Node {
                 // The partner waits for this word; the user's command can wait for it.
                 self.feed_pair(election::Event::Lowered, now, out);
                 if self.state == State::Standby {
+                    self.synchronise(SyncRole::Backup, now, out);
                     self.run(Command::Inactive, out);
                 }
             }
@@ -438,6 +448,9 @@ impl Node {
         // The partner counts the time since the last beat; all else can wait for it.
         self.feed_pair(election::Event::Tick, now, out);
         self.sum_up(now, out);
+        if let Some((role, _)) = self.sync.filter(|(_, look_at)| now >= *look_at) {
+            self.synchronise(role, now, out);
+        }
         match &mut self.state {
             State::Standby | State::Holding => self.tick_children(now, out),
             State::Starting { raise_at } => {
@@ -550,6 +563,11 @@ impl Node {
         }
     }
 
+    fn synchronise(&mut self, role: SyncRole, now: Instant, out: &mut Vec<Action>) {
+        self.sync = Some((role, now + LOOK_EVERY));
+        out.push(Action::Synchronise(Some(role)));
+    }
+
     fn announce_again(&mut self, now: Instant) {
         for vip in &self.held {
             self.announcements.begin(*vip, now);
@@ -565,6 +583,7 @@ impl Node {
     fn raise(&mut self, now: Instant, out: &mut Vec<Action>) {
         out.push(Action::Look(Reach::All));
         self.state = State::Active { looked: now, look_at: now + LOOK_EVERY };
+        self.synchronise(SyncRole::Master, now, out);
     }
 
     fn stop_lvsd(&mut self, now: Instant, out: &mut Vec<Action>) {
@@ -592,6 +611,7 @@ impl Node {
 
     fn finish(&mut self, out: &mut Vec<Action>) {
         self.run(Command::Inactive, out);
+        out.push(Action::Synchronise(None));
         out.push(Action::Exit { stopped: true });
         self.state = State::Over;
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::config::{self, Config, HeartbeatPath, KeyUse, ServiceKind};
+use common::ipvs::{SyncDaemon, SyncRole};
 
 use crate::addresses::{self, Wanted};
 use crate::election;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub backup: Option<IpAddr>,
     /// `None`: there is no partner.
     pub pair: Option<Pair>,
+    /// The synchronisation of connections, as master; `None`: there is none.
+    pub sync: Option<SyncDaemon>,
     /// The addresses to hold while active, in file order.
     pub wanted: Vec<Wanted>,
     /// Run when this director becomes active; program and arguments.
@@ -130,6 +133,19 @@ impl Pair {
     }
 }
 
+fn sync(config: &Config) -> SyncDaemon {
+    SyncDaemon {
+        role: SyncRole::Master,
+        interface: config.syncd_iface.clone(),
+        id: config.syncd_id,
+        // both are in range when they are read
+        maxlen: u16::try_from(config.sync_maxlen).unwrap_or(u16::MAX),
+        group: config.sync_group,
+        port: config.sync_port,
+        ttl: u8::try_from(config.sync_ttl).unwrap_or(u8::MAX),
+    }
+}
+
 fn trust(wanted: KeyUse) -> Trust {
     match wanted {
         KeyUse::Receive => Trust::ReceiveOnly,
@@ -174,6 +190,7 @@ impl Settings {
             primary: config.primary,
             backup: config.backup,
             pair,
+            sync: config.syncdaemon.then(|| sync(config)),
             wanted,
             active_cmd: words(config.active_cmd.as_deref()),
             inactive_cmd: words(config.inactive_cmd.as_deref()),
@@ -185,7 +202,7 @@ impl Settings {
     /// use: the addresses its predecessor held, and no commands.
     pub fn as_it_was(path: &Path, wanted: Vec<Wanted>) -> Self {
         let path = path.to_owned();
-        Self { path, primary: None, backup: None, pair: None, wanted, active_cmd: None, inactive_cmd: None }
+        Self { path, primary: None, backup: None, pair: None, sync: None, wanted, active_cmd: None, inactive_cmd: None }
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::kind::{
     Command, Device, Failback, Flag, Host, Ip, Kind, List, LowByte, Mark, Mask, OneOf, OwnTime, Paths, PersistenceMask,
-    Port, Quotes, Reader, Scheduler, Serial, Switch, Text, Time, Weight, Word, Written,
+    Port, Quotes, Reader, Scheduler, Serial, Switch, SyncLength, SyncTtl, Text, Time, Weight, Word, Written,
 };
 use super::raw::Value;
 use super::source::Span;
@@ -269,6 +269,14 @@ table! {
         syncd_iface: String = "eth0".to_owned(), Word, Piranha, Node;
         /// Only directors with the same id synchronise.
         syncd_id: u8 = 0, LowByte, Piranha, Pair;
+        /// The longest datagram of the synchronisation, in bytes; 0 leaves it to the kernel, which fits it to the device.
+        sync_maxlen: u32 = 0, SyncLength, Ours, Node;
+        /// The multicast group of the synchronisation, IPv4 or IPv6; without it the kernel's 224.0.0.81.
+        sync_group: Option<IpAddr> = None, Ip, Ours, Pair;
+        /// The UDP port of the synchronisation; 0 is the kernel's 8848.
+        sync_port: u16 = 0, Port { zero: true, names: false }, Ours, Pair;
+        /// How many routers a datagram of the synchronisation passes; 0 is the kernel's choice, none.
+        sync_ttl: u32 = 0, SyncTtl, Ours, Node;
         /// The kernel's timeout of established TCP connections; 0 leaves it.
         tcp_timeout: Duration = Duration::ZERO, KERNEL_TIME, Piranha, Pair;
         /// The kernel's timeout of TCP connections after FIN; 0 leaves it.

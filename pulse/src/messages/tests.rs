@@ -53,6 +53,8 @@ fn samples() -> Vec<Message> {
         Message::PathBound("Private".into()),
         Message::NotSent { path: "Private".into(), error: "Network is unreachable".into() },
         Message::OtherPart,
+        Message::Synchronising { role: "master", device: device() },
+        Message::NotSynchronised { device: device(), error: "No such device".into() },
         Message::Executing("/usr/sbin/lvsd --nofork -c /etc/sysconfig/ha/lvs.cf".into()),
         Message::LvsdFound(1235),
         Message::LvsdOther(1235),

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use common::child;
+use common::ipvs::SyncRole;
 
 use crate::addresses::Reach;
 use crate::election;
@@ -121,6 +122,9 @@ pub enum Action {
     Announce(Vec<IpAddr>),
     /// Send this on every heartbeat path.
     SendHeartbeat(Box<Heartbeat>),
+    /// Have this half of the connection synchronisation run, or none; as far as the
+    /// file asks for it.
+    Synchronise(Option<SyncRole>),
     /// Ask the witnesses; answered with [`Event::Pair`].
     AskWitness,
     /// Read the file again; answered with [`Event::Reread`].

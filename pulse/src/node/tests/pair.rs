@@ -216,7 +216,10 @@ fn a_standby_director_keeps_lvsd_and_holds_nothing() {
         all.extend(pair.wait(KEEPALIVE / 2));
         all.extend(pair.hear(Doing::Active));
     }
-    let deeds: Vec<_> = told(&all).into_iter().filter(|it| !it.starts_with('<') && it != "TellAlive").collect();
+    let deeds: Vec<_> = told(&all)
+        .into_iter()
+        .filter(|it| !it.starts_with('<') && it != "TellAlive" && it != "Synchronise(Some(Backup))")
+        .collect();
     assert_eq!(deeds, Vec::<String>::new());
 }
 
@@ -261,7 +264,7 @@ fn whoever_yields_says_so_when_the_addresses_are_gone_and_keeps_lvsd() {
     let out = pair.wait(LOWER_AGAIN * 2);
     assert!(out.contains(&Action::Lower), "tried until it is done");
     let out = pair.after(MS, Event::Lowered(0));
-    assert_eq!(told(&out), ["<Standby>", "Run(Inactive)"]);
+    assert_eq!(told(&out), ["<Standby>", "Synchronise(Some(Backup))", "Run(Inactive)"]);
     assert_eq!(pair.life.node.lvsd(), Some(10));
 }
 
@@ -276,7 +279,7 @@ fn a_stop_tells_the_partner_as_soon_as_the_addresses_are_gone_and_not_before() {
     assert_eq!(told(&pair.after(MS, Event::Lvsd(child::Event::Gone(Exit::Status(0))))), Vec::<String>::new());
     let out = pair.wait(DEADTIME);
     assert_eq!(out.iter().filter(|action| matches!(action, Action::SendHeartbeat(_))).count(), 4);
-    assert_eq!(told(&out[out.len() - 2..]), ["Run(Inactive)", "Exit { stopped: true }"]);
+    assert_eq!(told(&out[out.len() - 3..]), ["Run(Inactive)", "Synchronise(None)", "Exit { stopped: true }"]);
 }
 
 #[test]
@@ -354,4 +357,26 @@ fn a_flood_is_summed_up_and_a_partner_that_was_started_again_is_none() {
     let mut pair = Pair::standby();
     pair.after(Duration::ZERO, Event::Unheard(Box::new(unproved)));
     assert!(!told(&pair.wait(DEADTIME * 4)).iter().any(|it| it.contains("dropped")));
+}
+
+#[test]
+fn the_sync_daemon_follows_the_role_and_is_left_alone_while_that_is_not_known() {
+    let of = |out: &[Action]| {
+        let halves = out.iter().filter_map(|action| match action {
+            Action::Synchronise(half) => Some(*half),
+            _ => None,
+        });
+        halves.collect::<Vec<_>>()
+    };
+    let (backup, master) = (Some(SyncRole::Backup), Some(SyncRole::Master));
+    let mut pair = Pair::standby();
+    assert_eq!(of(&pair.wait(LOOK_EVERY)), [backup], "looked at again and again");
+    let out = pair.wait(DEADTIME);
+    assert_eq!(of(&out).last(), Some(&master));
+    let looked_at = out.iter().position(|action| *action == Action::Look(Reach::All)).unwrap();
+    let synchronised = out.iter().position(|action| *action == Action::Synchronise(master)).unwrap();
+    assert!(looked_at < synchronised, "the clients come first");
+    pair.hear(Doing::Active);
+    assert_eq!(of(&pair.after(MS, Event::Lowered(0))), [backup]);
+    assert_eq!(of(&Pair::holding().wait(DEADTIME - MS * 100)), []);
 }
