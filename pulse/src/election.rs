@@ -43,6 +43,7 @@ mod event;
 mod fitness;
 mod lines;
 mod partner;
+mod report;
 mod settings;
 
 pub use event::{Action, Activation, Answer, Deactivation, Event, Request, Start};
@@ -50,6 +51,7 @@ use fitness::Fitness;
 pub use fitness::Watched;
 pub use lines::{Line, Refusal};
 use partner::{Kind, Partner, Said, Standing};
+pub use report::Report;
 pub use settings::{Path, Role, Settings};
 
 /// How often a leaving director says so, unless it sees before that the partner
@@ -231,6 +233,11 @@ impl Election {
             State::Active | State::Listening { .. } | State::Lowering { .. } => true,
             State::Standby | State::Asking { .. } | State::Leaving { .. } | State::Over => false,
         }
+    }
+
+    /// How it stands.
+    pub fn report(&self, now: Instant) -> Report<'_> {
+        Report { election: self, now }
     }
 
     /// What came in, and what was dropped.

@@ -30,6 +30,7 @@ use crate::messages::Message;
 use crate::node::{Action, Command as UserCommand, Event};
 use crate::settings::{Pair, Settings};
 use crate::start;
+use crate::wish::{Asked, Guardian};
 
 pub mod heartbeats;
 pub mod interfaces;
@@ -227,6 +228,13 @@ impl Hands {
                 let wanted = wanted.map(|(sync, role)| SyncDaemon { role, ..sync.clone() });
                 self.sync.see_to(wanted.as_ref(), &self.log);
             }
+            Action::Answer { asker, answer } => {
+                for parent in self.parents.iter().filter(|parent| parent.pid == asker) {
+                    // One that is gone is seen when its line is read.
+                    let _ = parent.line.send(&answer.encode());
+                }
+            }
+            Action::Remember { is_released } => start::remember_released(is_released),
             // There is nobody to ask, and so nobody who does not answer.
             Action::AskWitness => {
                 let answer = election::Event::Witness(election::Answer::Heard);
@@ -368,13 +376,13 @@ impl Hands {
         let mut more = false;
         let mut ended = Vec::new();
         for parent in &self.parents {
-            more |= !(0..READ_AT_ONCE).any(|_| match parent.line.receive_ask() {
-                Received::Message(Ask::Release) => {
-                    events.push_back(Event::Release);
-                    false
-                }
-                Received::Message(Ask::Check) => {
-                    events.push_back(Event::AddressesChanged);
+            more |= !(0..READ_AT_ONCE).any(|_| match parent.line.receive_with(Asked::decode) {
+                Received::Message(asked) => {
+                    events.push_back(match asked {
+                        Asked::By(Guardian::Release) => Event::Release,
+                        Asked::By(Guardian::Check) => Event::AddressesChanged,
+                        Asked::Wish(wish) => Event::Wish { asker: parent.pid, wish },
+                    });
                     false
                 }
                 Received::Garbage(_) => false,

@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | [`args`] | what was typed |
 //! | [`inspect`] | `--check` |
+//! | [`control`], [`wish`] | `--relocate` and the like: what an operator wants of the pulse that runs |
 //! | [`settings`], [`identity`] | pure: what the file means for us, and who this host is |
 //! | [`node`] | pure: the director's life; events in, actions out; in a pair with its part in the election |
 //! | [`addresses`], [`ledger`] | which addresses are ours to hold, and which we added |
@@ -36,6 +37,7 @@ pub mod addresses;
 pub mod announce;
 pub mod args;
 pub mod arp;
+pub mod control;
 pub mod election;
 pub mod guard;
 pub mod hands;
@@ -51,6 +53,7 @@ pub mod run;
 pub mod settings;
 pub mod start;
 pub mod sync;
+pub mod wish;
 
 /// How long the command waits for the outcome of a start: reading the file and
 /// starting lvsd take a moment even on a busy machine.
@@ -78,6 +81,9 @@ pub fn main() -> ExitCode {
     };
     if let Ok(Some(look)) = inspect::asked(&args) {
         return inspect::look(look).into();
+    }
+    if let Ok(Some(wish)) = control::asked(&args) {
+        return control::carry_out(wish).into();
     }
     if let Ok(path) = std::path::absolute(&args.configfile) {
         // The background has another folder to be in.
@@ -135,6 +141,7 @@ mod tests {
             ("node/pair", include_str!("node/pair.rs")),
             ("settings", include_str!("settings.rs")),
             ("sync", include_str!("sync.rs")),
+            ("wish", include_str!("wish.rs")),
         ];
         for (name, text) in files {
             for forbidden in

@@ -141,7 +141,7 @@ impl Node {
     /// A start. A single director becomes active at once (the original waited for
     /// a partner it did not have, piranha.md 2.3); of a pair the election says which.
     pub fn start(start: Start, now: Instant, out: &mut Vec<Action>) -> Self {
-        let Start { role, carrying_on, forced, guardian, pair } = start;
+        let Start { role, carrying_on, forced, guardian, released, pair } = start;
         out.push(Action::Say(Message::Starting(role)));
         let guardian = guardian.map(|pid| {
             let mut guardian = Child::new(guardian_rules(), u64::from(pid), now);
@@ -174,6 +174,9 @@ impl Node {
                 node.synchronise(SyncRole::Backup, now, out);
             }
             node.join(part, carrying_on, forced, now, out);
+            if released {
+                node.feed_pair(election::Event::Asked(election::Request::Release), now, out);
+            }
         } else {
             if !carrying_on {
                 out.push(Action::Say(if forced { Message::Forced } else { Message::Alone }));
@@ -235,6 +238,7 @@ impl Node {
             Event::Reread(settings) => self.on_reread(settings, now, out),
             Event::Pair(event) => self.feed_pair(*event, now, out),
             Event::Unheard(counters) => self.count(&counters),
+            Event::Wish { asker, wish } => self.on_wish(asker, wish, now, out),
             Event::Hangup => self.on_hangup(out),
             Event::Terminate(signal) => self.on_terminate(signal, now, out),
             Event::OtherSignal(signal) => out.push(Action::Say(Message::SignalIgnored(signal))),

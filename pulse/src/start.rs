@@ -189,9 +189,29 @@ pub fn keep(read: &Read) {
     let _ = std::fs::write(&new, &read.copy).and_then(|()| std::fs::rename(&new, &path));
 }
 
-/// Forgets it; done at an orderly end.
+/// Forgets it, and what an operator wanted; done at an orderly end.
 pub fn forget() {
     let _ = std::fs::remove_file(copy_path());
+    remember_released(false);
+}
+
+/// Whether an operator released this director, for a pulse to come.
+pub fn remember_released(is_released: bool) {
+    // Unremembered, it counts until this pulse ends.
+    let _ = if is_released {
+        std::fs::write(released_path(), "released by hand\n")
+    } else {
+        std::fs::remove_file(released_path())
+    };
+}
+
+/// Whether the last pulse was released, and not stopped since.
+pub fn is_released() -> bool {
+    released_path().exists()
+}
+
+fn released_path() -> PathBuf {
+    copy_path().with_file_name("pulse.released")
 }
 
 /// What was in force before the file was broken.

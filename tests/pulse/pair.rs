@@ -393,3 +393,44 @@ fn the_master_takes_the_vips_back_when_it_is_asked_to() {
         assert!(site.master.has_vip() && !site.backup.has_vip());
     });
 }
+
+#[test]
+fn an_operator_moves_the_vips_and_keeps_a_director_out_of_it() {
+    inside("pair::an_operator_moves_the_vips_and_keeps_a_director_out_of_it", |_| {
+        let site = Site::new(QUICK);
+        let (master, backup) = (&site.master, &site.backup);
+        assert_eq!(master.run(&["--status"]), (71, "pulse: not running\n".to_owned()));
+        master.start();
+        backup.start();
+        site.wait_for(master);
+        let status = master.ask("--status").unwrap();
+        for line in ["role: MASTER", "state: active", "fit: yes", "partner: standby", "lvsd: ready, process "] {
+            assert!(status.contains(line), "{status}");
+        }
+        assert!(status.contains("Primary heartbeat path: heard "), "{status}");
+
+        // by who has them, and by who wants them; when the command returns it is done
+        assert_eq!(master.ask("--relocate").unwrap(), "the roles change\n");
+        site.wait_for(backup);
+        assert_eq!(master.ask("--relocate").unwrap(), "the roles change\n");
+        site.wait_for(master);
+
+        assert_eq!(master.ask("--release").unwrap(), "released: standby until --restore\n");
+        site.wait_for(backup);
+        assert!(master.ask("--status").unwrap().contains("fit: no, released by hand\n"));
+        let refused = "pulse: not relocating: the partner cannot take over\n";
+        assert_eq!(backup.ask("--relocate").unwrap_err(), refused);
+        // a pulse that is killed meanwhile does not forget it
+        let worker = master.worker().unwrap();
+        master.kill(&[worker], "KILL");
+        wait_until("another pulse", || master.worker().is_some_and(|now| now != worker));
+        wait_until("it is released", || master.ask("--status").is_ok_and(|text| text.contains("released by hand")));
+        backup.stop();
+        a_while();
+        assert!(!master.has_vip(), "released is released");
+        assert_eq!(master.ask("--restore").unwrap(), "restored: it takes part again\n");
+        wait_until("the master serves", || master.has_vip());
+        assert_eq!(master.ask("--relocate").unwrap_err(), refused);
+        master.stop();
+    });
+}

@@ -74,7 +74,7 @@ impl Life {
 }
 
 fn fresh() -> Start {
-    Start { role: Role::Master, carrying_on: false, forced: false, guardian: Some(5), pair: None }
+    Start { role: Role::Master, carrying_on: false, forced: false, guardian: Some(5), released: false, pair: None }
 }
 
 fn looked(held: &[u8], raised: &[u8]) -> Event {
@@ -455,6 +455,8 @@ impl Play {
                 | Action::SendHeartbeat(_)
                 | Action::AskWitness
                 | Action::Synchronise(_)
+                | Action::Answer { .. }
+                | Action::Remember { .. }
                 | Action::Exit { .. } => None,
             };
             if let Some(event) = answer {

@@ -170,6 +170,13 @@ impl Host {
         (output.status.code().unwrap_or(-1), String::from_utf8(output.stderr).unwrap())
     }
 
+    /// What the pulse that runs answers: stdout, or stderr of what is refused.
+    pub fn ask(&self, wish: &str) -> Result<String, String> {
+        let output = self.pulse().arg(wish).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+    }
+
     fn pulse(&self) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_pulse"));
         command.args(["-c", "/run/lvs.cf", "--lvsd=/run/lvsd", "--log-facility=local3"]);

@@ -4,6 +4,7 @@ use super::*;
 use crate::election::{Activation, Path, Request, Settings};
 use crate::messages::Message;
 use crate::replay::Counters;
+use crate::wish::Wish;
 
 const KEEPALIVE: Duration = Duration::from_secs(2);
 const DEADTIME: Duration = Duration::from_secs(5);
@@ -379,4 +380,58 @@ fn the_sync_daemon_follows_the_role_and_is_left_alone_while_that_is_not_known() 
     pair.hear(Doing::Active);
     assert_eq!(of(&pair.after(MS, Event::Lowered(0))), [backup]);
     assert_eq!(of(&Pair::holding().wait(DEADTIME - MS * 100)), []);
+}
+
+fn answer(out: &[Action]) -> (bool, String) {
+    let mut answers = out.iter().filter_map(|action| match action {
+        Action::Answer { asker: 77, answer } => Some((answer.is_done, answer.text.clone())),
+        _ => None,
+    });
+    answers.next_back().unwrap()
+}
+
+#[test]
+fn every_wish_is_answered_in_every_state() {
+    let makers: [fn() -> Pair; 7] =
+        [Pair::standby, Pair::starting, Pair::active, Pair::holding, Pair::yielding, Pair::lowering, Pair::stopping];
+    for make in makers {
+        for wish in [Wish::Relocate, Wish::StandBy, Wish::Restore, Wish::Status] {
+            let mut pair = make();
+            let out = pair.after(MS, Event::Wish { asker: 77, wish });
+            let (is_done, text) = answer(&out);
+            let stopping = pair.life.node.is_stopping();
+            assert!(wish == Wish::Status || !stopping || (!is_done && text == "it is being stopped"), "{wish} {text}");
+            assert!(wish != Wish::Status || text.contains("\nstate: ") && text.contains("\nlvsd: "), "{text}");
+        }
+    }
+    let mut alone = Life::active();
+    let out = alone.after(MS, Event::Wish { asker: 77, wish: Wish::Relocate });
+    assert_eq!(answer(&out), (false, "there is no other director: backup_active is 0".to_owned()));
+    let out = alone.after(MS, Event::Wish { asker: 77, wish: Wish::Status });
+    assert_eq!(answer(&out), (true, "state: active\nlvsd: ready, process 10".to_owned()));
+}
+
+#[test]
+fn a_wish_to_move_is_refused_while_nobody_can_take_over() {
+    let mut pair = Pair::active();
+    let out = pair.after(MS, Event::Wish { asker: 77, wish: Wish::Relocate });
+    assert_eq!(answer(&out), (true, "the roles change".to_owned()));
+    assert!(pair.hear(Doing::Standby).contains(&Action::Lower));
+    let mut pair = Pair::active();
+    pair.wait(DEADTIME * 2);
+    let out = pair.after(MS, Event::Wish { asker: 77, wish: Wish::Relocate });
+    assert_eq!(answer(&out), (false, "not relocating: the partner cannot take over".to_owned()));
+    let out = pair.after(MS, Event::Wish { asker: 77, wish: Wish::StandBy });
+    assert!(out.contains(&Action::Remember { is_released: true }));
+    let staying = "released by hand, but the partner cannot take over: staying active";
+    assert_eq!(answer(&out), (false, staying.to_owned()));
+}
+
+#[test]
+fn a_pulse_that_follows_a_released_one_is_released() {
+    let mut pair = Pair::of(Start { released: true, ..paired(Role::Backup) });
+    let out = pair.wait(DEADTIME * 2);
+    assert!(!out.contains(&Action::Look(Reach::All)), "{out:?}");
+    let out = pair.after(MS, Event::Wish { asker: 77, wish: Wish::Restore });
+    assert!(out.contains(&Action::Look(Reach::All)) && out.contains(&Action::Remember { is_released: false }));
 }
