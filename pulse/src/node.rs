@@ -127,6 +127,8 @@ pub struct Node {
     lvsd_listens: bool,
     /// A HUP came before lvsd could take one.
     hangup_due: bool,
+    /// It died again and again, and has not been ready since.
+    lvsd_fails: bool,
     /// It should end as soon as it can take the signal, for only lvsd removes
     /// what an lvsd left in the kernel.
     stop_due: bool,
@@ -160,6 +162,7 @@ impl Node {
             announced: false,
             told_ready: false,
             lvsd_listens: false,
+            lvsd_fails: false,
             hangup_due: false,
             stop_due: false,
             alive_at: now,
@@ -258,6 +261,7 @@ impl Node {
             child::Event::Stop | child::Event::Replace | child::Event::Tick | child::Event::Slept => {}
         }
         self.feed_lvsd(event, now, out);
+        self.judge_lvsd(event, now, out);
         if came && !self.told_ready && !self.is_stopping() {
             self.told_ready = true;
             out.push(Action::TellReady);

@@ -434,3 +434,23 @@ fn an_operator_moves_the_vips_and_keeps_a_director_out_of_it() {
         master.stop();
     });
 }
+
+#[test]
+fn a_director_whose_lvsd_keeps_dying_hands_over() {
+    inside("pair::a_director_whose_lvsd_keeps_dying_hands_over", |_| {
+        let site = Site::new("keepalive = 0.2\ndeadtime = 60\n");
+        site.master.start();
+        site.backup.start();
+        site.wait_for(&site.master);
+        let lvsd = site.master.lvsd().unwrap();
+        site.master.kill(&[lvsd], "KILL");
+        wait_until("another lvsd", || site.master.lvsd().is_some_and(|now| now != lvsd));
+        assert_eq!(site.master.count("deactivating"), 0, "one death moves nothing");
+        site.master.lvsd_dies();
+        site.master.kill(&[site.master.lvsd().unwrap()], "KILL");
+        site.master.wait_for_line("lvsd cannot serve: deactivating LVS");
+        site.wait_for(&site.backup);
+        assert!(site.master.ask("--status").unwrap().contains("fit: no, lvsd cannot serve"));
+        site.backup.wait_for_line("activating lvs");
+    });
+}

@@ -238,6 +238,10 @@ impl Host {
         self.processes().iter().any(|(living, ..)| *living == pid).then_some(pid)
     }
 
+    pub fn lvsd_dies(&self) {
+        fs::write(self.path("run/lvsd.dies"), "").unwrap();
+    }
+
     pub fn hangups(&self) -> u32 {
         fs::read_to_string(self.path("run/lvsd.hangups")).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
     }

@@ -435,3 +435,36 @@ fn a_pulse_that_follows_a_released_one_is_released() {
     let out = pair.after(MS, Event::Wish { asker: 77, wish: Wish::Restore });
     assert!(out.contains(&Action::Look(Reach::All)) && out.contains(&Action::Remember { is_released: false }));
 }
+
+#[test]
+fn an_lvsd_that_keeps_dying_hands_over_and_one_that_died_does_not() {
+    let mut pair = Pair::active();
+    let mut out = Vec::new();
+    for death in 1..=children::DEATHS_MAX {
+        out = pair.after(MS, died(9));
+        let moved = out.contains(&Action::Lower) || pair.hear(Doing::Standby).contains(&Action::Lower);
+        assert_eq!(moved, death == children::DEATHS_MAX, "{death}: {out:?}");
+        while pair.life.node.lvsd().is_none() && !moved {
+            pair.wait(MS * 100);
+            if pair.life.node.lvsd.is_spawning() {
+                pair.after(MS, Event::Lvsd(child::Event::Spawned(10 + death)));
+            }
+        }
+    }
+    assert!(told(&out).iter().any(|it| it == "<Active>"), "the partner hears of it at once: {out:?}");
+    pair.after(MS, Event::Lowered(0));
+    assert_eq!(pair.sent.unwrap().state, Doing::Unfit);
+    // well again, but not at once
+    while !pair.life.node.lvsd.is_spawning() {
+        pair.wait(MS * 100);
+        pair.hear(Doing::Active);
+    }
+    pair.after(MS, Event::Lvsd(child::Event::Spawned(99)));
+    pair.after(MS, Event::Lvsd(child::Event::Ready));
+    pair.hear(Doing::Active);
+    assert_eq!(pair.sent.unwrap().state, Doing::Unfit);
+    pair.wait(KEEPALIVE);
+    pair.hear(Doing::Active);
+    pair.wait(KEEPALIVE * 2);
+    assert_eq!(pair.sent.unwrap().state, Doing::Standby);
+}
