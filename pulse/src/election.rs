@@ -282,6 +282,13 @@ impl Election {
         (late >= self.partner.allowed(&self.settings) / 4).then_some(late)
     }
 
+    /// Whether a sleep kept our beats back for so long that the partner may be about
+    /// to take over.
+    fn is_unheard(&self, lasted: Duration, now: Instant) -> bool {
+        let unheard = self.last_beat.map_or(lasted, |beat| lasted.max(now.saturating_duration_since(beat)));
+        unheard >= self.allowed() / 2
+    }
+
     fn turn(&mut self, event: Event, now: Instant, out: &mut Vec<Action>) {
         if self.state == State::Over {
             return;
@@ -297,7 +304,10 @@ impl Election {
             Event::Datagram { path, datagram } => self.hear(path, datagram, now, out),
             Event::Tick => Turn::Tick,
             Event::Slept { lasted } => {
-                out.push(Action::Say(Line::Slept { lasted }));
+                // A hiccup of a few beats is not worth a line unless something follows from it.
+                if lasted >= self.allowed() || (self.state == State::Active && self.is_unheard(lasted, now)) {
+                    out.push(Action::Say(Line::Slept { lasted }));
+                }
                 self.judge_anew(now);
                 Turn::Slept(lasted)
             }
