@@ -241,6 +241,11 @@ impl Line {
         self.receive(&mut [0; 64], Ask::decode)
     }
 
+    /// The next packet, as somebody reads it who says more than [`Said`] and [`Ask`].
+    pub fn receive_with<T>(&self, decode: fn(&[u8]) -> Result<T, DecodeError>) -> Received<T> {
+        self.receive(&mut vec![0; PACKET_MAX], decode)
+    }
+
     fn receive<T>(&self, buffer: &mut [u8], decode: fn(&[u8]) -> Result<T, DecodeError>) -> Received<T> {
         loop {
             // MSG_TRUNC: the length is the packet's, whatever the buffer holds of it.

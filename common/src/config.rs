@@ -88,6 +88,17 @@ pub struct HeartbeatPath {
     pub backup: IpAddr,
 }
 
+/// How far the keys of `heartbeat_key_file` are enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyUse {
+    /// What is signed must be signed right; we sign nothing.
+    Receive,
+    /// The same, and we sign.
+    Permissive,
+    /// What is not signed is dropped.
+    Enforce,
+}
+
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Syntax {

@@ -8,6 +8,7 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{ArgAction, CommandFactory as _, Parser};
 use common::daemon::ExitStatus;
 
+use crate::control;
 use crate::inspect::{self, Inspect};
 
 /// Where the configuration is unless -c says otherwise.
@@ -19,7 +20,7 @@ pub const CONFIG_FILE: &str = "/etc/sysconfig/ha/lvs.cf";
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(
     name = "pulse",
-    override_usage = "pulse [-ntv] [-c FILE] [OPTION]...\n       pulse --check [FILE]",
+    override_usage = "pulse [-ntv] [-c FILE] [OPTION]...\n       pulse --check [FILE]\n       pulse --relocate | --release | --restore | --status",
     disable_help_flag = true,
     disable_version_flag = true,
     args_override_self = true,
@@ -57,6 +58,22 @@ pub struct Args {
     /// The syslog facility messages are written with
     #[arg(long, value_name = "NAME", default_value = "daemon", value_parser = facility_name)]
     pub log_facility: String,
+
+    /// Ask the pulse that runs to give the virtual IPs to the other director, or to fetch them; what is open stays
+    #[arg(long)]
+    pub relocate: bool,
+
+    /// Ask the pulse that runs to hand over and stay the standby until --restore
+    #[arg(long)]
+    pub release: bool,
+
+    /// Ask the pulse that runs to take part again
+    #[arg(long)]
+    pub restore: bool,
+
+    /// Print how the pulse that runs and its partner stand
+    #[arg(long)]
+    pub status: bool,
 
     /// Print version information
     #[arg(long)]
@@ -115,6 +132,7 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Args, Answer> {
     }
     let wrong = |text| Answer { text: format!("pulse: {text}\n"), status: ExitStatus::Usage };
     inspect::asked(&args).map_err(wrong)?;
+    control::asked(&args).map_err(wrong)?;
     Ok(args)
 }
 

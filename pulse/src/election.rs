@@ -43,6 +43,7 @@ mod event;
 mod fitness;
 mod lines;
 mod partner;
+mod report;
 mod settings;
 
 pub use event::{Action, Activation, Answer, Deactivation, Event, Request, Start};
@@ -50,6 +51,7 @@ use fitness::Fitness;
 pub use fitness::Watched;
 pub use lines::{Line, Refusal};
 use partner::{Kind, Partner, Said, Standing};
+pub use report::Report;
 pub use settings::{Path, Role, Settings};
 
 /// How often a leaving director says so, unless it sees before that the partner
@@ -233,6 +235,11 @@ impl Election {
         }
     }
 
+    /// How it stands.
+    pub fn report(&self, now: Instant) -> Report<'_> {
+        Report { election: self, now }
+    }
+
     /// What came in, and what was dropped.
     pub fn counters(&self) -> &Counters {
         &self.partner.counters
@@ -275,6 +282,13 @@ impl Election {
         (late >= self.partner.allowed(&self.settings) / 4).then_some(late)
     }
 
+    /// Whether a sleep kept our beats back for so long that the partner may be about
+    /// to take over.
+    fn is_unheard(&self, lasted: Duration, now: Instant) -> bool {
+        let unheard = self.last_beat.map_or(lasted, |beat| lasted.max(now.saturating_duration_since(beat)));
+        unheard >= self.allowed() / 2
+    }
+
     fn turn(&mut self, event: Event, now: Instant, out: &mut Vec<Action>) {
         if self.state == State::Over {
             return;
@@ -290,7 +304,10 @@ impl Election {
             Event::Datagram { path, datagram } => self.hear(path, datagram, now, out),
             Event::Tick => Turn::Tick,
             Event::Slept { lasted } => {
-                out.push(Action::Say(Line::Slept { lasted }));
+                // A hiccup of a few beats is not worth a line unless something follows from it.
+                if lasted >= self.allowed() || (self.state == State::Active && self.is_unheard(lasted, now)) {
+                    out.push(Action::Say(Line::Slept { lasted }));
+                }
                 self.judge_anew(now);
                 Turn::Slept(lasted)
             }

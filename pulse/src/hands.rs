@@ -14,6 +14,7 @@ use std::time::Instant;
 use common::channel::{self, Ask, Line, MeetingPlace, Received, Said};
 use common::child::{self, Exit};
 use common::daemon::{self, PidFile};
+use common::ipvs::SyncDaemon;
 use common::log::Log;
 use common::names::{self, Known, Lookup};
 use common::netlink::route::Monitor;
@@ -29,11 +30,14 @@ use crate::messages::Message;
 use crate::node::{Action, Command as UserCommand, Event};
 use crate::settings::{Pair, Settings};
 use crate::start;
+use crate::wish::{Asked, Guardian};
 
 pub mod heartbeats;
 pub mod interfaces;
+mod sync;
 use heartbeats::Heartbeats;
 use interfaces::{Interfaces, Looked};
+use sync::Sync;
 
 /// How many messages are read from one line, and how many changes from the
 /// kernel, in one turn of the loop; the rest in the next, which follows at once.
@@ -68,6 +72,7 @@ pub struct Hands {
     /// Which director this is, for as long as it runs.
     role: Role,
     heartbeats: Option<Heartbeats>,
+    sync: Sync,
     /// Our own program, as it was called when we started: the file may have been
     /// replaced since.
     program: PathBuf,
@@ -157,6 +162,7 @@ impl Hands {
             settings,
             role,
             heartbeats,
+            sync: Sync::default(),
             program,
             lvsd_program,
             interfaces,
@@ -217,6 +223,18 @@ impl Hands {
                     heartbeats.send(&beat, &self.log);
                 }
             }
+            Action::Synchronise(role) => {
+                let wanted = self.settings.sync.as_ref().zip(role);
+                let wanted = wanted.map(|(sync, role)| SyncDaemon { role, ..sync.clone() });
+                self.sync.see_to(wanted.as_ref(), &self.log);
+            }
+            Action::Answer { asker, answer } => {
+                for parent in self.parents.iter().filter(|parent| parent.pid == asker) {
+                    // One that is gone is seen when its line is read.
+                    let _ = parent.line.send(&answer.encode());
+                }
+            }
+            Action::Remember { is_released } => start::remember_released(is_released),
             // There is nobody to ask, and so nobody who does not answer.
             Action::AskWitness => {
                 let answer = election::Event::Witness(election::Answer::Heard);
@@ -358,13 +376,13 @@ impl Hands {
         let mut more = false;
         let mut ended = Vec::new();
         for parent in &self.parents {
-            more |= !(0..READ_AT_ONCE).any(|_| match parent.line.receive_ask() {
-                Received::Message(Ask::Release) => {
-                    events.push_back(Event::Release);
-                    false
-                }
-                Received::Message(Ask::Check) => {
-                    events.push_back(Event::AddressesChanged);
+            more |= !(0..READ_AT_ONCE).any(|_| match parent.line.receive_with(Asked::decode) {
+                Received::Message(asked) => {
+                    events.push_back(match asked {
+                        Asked::By(Guardian::Release) => Event::Release,
+                        Asked::By(Guardian::Check) => Event::AddressesChanged,
+                        Asked::Wish(wish) => Event::Wish { asker: parent.pid, wish },
+                    });
                     false
                 }
                 Received::Garbage(_) => false,
@@ -531,7 +549,7 @@ impl Hands {
                 self.settings = read.settings;
                 let ends = self.pair().map(|(pair, role)| pair.ends(role));
                 if let Some((ends, heartbeats)) = ends.zip(self.heartbeats.as_mut()) {
-                    heartbeats.reload(ends, &self.registry, &self.log);
+                    heartbeats.reload(ends, read.keyring, &self.registry, &self.log);
                 }
             }
             Err(refused) => {

@@ -37,7 +37,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 mod key;
+mod key_file;
 pub use key::{KEYS_MAX, Key, KeyError, Keyring, SECRET_MAX, SECRET_MIN, Trust};
+pub use key_file::{KEY_FILE_MAX, KeyFileError, keyring};
 
 /// The UDP port when the configuration names none (piranha.md 2.2).
 pub const PORT: u16 = 539;

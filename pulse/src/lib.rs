@@ -9,11 +9,13 @@
 //! | --- | --- |
 //! | [`args`] | what was typed |
 //! | [`inspect`] | `--check` |
+//! | [`control`], [`wish`] | `--relocate` and the like: what an operator wants of the pulse that runs |
 //! | [`settings`], [`identity`] | pure: what the file means for us, and who this host is |
 //! | [`node`] | pure: the director's life; events in, actions out; in a pair with its part in the election |
 //! | [`addresses`], [`ledger`] | which addresses are ours to hold, and which we added |
 //! | [`election`], [`heartbeat`], [`replay`] | pure: which director of a pair is active, and what the two tell each other |
 //! | [`announce`], [`arp`] | pure: when an address is announced, and with which bytes |
+//! | [`sync`] | pure: which half of the connection synchronisation runs |
 //! | [`start`], [`run`], [`hands`] | the start, the one loop, the one place that acts |
 //! | [`packet_socket`] | sends frames; the only unsafe code of the suite |
 //! | [`guard`] | the guardian that keeps pulse alive where init does not |
@@ -35,6 +37,7 @@ pub mod addresses;
 pub mod announce;
 pub mod args;
 pub mod arp;
+pub mod control;
 pub mod election;
 pub mod guard;
 pub mod hands;
@@ -49,6 +52,8 @@ pub mod replay;
 pub mod run;
 pub mod settings;
 pub mod start;
+pub mod sync;
+pub mod wish;
 
 /// How long the command waits for the outcome of a start: reading the file and
 /// starting lvsd take a moment even on a busy machine.
@@ -76,6 +81,9 @@ pub fn main() -> ExitCode {
     };
     if let Ok(Some(look)) = inspect::asked(&args) {
         return inspect::look(look).into();
+    }
+    if let Ok(Some(wish)) = control::asked(&args) {
+        return control::carry_out(wish).into();
     }
     if let Ok(path) = std::path::absolute(&args.configfile) {
         // The background has another folder to be in.
@@ -132,6 +140,8 @@ mod tests {
             ("node/children", include_str!("node/children.rs")),
             ("node/pair", include_str!("node/pair.rs")),
             ("settings", include_str!("settings.rs")),
+            ("sync", include_str!("sync.rs")),
+            ("wish", include_str!("wish.rs")),
         ];
         for (name, text) in files {
             for forbidden in

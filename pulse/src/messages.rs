@@ -13,6 +13,7 @@ use common::log::{self, Level};
 
 use crate::election::Line;
 use crate::identity::Role;
+use crate::replay::Counters;
 
 /// One line of pulse.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +100,20 @@ pub enum Message {
     // the pair
     /// A line of the election.
     Pair(Line),
+    /// The keys of heartbeats cannot be used.
+    KeyFile {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// Datagrams were dropped.
+    Dropped {
+        /// How many, and why.
+        counters: Box<Counters>,
+        /// Within this time.
+        within: Duration,
+    },
     /// The heartbeat socket cannot be had; there is no start.
     NotBound(String),
     /// A heartbeat socket cannot be had now.
@@ -119,6 +134,21 @@ pub enum Message {
     },
     /// A reload would make another director of this one.
     OtherPart,
+
+    /// The synchronisation daemon runs.
+    Synchronising {
+        /// `master` or `backup`.
+        role: &'static str,
+        /// Its device.
+        device: String,
+    },
+    /// It cannot be started or stopped.
+    NotSynchronised {
+        /// Its device.
+        device: String,
+        /// What the kernel said.
+        error: String,
+    },
 
     // lvsd
     /// It is started with this command line.
@@ -394,6 +424,11 @@ impl fmt::Display for Message {
                 write!(f, "cannot open a meeting place ({error}): a new guardian will not find this pulse")
             }
             Self::Pair(line) => line.fmt(f),
+            Self::KeyFile { file, why } => write!(f, "heartbeat_key_file {}: {why}", file.display()),
+            Self::Dropped { counters, within } => {
+                write!(f, "heartbeats dropped within {} s: ", within.as_secs())?;
+                counters.write_dropped(f)
+            }
             Self::NotBound(error) => write!(f, "failed to bind to heartbeat address: {error}"),
             Self::PathUnbound { path, error } => {
                 write!(f, "{path} heartbeat path: failed to bind to heartbeat address: {error}, trying again")
@@ -406,6 +441,10 @@ impl fmt::Display for Message {
                 "primary, backup or backup_active now make another director of this host: \
                  that takes a restart",
             ),
+            Self::Synchronising { role, device } => write!(f, "sync daemon: {role} on {device}"),
+            Self::NotSynchronised { device, error } => {
+                write!(f, "sync daemon: connections are not synchronised over {device} ({error}), trying again")
+            }
             Self::Executing(command) => write!(f, "DEBUG -- Executing '{command}'"),
             Self::LvsdFound(pid) => write!(f, "lvsd is running as process {pid}: carrying on with it"),
             Self::LvsdOther(pid) => {
@@ -508,6 +547,7 @@ impl log::Message for Message {
             | Self::FailoverServices(_)
             | Self::NoPrimary(_)
             | Self::NotBound(_)
+            | Self::KeyFile { .. }
             | Self::BackupInactive
             | Self::Stranger { .. }
             | Self::NotRoot
@@ -521,6 +561,8 @@ impl log::Message for Message {
             Self::UndefinedBackup
             | Self::MaskByClass { .. }
             | Self::PathUnbound { .. }
+            | Self::NotSynchronised { .. }
+            | Self::Dropped { .. }
             | Self::NotSent { .. }
             | Self::OtherPart
             | Self::OldStays
@@ -548,6 +590,7 @@ impl log::Message for Message {
             Self::Starting(_) | Self::Alone | Self::Forced | Self::CarryingOn | Self::Terminating(_) => Level::Notice,
             Self::Rereading
             | Self::PathBound(_)
+            | Self::Synchronising { .. }
             | Self::WaitingForStop(_)
             | Self::LvsdFound(_)
             | Self::UnknownChild(_)

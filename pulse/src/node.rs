@@ -27,6 +27,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use common::child::{self, Child, Rules};
+use common::ipvs::SyncRole;
 
 use crate::addresses::Reach;
 use crate::announce::Announcements;
@@ -126,17 +127,23 @@ pub struct Node {
     lvsd_listens: bool,
     /// A HUP came before lvsd could take one.
     hangup_due: bool,
+    /// It died again and again, and has not been ready since.
+    lvsd_fails: bool,
     /// It should end as soon as it can take the signal, for only lvsd removes
     /// what an lvsd left in the kernel.
     stop_due: bool,
     alive_at: Instant,
+    dropped: pair::SummedUp,
+    /// Which half of the connection synchronisation should run, and when it is looked
+    /// at again; `None`: as it is.
+    sync: Option<(SyncRole, Instant)>,
 }
 
 impl Node {
     /// A start. A single director becomes active at once (the original waited for
     /// a partner it did not have, piranha.md 2.3); of a pair the election says which.
     pub fn start(start: Start, now: Instant, out: &mut Vec<Action>) -> Self {
-        let Start { role, carrying_on, forced, guardian, pair } = start;
+        let Start { role, carrying_on, forced, guardian, released, pair } = start;
         out.push(Action::Say(Message::Starting(role)));
         let guardian = guardian.map(|pid| {
             let mut guardian = Child::new(guardian_rules(), u64::from(pid), now);
@@ -155,15 +162,24 @@ impl Node {
             announced: false,
             told_ready: false,
             lvsd_listens: false,
+            lvsd_fails: false,
             hangup_due: false,
             stop_due: false,
             alive_at: now,
+            dropped: pair::SummedUp::new(now),
+            sync: None,
         };
         if carrying_on {
             out.push(Action::Say(Message::CarryingOn));
         }
         if let Some(part) = pair {
+            if !carrying_on {
+                node.synchronise(SyncRole::Backup, now, out);
+            }
             node.join(part, carrying_on, forced, now, out);
+            if released {
+                node.feed_pair(election::Event::Asked(election::Request::Release), now, out);
+            }
         } else {
             if !carrying_on {
                 out.push(Action::Say(if forced { Message::Forced } else { Message::Alone }));
@@ -209,7 +225,8 @@ impl Node {
         let guardian = self.guardian.as_ref().filter(|_| !self.is_stopping());
         let election = self.pair.as_ref().and_then(Election::deadline);
         let others = [self.lvsd.deadline(), guardian.and_then(Child::deadline), self.announcements.deadline()];
-        others.into_iter().chain([state, election, Some(self.alive_at)]).flatten().min()
+        let sync = self.sync.map(|(_, look_at)| look_at);
+        others.into_iter().chain([state, election, sync, Some(self.alive_at)]).flatten().min()
     }
 
     /// One event. What must be done is appended to `out`.
@@ -224,6 +241,7 @@ impl Node {
             Event::Reread(settings) => self.on_reread(settings, now, out),
             Event::Pair(event) => self.feed_pair(*event, now, out),
             Event::Unheard(counters) => self.count(&counters),
+            Event::Wish { asker, wish } => self.on_wish(asker, wish, now, out),
             Event::Hangup => self.on_hangup(out),
             Event::Terminate(signal) => self.on_terminate(signal, now, out),
             Event::OtherSignal(signal) => out.push(Action::Say(Message::SignalIgnored(signal))),
@@ -243,6 +261,7 @@ impl Node {
             child::Event::Stop | child::Event::Replace | child::Event::Tick | child::Event::Slept => {}
         }
         self.feed_lvsd(event, now, out);
+        self.judge_lvsd(event, now, out);
         if came && !self.told_ready && !self.is_stopping() {
             self.told_ready = true;
             out.push(Action::TellReady);
@@ -336,6 +355,7 @@ impl Node {
                 // The partner waits for this word; the user's command can wait for it.
                 self.feed_pair(election::Event::Lowered, now, out);
                 if self.state == State::Standby {
+                    self.synchronise(SyncRole::Backup, now, out);
                     self.run(Command::Inactive, out);
                 }
             }
@@ -435,6 +455,10 @@ impl Node {
         }
         // The partner counts the time since the last beat; all else can wait for it.
         self.feed_pair(election::Event::Tick, now, out);
+        self.sum_up(now, out);
+        if let Some((role, _)) = self.sync.filter(|(_, look_at)| now >= *look_at) {
+            self.synchronise(role, now, out);
+        }
         match &mut self.state {
             State::Standby | State::Holding => self.tick_children(now, out),
             State::Starting { raise_at } => {
@@ -547,6 +571,11 @@ impl Node {
         }
     }
 
+    fn synchronise(&mut self, role: SyncRole, now: Instant, out: &mut Vec<Action>) {
+        self.sync = Some((role, now + LOOK_EVERY));
+        out.push(Action::Synchronise(Some(role)));
+    }
+
     fn announce_again(&mut self, now: Instant) {
         for vip in &self.held {
             self.announcements.begin(*vip, now);
@@ -562,6 +591,7 @@ impl Node {
     fn raise(&mut self, now: Instant, out: &mut Vec<Action>) {
         out.push(Action::Look(Reach::All));
         self.state = State::Active { looked: now, look_at: now + LOOK_EVERY };
+        self.synchronise(SyncRole::Master, now, out);
     }
 
     fn stop_lvsd(&mut self, now: Instant, out: &mut Vec<Action>) {
@@ -589,6 +619,7 @@ impl Node {
 
     fn finish(&mut self, out: &mut Vec<Action>) {
         self.run(Command::Inactive, out);
+        out.push(Action::Synchronise(None));
         out.push(Action::Exit { stopped: true });
         self.state = State::Over;
     }

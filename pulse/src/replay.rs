@@ -326,10 +326,31 @@ impl Counters {
     }
 }
 
-impl fmt::Display for Counters {
-    /// `17 accepted, 3 replayed`: those that are not zero.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} accepted", self.accepted)?;
+impl Counters {
+    /// What came since `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            accepted: self.accepted.saturating_sub(before.accepted),
+            stranger: self.stranger.saturating_sub(before.stranger),
+            garbled: self.garbled.saturating_sub(before.garbled),
+            version: self.version.saturating_sub(before.version),
+            unsigned: self.unsigned.saturating_sub(before.unsigned),
+            replayed: self.replayed.saturating_sub(before.replayed),
+            unproved: self.unproved.saturating_sub(before.unproved),
+            downgraded: self.downgraded.saturating_sub(before.downgraded),
+            incompatible: self.incompatible.saturating_sub(before.incompatible),
+            stop_me: self.stop_me.saturating_sub(before.stop_me),
+        }
+    }
+
+    /// How many there are of those that a healthy pair never sends; a restart of one
+    /// of them brings a few of the others.
+    pub fn strange(&self) -> u64 {
+        [self.stranger, self.garbled, self.version, self.unsigned, self.stop_me].into_iter().sum()
+    }
+
+    fn dropped(&self) -> impl Iterator<Item = (u64, &'static str)> {
         [
             (self.stranger, "from strangers"),
             (self.garbled, "garbled"),
@@ -343,7 +364,22 @@ impl fmt::Display for Counters {
         ]
         .into_iter()
         .filter(|(number, _)| *number > 0)
-        .try_for_each(|(number, what)| write!(f, ", {number} {what}"))
+    }
+
+    /// `12 from strangers, 3 replayed`: those that were dropped and are not zero.
+    pub(crate) fn write_dropped(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.dropped().enumerate().try_for_each(|(at, (number, what))| {
+            let comma = if at == 0 { "" } else { ", " };
+            write!(f, "{comma}{number} {what}")
+        })
+    }
+}
+
+impl fmt::Display for Counters {
+    /// `17 accepted, 3 replayed`: those that are not zero.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} accepted", self.accepted)?;
+        self.dropped().try_for_each(|(number, what)| write!(f, ", {number} {what}"))
     }
 }
 

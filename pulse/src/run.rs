@@ -214,6 +214,7 @@ fn begin(args: Args, log: &Rc<Log>, wait: &Wait, guardian: Option<Line>) -> Resu
         carrying_on: ready.carrying_on,
         forced: args.forceactive,
         guardian: guardian.as_ref().map(|(_, pid)| *pid),
+        released: start::is_released(),
         pair: election.zip(id).map(|(settings, id)| Part { settings, id }),
     };
     let registry = wait.registry().map_err(|e| Refused::system("wait for events", &e))?;

@@ -5,11 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common::config::{self, Config, HeartbeatPath, ServiceKind};
+use common::config::{self, Config, HeartbeatPath, KeyUse, ServiceKind};
+use common::ipvs::{SyncDaemon, SyncRole};
 
 use crate::addresses::{self, Wanted};
 use crate::election;
-use crate::heartbeat::Service;
+use crate::heartbeat::{Service, Trust};
 use crate::messages::Message;
 
 /// How long lvsd must be well again before a director that could not serve takes
@@ -27,6 +28,8 @@ pub struct Settings {
     pub backup: Option<IpAddr>,
     /// `None`: there is no partner.
     pub pair: Option<Pair>,
+    /// The synchronisation of connections, as master; `None`: there is none.
+    pub sync: Option<SyncDaemon>,
     /// The addresses to hold while active, in file order.
     pub wanted: Vec<Wanted>,
     /// Run when this director becomes active; program and arguments.
@@ -46,6 +49,10 @@ pub struct Pair {
     pub deadtime: Duration,
     /// The ways heartbeats go, the public one first.
     pub ways: Vec<Way>,
+    /// The MASTER takes the virtual IPs back after this time.
+    pub auto_failback: Option<Duration>,
+    /// Where the keys are, and how far they are enforced.
+    pub keys: Option<(PathBuf, Trust)>,
     /// What both compare.
     pub fingerprint: u64,
 }
@@ -90,6 +97,8 @@ impl Pair {
             keepalive: config.keepalive,
             deadtime: config.deadtime,
             ways,
+            auto_failback: config.auto_failback,
+            keys: config.heartbeat_key_file.as_ref().map(|file| (file.into(), trust(config.heartbeat_key_use))),
             fingerprint: config::fingerprint(config).0,
         }
     }
@@ -103,7 +112,7 @@ impl Pair {
             deadtime: self.deadtime,
             paths: self.ways.iter().map(|way| election::Path { name: way.name.clone(), serves: way.serves }).collect(),
             witness: None,
-            auto_failback: None,
+            auto_failback: self.auto_failback,
             steady: STEADY,
             fingerprint: self.fingerprint,
         }
@@ -121,6 +130,27 @@ impl Pair {
             End { name: way.name.clone(), ours, partner }
         };
         self.ways.iter().map(end).collect()
+    }
+}
+
+fn sync(config: &Config) -> SyncDaemon {
+    SyncDaemon {
+        role: SyncRole::Master,
+        interface: config.syncd_iface.clone(),
+        id: config.syncd_id,
+        // both are in range when they are read
+        maxlen: u16::try_from(config.sync_maxlen).unwrap_or(u16::MAX),
+        group: config.sync_group,
+        port: config.sync_port,
+        ttl: u8::try_from(config.sync_ttl).unwrap_or(u8::MAX),
+    }
+}
+
+fn trust(wanted: KeyUse) -> Trust {
+    match wanted {
+        KeyUse::Receive => Trust::ReceiveOnly,
+        KeyUse::Permissive => Trust::Permissive,
+        KeyUse::Enforce => Trust::Enforce,
     }
 }
 
@@ -160,6 +190,7 @@ impl Settings {
             primary: config.primary,
             backup: config.backup,
             pair,
+            sync: config.syncdaemon.then(|| sync(config)),
             wanted,
             active_cmd: words(config.active_cmd.as_deref()),
             inactive_cmd: words(config.inactive_cmd.as_deref()),
@@ -171,7 +202,7 @@ impl Settings {
     /// use: the addresses its predecessor held, and no commands.
     pub fn as_it_was(path: &Path, wanted: Vec<Wanted>) -> Self {
         let path = path.to_owned();
-        Self { path, primary: None, backup: None, pair: None, wanted, active_cmd: None, inactive_cmd: None }
+        Self { path, primary: None, backup: None, pair: None, sync: None, wanted, active_cmd: None, inactive_cmd: None }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::election;
 use crate::hands::heartbeats::Heartbeats;
 use crate::hands::interfaces::{Interfaces, spoken};
 use crate::hands::text;
-use crate::heartbeat::{Keyring, StartId};
+use crate::heartbeat::{KEY_FILE_MAX, Keyring, StartId, keyring};
 use crate::identity::{Role, role};
 use crate::ledger::{self, Ledger};
 use crate::messages::Message;
@@ -39,6 +39,8 @@ const DIAGNOSTICS_SHOWN: usize = 50;
 pub struct Read {
     /// What it says.
     pub settings: Settings,
+    /// The keys it names.
+    pub keyring: Keyring,
     /// Lines about it.
     pub remarks: Vec<Message>,
     /// The same file in the reader's own words, without real servers, for a pulse
@@ -94,11 +96,23 @@ fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{}", text.trim_end());
 }
 
-/// Reads the file, with the names of hosts as `outside` knows them.
+/// Reads the file, with the names of hosts as `outside` knows them, and the keys it
+/// names.
 ///
 /// # Errors
 /// Why it cannot be used.
 pub fn read(path: &Path, outside: &dyn Outside) -> Result<Read, Refused> {
+    let mut read = read_file(path, outside)?;
+    read.keyring = keys(&read.settings).map_err(|message| Refused {
+        message,
+        details: read.warnings.clone(),
+        status: ExitStatus::Configuration,
+    })?;
+    Ok(read)
+}
+
+/// The same without the keys.
+fn read_file(path: &Path, outside: &dyn Outside) -> Result<Read, Refused> {
     if let Err(e) = config::open(path) {
         let denied = e.kind() == ErrorKind::PermissionDenied;
         let status = if denied { ExitStatus::Permission } else { ExitStatus::Configuration };
@@ -126,7 +140,39 @@ pub fn read(path: &Path, outside: &dyn Outside) -> Result<Read, Refused> {
     let mut config = loaded.config;
     config.virtuals.iter_mut().for_each(|service| service.servers.clear());
     let copy = config::dump(&config, Syntax::LvsCf);
-    Ok(Read { settings, remarks, copy, warnings })
+    Ok(Read { settings, keyring: Keyring::none(), remarks, copy, warnings })
+}
+
+/// The keys of heartbeats.
+fn keys(settings: &Settings) -> Result<Keyring, Message> {
+    let Some((file, trust)) = settings.pair.as_ref().and_then(|pair| pair.keys.as_ref()) else {
+        return Ok(Keyring::none());
+    };
+    let bad = |why: String| Message::KeyFile { file: file.clone(), why };
+    let text = secret(file).map_err(|e| bad(e.to_string()))?;
+    keyring(&text, *trust).map_err(|e| bad(e.to_string()))
+}
+
+/// The text of a file that is nobody else's.
+fn secret(path: &Path) -> io::Result<String> {
+    use std::io::Read as _;
+    use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+    // A pipe that nobody writes to must not hold the loop.
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(path)?;
+    let meta = file.metadata()?;
+    let refused = |why| Err(io::Error::other(why));
+    if !meta.is_file() {
+        return refused("it is no file");
+    }
+    if meta.mode() & 0o077 != 0 {
+        return refused("others than its owner have rights to it: chmod 600");
+    }
+    if meta.uid() != nix::unistd::geteuid().as_raw() {
+        return refused("it does not belong to root: chown root");
+    }
+    let mut text = String::new();
+    file.take(KEY_FILE_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > KEY_FILE_MAX { refused("it is too long") } else { Ok(text) }
 }
 
 /// The last file that could be used. A killed pulse that comes back to a broken one
@@ -143,22 +189,48 @@ pub fn keep(read: &Read) {
     let _ = std::fs::write(&new, &read.copy).and_then(|()| std::fs::rename(&new, &path));
 }
 
-/// Forgets it; done at an orderly end.
+/// Forgets it, and what an operator wanted; done at an orderly end.
 pub fn forget() {
     let _ = std::fs::remove_file(copy_path());
+    remember_released(false);
+}
+
+/// Whether an operator released this director, for a pulse to come.
+pub fn remember_released(is_released: bool) {
+    // Unremembered, it counts until this pulse ends.
+    let _ = if is_released {
+        std::fs::write(released_path(), "released by hand\n")
+    } else {
+        std::fs::remove_file(released_path())
+    };
+}
+
+/// Whether the last pulse was released, and not stopped since.
+pub fn is_released() -> bool {
+    released_path().exists()
+}
+
+fn released_path() -> PathBuf {
+    copy_path().with_file_name("pulse.released")
 }
 
 /// What was in force before the file was broken.
-fn as_it_was(file: &Path, entries: &std::collections::BTreeSet<ledger::Entry>, host: &addresses::Host) -> Settings {
-    match read(&copy_path(), &Known::default()) {
+fn as_it_was(
+    file: &Path,
+    entries: &std::collections::BTreeSet<ledger::Entry>,
+    host: &addresses::Host,
+) -> (Settings, Keyring) {
+    match read_file(&copy_path(), &Known::default()) {
         Ok(Read { mut settings, .. }) => {
+            // Without them we still hear whether the partner has taken over.
+            let keyring = keys(&settings).unwrap_or_else(|_| Keyring::none());
             file.clone_into(&mut settings.path);
             if let Some(pair) = &mut settings.pair {
                 pair.fingerprint = 0; // the copy's is not the file's
             }
-            settings
+            (settings, keyring)
         }
-        Err(_) => Settings::as_it_was(file, addresses::as_they_are(entries, host)),
+        Err(_) => (Settings::as_it_was(file, addresses::as_they_are(entries, host)), Keyring::none()),
     }
 }
 
@@ -220,12 +292,12 @@ pub fn prepare(args: &Args, log: &Log, beat: impl FnMut()) -> Result<Ready, Refu
     let entries = ledger.contents().entries.clone();
     let mut interfaces = Interfaces::new(route, packets, ledger);
     let host = interfaces.read().map_err(|e| Refused::system("read interfaces and addresses", &e))?;
-    let settings = match read(&args.configfile, &hosts(&args.configfile, beat)) {
+    let (settings, keyring) = match read(&args.configfile, &hosts(&args.configfile, beat)) {
         Ok(read) => {
             read.warnings.iter().for_each(|warning| complain(warning));
             read.remarks.iter().for_each(|remark| log.say(remark));
             keep(&read);
-            read.settings
+            (read.settings, read.keyring)
         }
         // A killed pulse comes back to a file that somebody broke meanwhile: what
         // it held stays held, as at a reload of a broken file.
@@ -242,7 +314,7 @@ pub fn prepare(args: &Args, log: &Log, beat: impl FnMut()) -> Result<Ready, Refu
     let here: Vec<_> = host.addresses.iter().map(|address| address.address).collect();
     let role = our_role(&settings, &here, log)?;
     executable(&lvsd_program(args))?;
-    let heartbeats = heartbeats(&settings, role, carrying_on, log)?;
+    let heartbeats = heartbeats(&settings, keyring, role, carrying_on, log)?;
     Ok(Ready { settings, role, carrying_on, interfaces, monitor, heartbeats })
 }
 
@@ -250,12 +322,13 @@ pub fn prepare(args: &Args, log: &Log, beat: impl FnMut()) -> Result<Ready, Refu
 /// pulse may have the port, and would hear what is meant for us.
 fn heartbeats(
     settings: &Settings,
+    keyring: Keyring,
     role: Role,
     carrying_on: bool,
     log: &Log,
 ) -> Result<Option<(Heartbeats, StartId)>, Refused> {
     let Some((pair, role)) = settings.pair.as_ref().zip(part(role)) else { return Ok(None) };
-    let (heartbeats, troubles) = Heartbeats::open(pair.ends(role), Keyring::none(), Instant::now());
+    let (heartbeats, troubles) = Heartbeats::open(pair.ends(role), keyring, Instant::now());
     for (path, error) in troubles {
         let error = error.to_string();
         if !carrying_on {

@@ -20,5 +20,6 @@ mod netlink;
 mod reload;
 mod site;
 mod story;
+mod synchronised;
 mod syslog;
 mod the_ground;

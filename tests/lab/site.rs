@@ -68,7 +68,7 @@ pub fn wrong_lvs_cf() -> (String, usize) {
 }
 
 /// The operator's own check: what the application on 8080 says of itself.
-const LVS_SH: &str = r#"#!/bin/bash
+pub const LVS_SH: &str = r#"#!/bin/bash
 answer=$( (exec 3<>"/dev/tcp/$1/8080" && printf 'GET / HTTP/1.0\r\n\r\n' >&3 && read -r line <&3 && echo "$line") 2>/dev/null)
 case $answer in
 *200*) echo OK ;;

@@ -285,3 +285,172 @@ fn a_path_whose_loss_does_not_matter_is_named_and_so_is_its_return() {
         assert_eq!((site.master.count("activating"), site.backup.count("activating")), (1, 0));
     });
 }
+
+#[test]
+fn a_key_keeps_everybody_else_out_and_is_changed_without_a_takeover() {
+    inside("pair::a_key_keeps_everybody_else_out_and_is_changed_without_a_takeover", |_| {
+        let site = Site::new(&format!("{QUICK}heartbeat_key_file = /run/key\n"));
+        let both = [&site.master, &site.backup];
+        for host in both {
+            host.secret("1 the first secret of both\n", 0o640);
+        }
+        let (status, error) = site.master.run(&[]);
+        assert_eq!(status, 78, "{error}");
+        let sentence = "pulse: heartbeat_key_file /run/key: others than its owner have rights to it: chmod 600\n";
+        assert!(error.ends_with(sentence), "{error}");
+        for host in both {
+            host.secret("1 the first secret of both\n", 0o600);
+        }
+        site.boot();
+        site.wait_for(&site.master);
+        // whoever has no key cannot make the backup believe that nobody is active,
+        // nor the master that somebody else is
+        let outsider = site.master.socket("10.0.0.1:0");
+        let forged: Vec<_> = (0..2000).map(|n| outsider.send_to([&STOPPED, &RUNNING][n % 2], "10.0.0.2:539")).collect();
+        assert!(forged.iter().any(Result::is_ok));
+        site.backup.wait_for_line("without a valid MAC");
+        for (host, text) in [
+            (both[0], "1 the first secret of both\n2 the second secret of both\n"),
+            (both[1], "1 the first secret of both\n2 the second secret of both\n"),
+            (both[0], "2 the second secret of both\n1 the first secret of both\n"),
+            (both[1], "2 the second secret of both\n"),
+            (both[0], "2 the second secret of both\n"),
+        ] {
+            host.secret(text, 0o600);
+            let hangups = host.hangups();
+            host.kill(&[host.guardian()], "HUP");
+            wait_until("lvsd was told", || host.hangups() > hangups);
+        }
+        a_while();
+        assert!(site.master.has_vip() && !site.backup.has_vip());
+        assert_eq!((site.master.count("activating"), site.backup.count("activating")), (1, 0));
+        // a key that nobody else has, and a key file that cannot be used
+        site.backup.secret("nonsense\n", 0o600);
+        site.backup.kill(&[site.backup.guardian()], "HUP");
+        site.backup.wait_for_line("heartbeat_key_file /run/key: line 1 is not a number (0 to 255) and a secret");
+        site.backup.wait_for_line("the old configuration stays in force");
+        a_while();
+        assert_eq!(site.backup.count("activating"), 0);
+    });
+}
+
+#[test]
+fn strangers_floods_and_odd_bytes_change_nothing_and_are_summed_up() {
+    inside("pair::strangers_floods_and_odd_bytes_change_nothing_and_are_summed_up", |_| {
+        let site = Site::new(QUICK);
+        site.boot();
+        site.wait_for(&site.master);
+        site.backup.ip("addr add 10.0.0.66/24 dev v0");
+        let (stranger, partner) = (site.backup.socket("10.0.0.66:0"), site.backup.socket("10.0.0.2:0"));
+        let stop_me = [0xda, 0xda, 0xad, 0xde];
+        let since = Instant::now();
+        let mut sent = 0_u32;
+        while since.elapsed() < Duration::from_secs(6) {
+            for bytes in [&RUNNING[..], &STOPPED, &stop_me, &[0; 3], &[7; 600], &[0xff; 1400], b""] {
+                sent += u32::from(stranger.send_to(bytes, "10.0.0.1:539").is_ok());
+                sent += u32::from(partner.send_to(&bytes[..bytes.len().min(3)], "10.0.0.1:539").is_ok());
+                sent += u32::from(partner.send_to(&stop_me, "10.0.0.1:539").is_ok());
+            }
+        }
+        assert!(sent > 10_000, "{sent}");
+        site.master.wait_for_line("from strangers");
+        assert_eq!(site.master.count("heartbeats dropped"), 1);
+        assert!(site.master.has_vip() && !site.backup.has_vip());
+        assert_eq!((site.master.count("activating"), site.backup.count("activating")), (1, 0));
+    });
+}
+
+#[test]
+fn files_that_have_drifted_apart_are_named_once_and_so_is_their_agreement() {
+    inside("pair::files_that_have_drifted_apart_are_named_once_and_so_is_their_agreement", |_| {
+        let site = Site::new(QUICK);
+        site.backup.file(&format!("{QUICK}tcp_timeout = 900\n"));
+        site.boot();
+        for host in [&site.master, &site.backup] {
+            host.wait_for_line("partner has another configuration: copy lvs.cf and reload");
+        }
+        site.backup.file(QUICK);
+        site.backup.kill(&[site.backup.guardian()], "HUP");
+        for host in [&site.master, &site.backup] {
+            host.wait_for_line("partner has our configuration again");
+            assert_eq!(host.count("another configuration"), 1);
+        }
+    });
+}
+
+#[test]
+fn the_master_takes_the_vips_back_when_it_is_asked_to() {
+    inside("pair::the_master_takes_the_vips_back_when_it_is_asked_to", |_| {
+        let site = Site::new("keepalive = 0.2\ndeadtime = 2\nauto_failback = 3\n");
+        site.backup.start();
+        wait_until("the backup serves", || site.backup.has_vip());
+        site.master.start();
+        let since = Instant::now();
+        site.wait_for(&site.master);
+        assert!(since.elapsed() > Duration::from_secs(2), "{:?}", since.elapsed());
+        site.backup.wait_for_line("partner asks for it: deactivating LVS");
+        a_while();
+        assert!(site.master.has_vip() && !site.backup.has_vip());
+    });
+}
+
+#[test]
+fn an_operator_moves_the_vips_and_keeps_a_director_out_of_it() {
+    inside("pair::an_operator_moves_the_vips_and_keeps_a_director_out_of_it", |_| {
+        let site = Site::new(QUICK);
+        let (master, backup) = (&site.master, &site.backup);
+        assert_eq!(master.run(&["--status"]), (71, "pulse: not running\n".to_owned()));
+        master.start();
+        backup.start();
+        site.wait_for(master);
+        let status = master.ask("--status").unwrap();
+        for line in ["role: MASTER", "state: active", "fit: yes", "partner: standby", "lvsd: ready, process "] {
+            assert!(status.contains(line), "{status}");
+        }
+        assert!(status.contains("Primary heartbeat path: heard "), "{status}");
+
+        // by who has them, and by who wants them; when the command returns it is done
+        assert_eq!(master.ask("--relocate").unwrap(), "the roles change\n");
+        site.wait_for(backup);
+        assert_eq!(master.ask("--relocate").unwrap(), "the roles change\n");
+        site.wait_for(master);
+
+        assert_eq!(master.ask("--release").unwrap(), "released: standby until --restore\n");
+        site.wait_for(backup);
+        assert!(master.ask("--status").unwrap().contains("fit: no, released by hand\n"));
+        let refused = "pulse: not relocating: the partner cannot take over\n";
+        assert_eq!(backup.ask("--relocate").unwrap_err(), refused);
+        // a pulse that is killed meanwhile does not forget it
+        let worker = master.worker().unwrap();
+        master.kill(&[worker], "KILL");
+        wait_until("another pulse", || master.worker().is_some_and(|now| now != worker));
+        wait_until("it is released", || master.ask("--status").is_ok_and(|text| text.contains("released by hand")));
+        backup.stop();
+        a_while();
+        assert!(!master.has_vip(), "released is released");
+        assert_eq!(master.ask("--restore").unwrap(), "restored: it takes part again\n");
+        wait_until("the master serves", || master.has_vip());
+        assert_eq!(master.ask("--relocate").unwrap_err(), refused);
+        master.stop();
+    });
+}
+
+#[test]
+fn a_director_whose_lvsd_keeps_dying_hands_over() {
+    inside("pair::a_director_whose_lvsd_keeps_dying_hands_over", |_| {
+        let site = Site::new("keepalive = 0.2\ndeadtime = 60\n");
+        site.master.start();
+        site.backup.start();
+        site.wait_for(&site.master);
+        let lvsd = site.master.lvsd().unwrap();
+        site.master.kill(&[lvsd], "KILL");
+        wait_until("another lvsd", || site.master.lvsd().is_some_and(|now| now != lvsd));
+        assert_eq!(site.master.count("deactivating"), 0, "one death moves nothing");
+        site.master.lvsd_dies();
+        site.master.kill(&[site.master.lvsd().unwrap()], "KILL");
+        site.master.wait_for_line("lvsd cannot serve: deactivating LVS");
+        site.wait_for(&site.backup);
+        assert!(site.master.ask("--status").unwrap().contains("fit: no, lvsd cannot serve"));
+        site.backup.wait_for_line("activating lvs");
+    });
+}

@@ -14,11 +14,16 @@ pub const ARGUMENTS: &str = "/run/lvsd.arguments";
 pub const HANGUPS: &str = "/run/lvsd.hangups";
 /// Files whose being there makes it behave badly.
 pub const NEVER_READY: &str = "/run/lvsd.never-ready";
+/// It dies before it has done anything.
+pub const DIES: &str = "/run/lvsd.dies";
 pub const SLOW_TO_STOP: &str = "/run/lvsd.slow-to-stop";
 
 /// Runs until TERM or Release; says that it is alive every `beat`.
 pub fn run(beat: Duration) {
     let Ok(arguments) = std::env::var("LVSD_ARGUMENTS") else { return };
+    if Path::new(DIES).exists() {
+        std::process::abort();
+    }
     let mut signals = Signals::new([SIGTERM, SIGHUP]).unwrap();
     let mut lines: Vec<Line> = Line::from_stdin().into_iter().collect();
     let place = loop {

@@ -284,6 +284,10 @@ fn check_counts(config: &Config, origin: &Origin, reader: &mut Reader<'_>) {
 }
 
 fn check_pair(config: &Config, origin: &Origin, reader: &mut Reader<'_>) {
+    if let Some(group) = config.sync_group.filter(|group| !group.is_multicast()) {
+        let message = format!("invalid argument: {group} is no multicast group");
+        reader.error("invalid-argument", origin.of("sync_group"), message, "sync_group = 224.0.0.81");
+    }
     for (key, value) in [("keepalive", config.keepalive), ("deadtime", config.deadtime)] {
         if config.backup_active && value.is_zero() {
             let help = "a pair needs both";

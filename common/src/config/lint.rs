@@ -13,7 +13,7 @@ use super::diagnostic::{Report, Severity};
 use super::machine::Machine;
 use super::source::{Sources, Span};
 use super::table::{Config, RealServer, VirtualService};
-use super::{DeviceAddress, ServiceKind};
+use super::{DeviceAddress, HeartbeatPath, ServiceKind};
 use crate::ipvs::{ForwardingMethod, ServiceKey};
 
 mod machine;
@@ -50,6 +50,7 @@ impl<'a> Linter<'a> {
             self.service(service, origin);
             self.probe(service, origin);
         }
+        self.director_is_server(&active);
         self.labels(&active);
         self.same_services(&active);
     }
@@ -85,6 +86,7 @@ impl<'a> Linter<'a> {
 
     fn pair(&mut self) {
         let Config { primary, primary_private, backup, backup_private, keepalive, deadtime, .. } = *self.config;
+        self.of_no_use();
         let at = |key| self.origin.of(key);
         let sure_of = |keys: &[&str]| self.origin.is_sure_of(keys);
         if !sure_of(&["backup_active"]) {
@@ -106,7 +108,9 @@ impl<'a> Linter<'a> {
         }
         let public = (primary.is_some() && primary == backup).then(|| at("backup"));
         let private = (primary_private.is_some() && primary_private == backup_private).then(|| at("backup_private"));
-        for span in public.into_iter().chain(private) {
+        let is_one = |path: &&HeartbeatPath| path.primary == path.backup;
+        let further = self.config.heartbeat_path.iter().find(is_one).map(|_| at("heartbeat_path"));
+        for span in public.into_iter().chain(private).chain(further) {
             self.warn("heartbeat-same", span, "both directors have the same heartbeat address", "");
         }
         if !sure_of(&["keepalive", "deadtime"]) {
@@ -119,6 +123,55 @@ impl<'a> Linter<'a> {
         } else if deadtime < keepalive * 2 {
             let message = format!("deadtime ({deadtime:?}) is less than twice keepalive ({keepalive:?})");
             self.warn("deadtime-close", at("deadtime"), message, "one lost heartbeat would be a takeover");
+        }
+    }
+
+    /// What counts only together with something that is not there.
+    fn of_no_use(&mut self) {
+        let config = self.config;
+        if !self.origin.is_sure_of(&["backup_active", "syncdaemon", "heartbeat_key_file"]) {
+            return;
+        }
+        let (pair, sync) = ("backup_active = 1", "syncdaemon = 1");
+        let usual = Config::default().heartbeat_key_use;
+        for (key, is_set, is_there, without) in [
+            ("heartbeat_path", !config.heartbeat_path.is_empty(), config.backup_active, pair),
+            ("heartbeat_key_file", config.heartbeat_key_file.is_some(), config.backup_active, pair),
+            ("auto_failback", config.auto_failback.is_some(), config.backup_active, pair),
+            ("sync_maxlen", config.sync_maxlen != 0, config.syncdaemon, sync),
+            ("sync_group", config.sync_group.is_some(), config.syncdaemon, sync),
+            ("sync_port", config.sync_port != 0, config.syncdaemon, sync),
+            ("sync_ttl", config.sync_ttl != 0, config.syncdaemon, sync),
+            (
+                "heartbeat_key_use",
+                config.heartbeat_key_use != usual,
+                config.heartbeat_key_file.is_some(),
+                "heartbeat_key_file",
+            ),
+        ] {
+            if is_set && !is_there {
+                self.warn("ineffective", self.origin.of(key), format!("{key} has no effect without {without}"), "");
+            }
+        }
+    }
+
+    /// The standby director's rules would match what the active one sends it.
+    fn director_is_server(&mut self, active: &[(&VirtualService, &Origin)]) {
+        let Config { primary, primary_private, backup, backup_private, .. } = *self.config;
+        if !self.config.backup_active || self.is_nat() || !self.origin.is_sure_of(&["backup_active", "network"]) {
+            return;
+        }
+        let further = self.config.heartbeat_path.iter().flat_map(|path| [path.primary, path.backup]);
+        let named = [primary, primary_private, backup, backup_private].into_iter().flatten();
+        let directors: Vec<IpAddr> = named.chain(further).collect();
+        for (service, origin) in active {
+            for (server, its) in service.servers.iter().zip(&origin.servers).filter(|(server, _)| server.active) {
+                if server.address.is_some_and(|address| directors.contains(&address)) {
+                    let message = format!("server \"{}\" is a director of this pair", server.name);
+                    let help = "only network = nat lets a director be a real server";
+                    self.warn("director-is-server", its.of("address"), message, help);
+                }
+            }
         }
     }
 

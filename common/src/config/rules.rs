@@ -66,7 +66,7 @@ const VALUE: &[(&str, &str)] = &[
     ("missing-arguments", "A keyword has no value, or not all of them."),
     (
         "mixed-families",
-        "A virtual address and a real server are of different families, which the kernel takes only under tunnel.",
+        "A virtual address and a real server are of different families, which the kernel takes only under tunnel; or the two ends of a heartbeat path are.",
     ),
     ("octal", "A number with a leading zero is octal, as it always was: 010 is 8."),
     ("out-of-range", "A number or a time is outside of the keyword's range."),
@@ -112,6 +112,10 @@ const LINT: &[(&str, &str)] = &[
         "Without vip_nmask or nat_nmask an address gets the mask of its class, as ifconfig(8) has it: 255.0.0.0 for 10.1.2.3. Usually 255.255.255.255 is meant, or the network's own mask.",
     ),
     ("deadtime-close", "deadtime is less than twice keepalive: a single lost heartbeat is a takeover."),
+    (
+        "director-is-server",
+        "Under direct routing or tunnelling a real server is one of the two directors. The standby one has the rules loaded and would balance once more what the other one sends it.",
+    ),
     (
         "expect-unread",
         "expect waits for an answer that does not come: nothing is sent to a service in which the client speaks first; or expect is empty.",

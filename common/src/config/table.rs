@@ -10,12 +10,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::{
-    Command, Device, Flag, Host, Ip, Kind, List, LowByte, Mark, Mask, OneOf, OwnTime, Paths, PersistenceMask, Port,
-    Quotes, Reader, Scheduler, Serial, Switch, Text, Time, Weight, Word, Written,
+    Command, Device, Failback, Flag, Host, Ip, Kind, List, LowByte, Mark, Mask, OneOf, OwnTime, Paths, PersistenceMask,
+    Port, Quotes, Reader, Scheduler, Serial, Switch, SyncLength, SyncTtl, Text, Time, Weight, Word, Written,
 };
 use super::raw::Value;
 use super::source::Span;
-use super::{DeviceAddress, HeartbeatPath, ServiceKind};
+use super::{DeviceAddress, HeartbeatPath, KeyUse, ServiceKind};
 use crate::ipvs::{ForwardingMethod, Protocol};
 
 /// Where a keyword stands.
@@ -119,6 +119,8 @@ const TCP_PORT: Port = Port { zero: true, names: true };
 pub(super) const HEARTBEAT_PATHS_MAX: usize = 6;
 
 const SERVICES: OneOf<ServiceKind> = OneOf(&[("lvs", ServiceKind::Lvs), ("fos", ServiceKind::Fos)]);
+const KEY_USES: OneOf<KeyUse> =
+    OneOf(&[("receive", KeyUse::Receive), ("permissive", KeyUse::Permissive), ("enforce", KeyUse::Enforce)]);
 const METHODS: OneOf<ForwardingMethod> = OneOf(&[
     ("nat", ForwardingMethod::Masquerade),
     ("direct", ForwardingMethod::DirectRouting),
@@ -231,6 +233,10 @@ table! {
         backup_shared: Option<String> = None, PLAIN, Piranha, Nobody;
         /// A further heartbeat path: the primary's address on it, then the backup's. Stands once for each path.
         heartbeat_path: Vec<HeartbeatPath> = Vec::new(), Paths { max: HEARTBEAT_PATHS_MAX }, Ours, Pair;
+        /// A file with the keys that sign heartbeats, one or two lines of a number (0 to 255) and a secret (16 to 64 bytes); the first signs. It must be its owner's alone (mode 0600). See pulse(8).
+        heartbeat_key_file: Option<String> = None, PLAIN, Ours, Node;
+        /// How far the keys are enforced: receive (what is signed must be signed right), permissive (and ours are signed), enforce (and what is not signed is dropped).
+        heartbeat_key_use: KeyUse = KeyUse::Enforce, KEY_USES, Ours, Node;
         /// Was to switch heartbeats; nothing reads it.
         heartbeat: bool = false, Flag, Piranha, Nobody;
         /// The UDP port of heartbeats, on both directors.
@@ -239,6 +245,8 @@ table! {
         keepalive: Duration = seconds(2), time(Duration::ZERO, 3600), Piranha, Pair;
         /// The silence after which the partner is dead.
         deadtime: Duration = seconds(5), time(Duration::ZERO, 86_400), Piranha, Pair;
+        /// Whether the primary takes the virtual addresses back: off (it does not), on (a minute after it is fit and hears the backup, so that it knows its connections by then), or the time it waits.
+        auto_failback: Option<Duration> = None, Failback { on: seconds(60), max: seconds(30 * 86_400) }, Ours, Pair;
         /// How packets get to the real servers: the forwarding method of all virtual services.
         network: ForwardingMethod = ForwardingMethod::Masquerade, METHODS, Piranha, Pair;
         /// The real servers' gateway, which moves with the active director; only under network = nat.
@@ -261,6 +269,14 @@ table! {
         syncd_iface: String = "eth0".to_owned(), Word, Piranha, Node;
         /// Only directors with the same id synchronise.
         syncd_id: u8 = 0, LowByte, Piranha, Pair;
+        /// The longest datagram of the synchronisation, in bytes; 0 leaves it to the kernel, which fits it to the device.
+        sync_maxlen: u32 = 0, SyncLength, Ours, Node;
+        /// The multicast group of the synchronisation, IPv4 or IPv6; without it the kernel's 224.0.0.81.
+        sync_group: Option<IpAddr> = None, Ip, Ours, Pair;
+        /// The UDP port of the synchronisation; 0 is the kernel's 8848.
+        sync_port: u16 = 0, Port { zero: true, names: false }, Ours, Pair;
+        /// How many routers a datagram of the synchronisation passes; 0 is the kernel's choice, none.
+        sync_ttl: u32 = 0, SyncTtl, Ours, Node;
         /// The kernel's timeout of established TCP connections; 0 leaves it.
         tcp_timeout: Duration = Duration::ZERO, KERNEL_TIME, Piranha, Pair;
         /// The kernel's timeout of TCP connections after FIN; 0 leaves it.

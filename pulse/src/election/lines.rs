@@ -116,7 +116,7 @@ pub enum Refusal {
 }
 
 /// `50ms`, `5.0s`: as a person would say it.
-struct Seconds(Duration);
+pub(super) struct Seconds(pub(super) Duration);
 
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -151,7 +151,7 @@ fn upper(service: Service) -> &'static str {
     }
 }
 
-fn words(reason: Reason) -> String {
+pub(super) fn words(reason: Reason) -> String {
     match reason {
         Reason::Link => "local link failure".to_owned(),
         Reason::Lvsd => "lvsd cannot serve".to_owned(),

@@ -126,6 +126,11 @@ impl Partner {
         self.last_heard().map_or(self.judged_from, |heard| heard.max(self.judged_from)) + self.allowed(settings)
     }
 
+    /// When it was last heard on each path.
+    pub(super) fn heard(&self) -> impl Iterator<Item = Option<Instant>> {
+        self.ways.iter().map(|way| way.heard)
+    }
+
     pub(super) fn last_heard(&self) -> Option<Instant> {
         self.ways.iter().filter_map(|way| way.heard).max()
     }

@@ -91,8 +91,7 @@ impl Election {
     fn in_active(&mut self, turn: Turn, now: Instant, out: &mut Vec<Action>) {
         match turn {
             Turn::Slept(lasted) => {
-                let unheard = self.last_beat.map_or(lasted, |beat| lasted.max(now.saturating_duration_since(beat)));
-                if unheard >= self.allowed() / 2 {
+                if self.is_unheard(lasted, now) {
                     self.listen(now);
                 }
             }

@@ -94,8 +94,9 @@ impl Heartbeats {
         self.sockets.iter().filter_map(|bound| bound.socket.as_ref()).try_for_each(|socket| watch(registry, socket))
     }
 
-    /// A reload: other paths from now on.
-    pub fn reload(&mut self, ends: Vec<End>, registry: &mio::Registry, log: &Log) {
+    /// A reload: other paths and keys from now on.
+    pub fn reload(&mut self, ends: Vec<End>, keyring: Keyring, registry: &mio::Registry, log: &Log) {
+        self.keyring = keyring;
         let known: Vec<i32> = self.descriptors().collect();
         for (path, error) in self.follow(ends) {
             log.say(&Message::PathUnbound { path, error: error.to_string() });

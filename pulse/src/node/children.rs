@@ -6,9 +6,26 @@ use std::time::Instant;
 use common::child::{self, Report};
 
 use super::{Action, Node};
+use crate::election::{self, Watched};
 use crate::messages::{Message, What};
 
+/// So many deaths of lvsd in a row are no accident: another director may do better.
+/// One or two cost nothing, for the next one finds everything in place.
+pub(super) const DEATHS_MAX: u32 = 3;
+
 impl Node {
+    /// What lvsd's health means to the election.
+    pub(super) fn judge_lvsd(&mut self, event: child::Event, now: Instant, out: &mut Vec<Action>) {
+        let is_well = event == child::Event::Ready;
+        let is_ill =
+            matches!(event, child::Event::Gone(_) | child::Event::SpawnFailed) && self.lvsd.failures() >= DEATHS_MAX;
+        if is_ill && !self.is_stopping() && !std::mem::replace(&mut self.lvsd_fails, true) {
+            self.feed_pair(election::Event::Failing(Watched::Lvsd), now, out);
+        } else if is_well && std::mem::take(&mut self.lvsd_fails) {
+            self.feed_pair(election::Event::Mended(Watched::Lvsd), now, out);
+        }
+    }
+
     pub(super) fn feed_lvsd(&mut self, event: child::Event, now: Instant, out: &mut Vec<Action>) {
         let mut actions = Vec::new();
         self.lvsd.handle(event, now, &mut actions);

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use common::child;
+use common::ipvs::SyncRole;
 
 use crate::addresses::Reach;
 use crate::election;
@@ -11,6 +12,7 @@ use crate::heartbeat::{Heartbeat, StartId};
 use crate::identity::Role;
 use crate::messages::Message;
 use crate::replay::Counters;
+use crate::wish::{Answer, Wish};
 
 /// This director's part in a pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct Start {
     pub forced: bool,
     /// The guardian's process, if there is one.
     pub guardian: Option<u32>,
+    /// The last pulse was released by hand, and not restored.
+    pub released: bool,
     /// `None`: there is no partner.
     pub pair: Option<Part>,
 }
@@ -62,6 +66,13 @@ pub enum Event {
     Reread(Option<Box<election::Settings>>),
     /// For the election: a datagram of the partner, a link, a witness, a wish.
     Pair(Box<election::Event>),
+    /// Somebody wants something.
+    Wish {
+        /// Whose process it is.
+        asker: u32,
+        /// What.
+        wish: Wish,
+    },
     /// Datagrams that were not worth an event, by what was wrong with them.
     Unheard(Box<Counters>),
     /// HUP.
@@ -121,6 +132,21 @@ pub enum Action {
     Announce(Vec<IpAddr>),
     /// Send this on every heartbeat path.
     SendHeartbeat(Box<Heartbeat>),
+    /// Have this half of the connection synchronisation run, or none; as far as the
+    /// file asks for it.
+    Synchronise(Option<SyncRole>),
+    /// Answer an [`Event::Wish`].
+    Answer {
+        /// Whose process it was.
+        asker: u32,
+        /// What became of it.
+        answer: Answer,
+    },
+    /// Remember for a pulse to come that this director was released, or restored.
+    Remember {
+        /// Which.
+        is_released: bool,
+    },
     /// Ask the witnesses; answered with [`Event::Pair`].
     AskWitness,
     /// Read the file again; answered with [`Event::Reread`].

@@ -74,7 +74,7 @@ impl Life {
 }
 
 fn fresh() -> Start {
-    Start { role: Role::Master, carrying_on: false, forced: false, guardian: Some(5), pair: None }
+    Start { role: Role::Master, carrying_on: false, forced: false, guardian: Some(5), released: false, pair: None }
 }
 
 fn looked(held: &[u8], raised: &[u8]) -> Event {
@@ -177,7 +177,8 @@ fn a_pulse_that_comes_back_does_not_run_active_cmd_again() {
 #[test]
 fn addresses_wait_for_lvsd_and_for_no_more_than_their_time() {
     let mut life = Life::new();
-    assert_eq!(life.after(MS, Event::Lvsd(child::Event::Ready)), [Action::Look(Reach::All)]);
+    let raised = [Action::Look(Reach::All), Action::Synchronise(Some(SyncRole::Master))];
+    assert_eq!(life.after(MS, Event::Lvsd(child::Event::Ready)), raised);
 
     let mut life = Life::new();
     let nearly = life.after(RAISE_WITHIN - MS * 10, Event::Tick);
@@ -288,7 +289,7 @@ fn a_stop_does_not_wait_for_an_lvsd_that_cannot_be_started() {
     life.after(MS, Event::Lvsd(child::Event::Gone(Exit::Status(78))));
     life.after(MS, Event::Terminate(15));
     let out = life.after(MS, Event::Lowered(0));
-    assert_eq!(out, [Action::Run(Command::Inactive), Action::Exit { stopped: true }]);
+    assert_eq!(out, [Action::Run(Command::Inactive), Action::Synchronise(None), Action::Exit { stopped: true }]);
 }
 
 #[test]
@@ -298,7 +299,7 @@ fn a_stop_lowers_the_addresses_then_ends_lvsd_then_runs_inactive_cmd() {
     assert_eq!(out, [Action::Say(Message::Terminating(15)), Action::TellLeaving, Action::Lower]);
     assert_eq!(life.after(MS, Event::Lowered(0)), [Action::TerminateLvsd(10)]);
     let out = life.after(MS, Event::Lvsd(child::Event::Gone(Exit::Status(0))));
-    assert_eq!(out, [Action::Run(Command::Inactive), Action::Exit { stopped: true }]);
+    assert_eq!(out, [Action::Run(Command::Inactive), Action::Synchronise(None), Action::Exit { stopped: true }]);
     assert_eq!(life.node.deadline(), None);
 }
 
@@ -453,6 +454,9 @@ impl Play {
                 | Action::Announce(_)
                 | Action::SendHeartbeat(_)
                 | Action::AskWitness
+                | Action::Synchronise(_)
+                | Action::Answer { .. }
+                | Action::Remember { .. }
                 | Action::Exit { .. } => None,
             };
             if let Some(event) = answer {

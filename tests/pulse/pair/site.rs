@@ -136,6 +136,12 @@ impl Host {
         fs::write(self.path("run/lvs.cf"), format!("{more}{FILE}")).unwrap();
     }
 
+    /// The key file.
+    pub fn secret(&self, text: &str, mode: u32) {
+        fs::write(self.path("run/key"), text).unwrap();
+        fs::set_permissions(self.path("run/key"), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
     pub fn break_file(&self) {
         fs::write(self.path("run/lvs.cf"), "this is no configuration\n").unwrap();
     }
@@ -162,6 +168,13 @@ impl Host {
     pub fn run(&self, arguments: &[&str]) -> (i32, String) {
         let output = self.pulse().args(arguments).output().unwrap();
         (output.status.code().unwrap_or(-1), String::from_utf8(output.stderr).unwrap())
+    }
+
+    /// What the pulse that runs answers: stdout, or stderr of what is refused.
+    pub fn ask(&self, wish: &str) -> Result<String, String> {
+        let output = self.pulse().arg(wish).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
     }
 
     fn pulse(&self) -> Command {
@@ -223,6 +236,10 @@ impl Host {
     pub fn lvsd(&self) -> Option<u32> {
         let pid = fs::read_to_string(self.path("run/lvsd.pid")).ok()?.trim().parse().ok()?;
         self.processes().iter().any(|(living, ..)| *living == pid).then_some(pid)
+    }
+
+    pub fn lvsd_dies(&self) {
+        fs::write(self.path("run/lvsd.dies"), "").unwrap();
     }
 
     pub fn hangups(&self) -> u32 {

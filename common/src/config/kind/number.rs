@@ -193,6 +193,16 @@ ranged!(
     Mark, 0 to u32::MAX
 );
 
+ranged!(
+    /// The longest datagram of the synchronisation daemon: what UDP over IPv4 holds;
+    /// 0 is the kernel's choice.
+    SyncLength, 0 to 65_507u32
+);
+ranged!(
+    /// The TTL of its datagrams; 0 is the kernel's choice.
+    SyncTtl, 0 to 255u32
+);
+
 /// A port, or the name of one in services(5).
 pub(in crate::config) struct Port {
     /// 0 means any port.

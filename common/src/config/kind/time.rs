@@ -121,6 +121,39 @@ impl Kind for OwnTime {
     }
 }
 
+/// `off`, `on` (the usual time) or a time.
+pub(in crate::config) struct Failback {
+    pub(in crate::config) on: Duration,
+    pub(in crate::config) max: Duration,
+}
+
+impl Kind for Failback {
+    type Value = Option<Duration>;
+
+    fn read(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Option<Duration>> {
+        match value {
+            Value::Boolean(is_on) => return Some(is_on.then_some(self.on)),
+            Value::Text(text) if text == "on" => return Some(Some(self.on)),
+            Value::Text(text) if text == "off" => return Some(None),
+            Value::Text(_) | Value::Integer(_) | Value::Float(_) | Value::List(_) | Value::Block(_) => {}
+        }
+        let time = Time { min: Duration::ZERO, max: self.max, whole: false };
+        time.read(value, span, reader).map(Some)
+    }
+
+    fn write(&self, value: &Option<Duration>) -> Option<Written> {
+        let time = Time { min: Duration::ZERO, max: self.max, whole: false };
+        match value {
+            Some(value) => time.write(value),
+            None => Some(Written::Text("off".to_owned(), Quotes::Dropped)),
+        }
+    }
+
+    fn describe(&self) -> String {
+        format!("off, on ({}) or a time, 0 to {}", text(self.on), text(self.max))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

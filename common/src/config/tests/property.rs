@@ -102,14 +102,14 @@ prop_compose! {
 
 prop_compose! {
     fn service()(
-        checks in checks(),
+        checks in checks().boxed(),
         name in name(), address in proptest::option::of(device_address()), vip_nmask in proptest::option::of(netmask()),
         (port, fwmark) in any::<(u16, u32)>(),
         protocol in prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp), Just(Protocol::Sctp)],
         scheduler in prop_oneof![Just("wlc"), Just("rr"), Just("mh")],
         persistent in whole_time(), pmask in proptest::option::of(mask()),
         sorry_server in proptest::option::of(host()), quiesce_server in any::<bool>(), client_monitor in word(),
-        servers in proptest::collection::vec(server(), 0..4),
+        servers in proptest::collection::vec(server().boxed(), 0..4),
     ) -> VirtualService {
         let scheduler = scheduler.to_owned();
         VirtualService {
@@ -125,6 +125,9 @@ prop_compose! {
         (primary, primary_private) in (proptest::option::of(host()), proptest::option::of(host())),
         (backup, backup_private) in (proptest::option::of(host()), proptest::option::of(host())),
         heartbeat_path in proptest::collection::vec(heartbeat_path(), 0..3),
+        (auto_failback, heartbeat_key_file) in (proptest::option::of(time(30 * 86_400)), command(Quotes::Dropped)),
+        (sync_maxlen, sync_port, sync_ttl) in (0u32..=65_507, any::<u16>(), 0u32..=255),
+        heartbeat_key_use in prop_oneof![Just(KeyUse::Receive), Just(KeyUse::Enforce)],
         (backup_active, heartbeat, sync, monitor_links) in any::<(bool, bool, bool, bool)>(),
         (syncdaemon, hard_shutdown, syncd_id) in any::<(bool, bool, u8)>(),
         heartbeat_port in 1u16.., keepalive in time(3600), deadtime in time(86_400),
@@ -133,12 +136,14 @@ prop_compose! {
         (rsh_command, debug_level, syncd_iface, ipvsadm) in (text(Quotes::Dropped), word(), word(), word()),
         (active_cmd, inactive_cmd) in (command(Quotes::Dropped), command(Quotes::Dropped)),
         (tcp_timeout, udp_timeout) in (whole_time(), whole_time()),
-        virtuals in proptest::collection::vec(service(), 0..3),
-        failovers in proptest::collection::vec(service(), 0..2),
+        // in boxes, or the strategy is too large for a stack
+        virtuals in proptest::collection::vec(service().boxed(), 0..3),
+        failovers in proptest::collection::vec(service().boxed(), 0..2),
     ) -> Config {
         let backup_private = primary_private.and(backup_private);
         Config {
-            serial_no, primary, primary_private, backup, backup_private, backup_active, heartbeat_path, heartbeat, sync,
+            serial_no, primary, primary_private, backup, backup_private, backup_active, heartbeat_path, auto_failback,
+            heartbeat_key_file, heartbeat_key_use, sync_maxlen, sync_port, sync_ttl, heartbeat, sync,
             monitor_links, syncdaemon, hard_shutdown, syncd_id, heartbeat_port, keepalive, deadtime, network, nat_router, nat_nmask,
             rsh_command, debug_level, syncd_iface, ipvsadm, active_cmd, inactive_cmd, tcp_timeout, udp_timeout,
             virtuals, failovers, ..Config::default()

@@ -173,6 +173,24 @@ fn heartbeat_paths_add_up_in_either_syntax() {
 }
 
 #[test]
+fn a_synchronisation_has_a_group_that_is_one() {
+    let config = config("sync_group = ff02::81\nsync_maxlen = 9000\nsync_port = 8849\nsync_ttl = 2\n");
+    assert_eq!(config.sync_group, Some("ff02::81".parse().unwrap()));
+    assert_eq!((config.sync_maxlen, config.sync_port, config.sync_ttl), (9000, 8849, 2));
+    assert_eq!(ids("sync_group = 10.0.0.1\n"), ["invalid-argument"]);
+    assert_eq!(ids("sync_ttl = 256\nsync_maxlen = -1\n"), ["out-of-range", "out-of-range"]);
+}
+
+#[test]
+fn a_failback_is_off_on_or_after_a_time() {
+    let of = |typed: &str| config(&format!("auto_failback = {typed}\n")).auto_failback;
+    assert_eq!(config("primary = 10.0.0.1\n").auto_failback, None, "as the original");
+    assert_eq!((of("off"), of("on"), of("0"), of("90s")), (None, Some(secs(60)), Some(secs(0)), Some(secs(90))));
+    assert_eq!(converting::model("auto_failback = true\n", "x.toml").auto_failback, Some(secs(60)));
+    assert_eq!(ids("auto_failback = yes\n"), ["integer-expected"]);
+}
+
+#[test]
 fn an_address_has_a_device_with_or_without_a_label() {
     let labelled = service(" address = 10.0.0.9 eth0.5:web\n").address.unwrap();
     assert_eq!((labelled.device.as_str(), labelled.label.as_deref()), ("eth0.5", Some("eth0.5:web")));

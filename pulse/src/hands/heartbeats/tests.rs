@@ -136,7 +136,7 @@ fn a_reload_keeps_the_sockets_that_stay() {
     let partner = UdpSocket::bind("127.5.0.2:0").unwrap();
     partner.send_to(&beat().encode(&Keyring::none()), "127.5.0.1:5391").unwrap();
     let ends = vec![stays(), end("x", "127.5.2.1:5391", "127.5.2.2:5391")];
-    side.heartbeats.reload(ends, side.poll.registry(), &side.log);
+    side.heartbeats.reload(ends, Keyring::none(), side.poll.registry(), &side.log);
     assert_eq!(side.hear(), [heard(0, 0)], "what waited in it is not lost, and its path is counted anew");
     assert_eq!(side.heartbeats.sockets.len(), 2);
 }

@@ -3,6 +3,8 @@
 use super::*;
 use crate::election::{Activation, Path, Request, Settings};
 use crate::messages::Message;
+use crate::replay::Counters;
+use crate::wish::Wish;
 
 const KEEPALIVE: Duration = Duration::from_secs(2);
 const DEADTIME: Duration = Duration::from_secs(5);
@@ -215,7 +217,10 @@ fn a_standby_director_keeps_lvsd_and_holds_nothing() {
         all.extend(pair.wait(KEEPALIVE / 2));
         all.extend(pair.hear(Doing::Active));
     }
-    let deeds: Vec<_> = told(&all).into_iter().filter(|it| !it.starts_with('<') && it != "TellAlive").collect();
+    let deeds: Vec<_> = told(&all)
+        .into_iter()
+        .filter(|it| !it.starts_with('<') && it != "TellAlive" && it != "Synchronise(Some(Backup))")
+        .collect();
     assert_eq!(deeds, Vec::<String>::new());
 }
 
@@ -260,7 +265,7 @@ fn whoever_yields_says_so_when_the_addresses_are_gone_and_keeps_lvsd() {
     let out = pair.wait(LOWER_AGAIN * 2);
     assert!(out.contains(&Action::Lower), "tried until it is done");
     let out = pair.after(MS, Event::Lowered(0));
-    assert_eq!(told(&out), ["<Standby>", "Run(Inactive)"]);
+    assert_eq!(told(&out), ["<Standby>", "Synchronise(Some(Backup))", "Run(Inactive)"]);
     assert_eq!(pair.life.node.lvsd(), Some(10));
 }
 
@@ -275,7 +280,7 @@ fn a_stop_tells_the_partner_as_soon_as_the_addresses_are_gone_and_not_before() {
     assert_eq!(told(&pair.after(MS, Event::Lvsd(child::Event::Gone(Exit::Status(0))))), Vec::<String>::new());
     let out = pair.wait(DEADTIME);
     assert_eq!(out.iter().filter(|action| matches!(action, Action::SendHeartbeat(_))).count(), 4);
-    assert_eq!(told(&out[out.len() - 2..]), ["Run(Inactive)", "Exit { stopped: true }"]);
+    assert_eq!(told(&out[out.len() - 3..]), ["Run(Inactive)", "Synchronise(None)", "Exit { stopped: true }"]);
 }
 
 #[test]
@@ -333,4 +338,133 @@ fn a_reload_of_a_standby_reaches_lvsd_and_the_election_and_no_address() {
     assert_eq!(told(&out), ["HangupLvsd(10)", "<Standby>"]);
     let beats = pair.wait(KEEPALIVE).iter().filter(|action| matches!(action, Action::SendHeartbeat(_))).count();
     assert_eq!(beats, 4);
+}
+
+#[test]
+fn a_flood_is_summed_up_and_a_partner_that_was_started_again_is_none() {
+    let mut pair = Pair::standby();
+    let stranger = Counters { stranger: 1, ..Counters::default() };
+    let mut said = Vec::new();
+    for _ in 0..1300 {
+        for _ in 0..100 {
+            assert_eq!(pair.after(Duration::ZERO, Event::Unheard(Box::new(stranger))), []);
+        }
+        said.extend(told(&pair.wait(Duration::from_secs(1))).into_iter().filter(|it| it.contains("dropped")));
+        pair.hear(Doing::Active);
+    }
+    assert_eq!(said.len(), 3, "after 10 s, and then every 10 minutes: {said:?}");
+    assert!(said[1].contains(" from strangers"), "{said:?}");
+    let unproved = Counters { unproved: 9, replayed: 9, downgraded: 9, ..Counters::default() };
+    let mut pair = Pair::standby();
+    pair.after(Duration::ZERO, Event::Unheard(Box::new(unproved)));
+    assert!(!told(&pair.wait(DEADTIME * 4)).iter().any(|it| it.contains("dropped")));
+}
+
+#[test]
+fn the_sync_daemon_follows_the_role_and_is_left_alone_while_that_is_not_known() {
+    let of = |out: &[Action]| {
+        let halves = out.iter().filter_map(|action| match action {
+            Action::Synchronise(half) => Some(*half),
+            _ => None,
+        });
+        halves.collect::<Vec<_>>()
+    };
+    let (backup, master) = (Some(SyncRole::Backup), Some(SyncRole::Master));
+    let mut pair = Pair::standby();
+    assert_eq!(of(&pair.wait(LOOK_EVERY)), [backup], "looked at again and again");
+    let out = pair.wait(DEADTIME);
+    assert_eq!(of(&out).last(), Some(&master));
+    let looked_at = out.iter().position(|action| *action == Action::Look(Reach::All)).unwrap();
+    let synchronised = out.iter().position(|action| *action == Action::Synchronise(master)).unwrap();
+    assert!(looked_at < synchronised, "the clients come first");
+    pair.hear(Doing::Active);
+    assert_eq!(of(&pair.after(MS, Event::Lowered(0))), [backup]);
+    assert_eq!(of(&Pair::holding().wait(DEADTIME - MS * 100)), []);
+}
+
+fn answer(out: &[Action]) -> (bool, String) {
+    let mut answers = out.iter().filter_map(|action| match action {
+        Action::Answer { asker: 77, answer } => Some((answer.is_done, answer.text.clone())),
+        _ => None,
+    });
+    answers.next_back().unwrap()
+}
+
+#[test]
+fn every_wish_is_answered_in_every_state() {
+    let makers: [fn() -> Pair; 7] =
+        [Pair::standby, Pair::starting, Pair::active, Pair::holding, Pair::yielding, Pair::lowering, Pair::stopping];
+    for make in makers {
+        for wish in [Wish::Relocate, Wish::StandBy, Wish::Restore, Wish::Status] {
+            let mut pair = make();
+            let out = pair.after(MS, Event::Wish { asker: 77, wish });
+            let (is_done, text) = answer(&out);
+            let stopping = pair.life.node.is_stopping();
+            assert!(wish == Wish::Status || !stopping || (!is_done && text == "it is being stopped"), "{wish} {text}");
+            assert!(wish != Wish::Status || text.contains("\nstate: ") && text.contains("\nlvsd: "), "{text}");
+        }
+    }
+    let mut alone = Life::active();
+    let out = alone.after(MS, Event::Wish { asker: 77, wish: Wish::Relocate });
+    assert_eq!(answer(&out), (false, "there is no other director: backup_active is 0".to_owned()));
+    let out = alone.after(MS, Event::Wish { asker: 77, wish: Wish::Status });
+    assert_eq!(answer(&out), (true, "state: active\nlvsd: ready, process 10".to_owned()));
+}
+
+#[test]
+fn a_wish_to_move_is_refused_while_nobody_can_take_over() {
+    let mut pair = Pair::active();
+    let out = pair.after(MS, Event::Wish { asker: 77, wish: Wish::Relocate });
+    assert_eq!(answer(&out), (true, "the roles change".to_owned()));
+    assert!(pair.hear(Doing::Standby).contains(&Action::Lower));
+    let mut pair = Pair::active();
+    pair.wait(DEADTIME * 2);
+    let out = pair.after(MS, Event::Wish { asker: 77, wish: Wish::Relocate });
+    assert_eq!(answer(&out), (false, "not relocating: the partner cannot take over".to_owned()));
+    let out = pair.after(MS, Event::Wish { asker: 77, wish: Wish::StandBy });
+    assert!(out.contains(&Action::Remember { is_released: true }));
+    let staying = "released by hand, but the partner cannot take over: staying active";
+    assert_eq!(answer(&out), (false, staying.to_owned()));
+}
+
+#[test]
+fn a_pulse_that_follows_a_released_one_is_released() {
+    let mut pair = Pair::of(Start { released: true, ..paired(Role::Backup) });
+    let out = pair.wait(DEADTIME * 2);
+    assert!(!out.contains(&Action::Look(Reach::All)), "{out:?}");
+    let out = pair.after(MS, Event::Wish { asker: 77, wish: Wish::Restore });
+    assert!(out.contains(&Action::Look(Reach::All)) && out.contains(&Action::Remember { is_released: false }));
+}
+
+#[test]
+fn an_lvsd_that_keeps_dying_hands_over_and_one_that_died_does_not() {
+    let mut pair = Pair::active();
+    let mut out = Vec::new();
+    for death in 1..=children::DEATHS_MAX {
+        out = pair.after(MS, died(9));
+        let moved = out.contains(&Action::Lower) || pair.hear(Doing::Standby).contains(&Action::Lower);
+        assert_eq!(moved, death == children::DEATHS_MAX, "{death}: {out:?}");
+        while pair.life.node.lvsd().is_none() && !moved {
+            pair.wait(MS * 100);
+            if pair.life.node.lvsd.is_spawning() {
+                pair.after(MS, Event::Lvsd(child::Event::Spawned(10 + death)));
+            }
+        }
+    }
+    assert!(told(&out).iter().any(|it| it == "<Active>"), "the partner hears of it at once: {out:?}");
+    pair.after(MS, Event::Lowered(0));
+    assert_eq!(pair.sent.unwrap().state, Doing::Unfit);
+    // well again, but not at once
+    while !pair.life.node.lvsd.is_spawning() {
+        pair.wait(MS * 100);
+        pair.hear(Doing::Active);
+    }
+    pair.after(MS, Event::Lvsd(child::Event::Spawned(99)));
+    pair.after(MS, Event::Lvsd(child::Event::Ready));
+    pair.hear(Doing::Active);
+    assert_eq!(pair.sent.unwrap().state, Doing::Unfit);
+    pair.wait(KEEPALIVE);
+    pair.hear(Doing::Active);
+    pair.wait(KEEPALIVE * 2);
+    assert_eq!(pair.sent.unwrap().state, Doing::Standby);
 }
