@@ -36,6 +36,9 @@ const INTERVAL_DEFAULT: Duration = Duration::from_secs(10);
 /// The original's default of `--reentrytime`, also for 0.
 const REENTRY_DEFAULT: Duration = Duration::from_secs(180);
 
+/// The original's default of `--scale`.
+const SCALE_DEFAULT: i64 = 10;
+
 const NO_NUMBER: &str = "invalid numeric value";
 const TOO_LARGE: &str = "number too large or too small";
 
@@ -73,6 +76,8 @@ pub struct Args {
     pub weight: u32,
     /// A load command other than `none`.
     pub load: Option<String>,
+    /// How many times its weight a server may get for having no load.
+    pub scale: u32,
     /// `--send_string` as typed.
     pub send: Option<Vec<u8>>,
     /// `--expect_string` as typed.
@@ -130,7 +135,7 @@ fn resolve(words: &Words) -> Result<Args, String> {
     let reentry = value(words, "reentrytime", time)?.unwrap_or(REENTRY_DEFAULT);
     let method = value(words, "method", method)?.unwrap_or(ForwardingMethod::Masquerade);
     let facility = value(words, "log-facility", common::log::facility)?.unwrap_or(Facility::LOG_DAEMON);
-    value(words, "scale", number::<i64>)?;
+    let scale = value(words, "scale", number::<i64>)?.unwrap_or(SCALE_DEFAULT);
 
     let rip = address(words, "server")?.ok_or("No address supplied. Use '--help' for help. ")?;
     let vip = address(words, "virtaddress")?;
@@ -163,7 +168,9 @@ fn resolve(words: &Words) -> Result<Args, String> {
         real: SocketAddr::new(rip, rport),
         method,
         weight,
-        load: load.filter(|word| !word.is_empty() && word != "none"),
+        load: load.filter(|word| !word.trim().is_empty() && word != "none"),
+        // Negative or huge, as the original took it: no rise, or no limit.
+        scale: u32::try_from(scale.clamp(1, i64::from(u32::MAX))).unwrap_or(1),
         send: text("send_string"),
         expect: text("expect_string"),
         program: text("send_program"),

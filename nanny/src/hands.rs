@@ -11,12 +11,14 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::Instant;
 
+use common::child::Exit;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
+use crate::probe::program::Command;
 use crate::probe::{Outcome, Plan};
 use conversation::Conversation;
 use parents::{PLACE, Parents};
@@ -24,6 +26,7 @@ use process::Process;
 
 const SIGNALS: Token = Token(0);
 const CHECK: Token = Token(1);
+const LOAD: Token = Token(16);
 
 /// Events taken from the kernel at once; the rest come with the next turn.
 const EVENTS: usize = 8;
@@ -35,6 +38,8 @@ pub struct Woken {
     pub signals: bool,
     /// The check's socket or pipe is ready.
     pub check: bool,
+    /// The load monitor printed something.
+    pub load: bool,
     /// Somebody is at the meeting place.
     pub place: bool,
     /// Something came on these lines.
@@ -48,6 +53,17 @@ pub struct Ended {
     pub outcome: Outcome,
     /// What the server or the program said.
     pub said: Vec<u8>,
+}
+
+/// What became of a child that ended.
+#[derive(Debug)]
+pub enum ChildEnd {
+    /// It was the check's program, or one that a check waited for.
+    Check(Ended),
+    /// It was the load monitor; what it printed, if it ended well.
+    Load(Option<Vec<u8>>),
+    /// It was killed before, and nobody waits for it.
+    Forgotten,
 }
 
 /// A check in flight.
@@ -72,6 +88,9 @@ pub struct Hands {
     checking: Option<Checking>,
     /// A killed program whose end was not seen yet.
     dying: Option<Pid>,
+    load: Option<Process>,
+    /// A killed load monitor whose end was not seen yet: no second one meanwhile.
+    load_dying: Option<Pid>,
 }
 
 impl Hands {
@@ -91,7 +110,18 @@ impl Hands {
         let poll = Poll::new()?;
         poll.registry().register(&mut SourceFd(&signals.as_fd().as_raw_fd()), SIGNALS, Interest::READABLE)?;
         let (events, parents) = (Events::with_capacity(EVENTS), Parents::default());
-        Ok(Self { poll, events, signals, parents, plan, real, checking: None, dying: None })
+        Ok(Self {
+            poll,
+            events,
+            signals,
+            parents,
+            plan,
+            real,
+            checking: None,
+            dying: None,
+            load: None,
+            load_dying: None,
+        })
     }
 
     /// The loop's registry, for the lines.
@@ -116,6 +146,7 @@ impl Hands {
             match event.token() {
                 SIGNALS => woken.signals = true,
                 CHECK => woken.check = true,
+                LOAD => woken.load = true,
                 PLACE => woken.place = true,
                 token => {
                     if let Some(line) = Parents::line_of(token).and_then(|line| woken.lines.get_mut(line)) {
@@ -173,10 +204,50 @@ impl Hands {
         Some(self.conclude(outcome))
     }
 
-    /// Takes away a child that ended. `None`: there is none; `Some(Some(_))`: it
-    /// was the check's program, or one that a check waited for.
-    pub fn child_ended(&mut self, now: Instant) -> Option<Option<Ended>> {
+    /// Starts the load monitor, beside whatever check is in flight.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn begin_load(&mut self, command: &Command) -> Result<(), Outcome> {
+        self.abandon_load();
+        if self.load_dying.is_some() {
+            return Err(Outcome::ProgramStuck(command.line()));
+        }
+        self.load = Some(Process::begin(command, self.poll.registry(), LOAD)?);
+        Ok(())
+    }
+
+    /// The load monitor printed something. `false`: more than anybody reads; it is
+    /// killed.
+    pub fn advance_load(&mut self) -> bool {
+        let within = self.load.as_mut().is_none_or(Process::read);
+        if !within {
+            self.abandon_load();
+        }
+        within
+    }
+
+    /// Whether the load monitor runs.
+    pub fn is_loading(&self) -> bool {
+        self.load.is_some()
+    }
+
+    /// Kills the load monitor, if it runs.
+    pub fn abandon_load(&mut self) -> Option<Pid> {
+        let process = self.load.take()?;
+        process.kill();
+        self.load_dying = Some(process.pid());
+        self.load_dying
+    }
+
+    /// Takes away a child that ended; `None`: there is none.
+    pub fn child_ended(&mut self, now: Instant) -> Option<ChildEnd> {
         let (pid, exit) = process::next_end()?;
+        if let Some(mut process) = self.load.take_if(|process| process.pid() == pid) {
+            let within = process.read();
+            process::reap(pid);
+            return Some(ChildEnd::Load((exit == Exit::Status(0) && within).then(|| process.output().to_vec())));
+        }
         let mut outcome = None;
         if let (Some(Checking::Process(process)), Plan::Run(command)) = (&mut self.checking, &self.plan)
             && process.pid() == pid
@@ -189,20 +260,25 @@ impl Hands {
             });
         }
         process::reap(pid);
+        if self.load_dying == Some(pid) {
+            self.load_dying = None;
+        }
         if self.dying == Some(pid) {
             self.dying = None;
         }
         if let Some(outcome) = outcome {
             let said = self.said().to_vec();
             self.checking = None;
-            return Some(Some(Ended { outcome, said }));
+            return Some(ChildEnd::Check(Ended { outcome, said }));
         }
         match self.checking {
             Some(Checking::Waiting(waited)) if waited == pid => {
                 self.checking = None;
-                Some(self.begin(now))
+                Some(self.begin(now).map_or(ChildEnd::Forgotten, ChildEnd::Check))
             }
-            None | Some(Checking::Conversation(_) | Checking::Process(_) | Checking::Waiting(_)) => Some(None),
+            None | Some(Checking::Conversation(_) | Checking::Process(_) | Checking::Waiting(_)) => {
+                Some(ChildEnd::Forgotten)
+            }
         }
     }
 

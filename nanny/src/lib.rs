@@ -8,6 +8,7 @@
 //! | [`args`] | the command line |
 //! | [`health`] | PURE: is the server in use? |
 //! | [`destination`] | PURE: what is to be done in the kernel? |
+//! | [`load`] | PURE: what weight follows from the server's load? |
 //! | [`schedule`] | PURE: when? |
 //! | [`probe`] | PURE: what a check does and how it can end |
 //! | [`run`] | the loop |
@@ -20,6 +21,7 @@ pub mod args;
 pub mod destination;
 pub mod hands;
 pub mod health;
+pub mod load;
 pub mod messages;
 pub mod probe;
 pub mod run;
@@ -120,6 +122,7 @@ mod tests {
     fn pure_files_ask_neither_the_time_nor_the_world() {
         for (file, text) in [
             ("health.rs", include_str!("health.rs")),
+            ("load.rs", include_str!("load.rs")),
             ("schedule.rs", include_str!("schedule.rs")),
             ("destination.rs", include_str!("destination.rs")),
             ("probe.rs", include_str!("probe.rs")),

@@ -6,7 +6,7 @@
 //! go; what the kernel holds by its own key, which operators compare with ipvsadm's.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,8 +28,14 @@ pub enum Message<'a> {
     ProgramRequested { program: &'a [u8], send: Option<&'a [u8]> },
     /// `--interval 0`.
     IntervalZero,
-    /// `--loadcmd` with a word other than none.
-    LoadIgnored { command: &'a str, weight: u32 },
+    /// The load monitor could not be run, failed, took too long or said too much.
+    LoadUnread { command: &'a str },
+    /// What the load monitor printed holds no load.
+    BadLoad { text: &'a [u8] },
+    /// The load of the last minute.
+    Loadavg { address: IpAddr, load: f64 },
+    /// What follows from it.
+    NewWeight { weight: u32, last: u32, load: f64 },
     /// The kernel holds the destination already.
     Adopted { real: SocketAddr, weight: u32 },
     /// The kernel holds it with weight 0, as quiesced.
@@ -109,7 +115,8 @@ impl log::Message for Message<'_> {
                 Level::Error
             }
             Self::IntervalZero
-            | Self::LoadIgnored { .. }
+            | Self::LoadUnread { .. }
+            | Self::BadLoad { .. }
             | Self::Trouble { .. }
             | Self::ServiceMissing { .. }
             | Self::PutBack { .. }
@@ -139,6 +146,8 @@ impl log::Message for Message<'_> {
             | Self::LineEnded
             | Self::LineJoined { .. }
             | Self::Released { .. }
+            | Self::Loadavg { .. }
+            | Self::NewWeight { .. }
             | Self::Opening { .. }
             | Self::Sending { .. }
             | Self::Received { .. }
@@ -161,8 +170,11 @@ impl fmt::Display for Message<'_> {
                 text(send.unwrap_or(b"(null)"))
             ),
             Self::IntervalZero => f.write_str("an interval of 0 cannot be, checking every second"),
-            Self::LoadIgnored { command, weight } => {
-                write!(f, "load monitoring by \"{command}\" is not supported, the weight stays {weight}")
+            Self::LoadUnread { command } => write!(f, "failed to read remote load by \"{command}\""),
+            Self::BadLoad { text: said } => write!(f, "bad load average returned: {}", text(said)),
+            Self::Loadavg { address, load } => write!(f, "Loadavg of {address} is {load:.6}"),
+            Self::NewWeight { weight, last, load } => {
+                write!(f, "Computing new weight {weight} based on last weight {last} and load {load:.6}")
             }
             Self::Adopted { real, weight } => write!(f, "found {real} in use with weight {weight}, carrying on"),
             Self::AdoptedQuiesced { real } => write!(f, "found {real} quiesced, carrying on"),

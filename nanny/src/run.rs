@@ -24,9 +24,11 @@ use nix::sys::signal::Signal;
 use crate::args::{Args, Place};
 use crate::destination::Owned;
 use crate::hands::table::{Open, Table};
-use crate::hands::{Ended, Hands, Woken};
+use crate::hands::{ChildEnd, Ended, Hands, Woken};
 use crate::health::{Change, Event, Health, Rules, State};
+use crate::load::{self, Load};
 use crate::messages::Message;
+use crate::probe::program::Command;
 use crate::probe::{self, Outcome, Plan};
 use crate::schedule::{self, Schedule};
 
@@ -94,6 +96,7 @@ struct Nanny {
     next_beat: Instant,
     /// The failure that was last said, until a check is good.
     complained: Option<Outcome>,
+    monitor: Option<Monitor>,
     /// The verdict lvsd has heard.
     told: Option<(bool, u32)>,
     /// The kernel was read, so all is as it should be or is being waited for.
@@ -105,6 +108,16 @@ struct Nanny {
     line: Option<Line>,
     place: Option<PathBuf>,
     arguments: Vec<String>,
+}
+
+/// The load monitor.
+struct Monitor {
+    command: Command,
+    load: Load,
+    /// When it is asked again; when it runs, when it is killed.
+    due: Instant,
+    /// That it cannot be read has been said.
+    complained: bool,
 }
 
 /// `Err` ends the loop with this status.
@@ -125,6 +138,12 @@ impl Nanny {
             next_look: now + schedule::spread(schedule::LOOK_EVERY, seed),
             next_beat: now,
             complained: None,
+            monitor: args.load.as_ref().map(|word| Monitor {
+                command: load::command(word, args.real),
+                load: Load::new(args.weight, args.scale),
+                due: now,
+                complained: false,
+            }),
             told: None,
             ready: false,
             supervised: line.is_some(),
@@ -171,9 +190,6 @@ impl Nanny {
         if args.interval_was_zero {
             self.log.say(&Message::IntervalZero);
         }
-        if let Some(command) = &args.load {
-            self.log.say(&Message::LoadIgnored { command, weight: args.weight });
-        }
         self.log.say(&Message::Starting { service: &args.service_name, real: args.real });
     }
 
@@ -216,7 +232,18 @@ impl Nanny {
         if self.table.is_some() || !self.health.is_checking() {
             nearest = nearest.min(self.next_look);
         }
+        if let Some(monitor) = self.monitor.as_ref().filter(|_| self.is_weighed() || self.hands.is_loading()) {
+            nearest = nearest.min(monitor.due);
+        }
         if self.hands.parents.is_empty() { nearest } else { nearest.min(self.next_beat) }
+    }
+
+    /// Whether the server's load counts: it is in use for its checks' sake.
+    fn is_weighed(&self) -> bool {
+        match self.health.state() {
+            State::Up => true,
+            State::New | State::Adopted { .. } | State::Down { .. } | State::Opaque | State::Rose => false,
+        }
     }
 
     /// One turn of the loop.
@@ -244,6 +271,9 @@ impl Nanny {
         {
             self.judge(&ended);
         }
+        if woken.load && !self.hands.advance_load() {
+            self.weigh(None);
+        }
         self.time(now);
         self.log.flush();
         Ok(())
@@ -265,6 +295,7 @@ impl Nanny {
         if now >= self.next_look {
             self.look(now);
         }
+        self.ask_load(now);
         if now >= self.next_beat && !self.hands.parents.is_empty() {
             self.hands.parents.tell(&Said::Alive);
             self.next_beat = now + ChildRules::default().beat;
@@ -289,6 +320,61 @@ impl Nanny {
         };
         self.log.say(&Message::Judged { good: outcome.is_good(), active, count });
         self.settle();
+    }
+
+    /// Starts the load monitor, or ends one that takes too long.
+    fn ask_load(&mut self, now: Instant) {
+        let is_weighed = self.is_weighed();
+        let Some(monitor) = &mut self.monitor else { return };
+        if !is_weighed && monitor.load.weight() != self.args.weight {
+            // A server that returns begins with its own weight.
+            self.health.weigh(monitor.load.reset());
+        }
+        if now < monitor.due {
+            return;
+        }
+        if self.hands.is_loading() {
+            self.hands.abandon_load();
+            monitor.due = now + load::EVERY.saturating_sub(load::WITHIN);
+            self.weigh(None);
+        } else if is_weighed {
+            monitor.due = now + load::WITHIN;
+            if self.hands.begin_load(&monitor.command).is_err() {
+                monitor.due = now + load::EVERY;
+                self.weigh(None);
+            }
+        }
+    }
+
+    /// The load monitor ended; what it printed, if it did its work.
+    fn weigh(&mut self, output: Option<Vec<u8>>) {
+        let is_weighed = self.is_weighed();
+        let Some(monitor) = &mut self.monitor else { return };
+        let command = load::name(&monitor.command);
+        let Some(output) = output else {
+            if !std::mem::replace(&mut monitor.complained, true) {
+                self.log.say(&Message::LoadUnread { command: &command });
+            }
+            return;
+        };
+        let Some(average) = load::average(&output) else {
+            if !std::mem::replace(&mut monitor.complained, true) {
+                self.log.say(&Message::BadLoad { text: &output });
+            }
+            return;
+        };
+        monitor.complained = false;
+        let address = self.args.real.ip();
+        self.log.say(&Message::Loadavg { address, load: average });
+        if !is_weighed {
+            return;
+        }
+        let last = monitor.load.weight();
+        if let Some(weight) = monitor.load.measured(average) {
+            self.log.say(&Message::NewWeight { weight, last, load: average });
+            self.health.weigh(weight);
+            self.settle();
+        }
     }
 
     fn say_begin(&self) {
@@ -397,9 +483,16 @@ impl Nanny {
             }
         }
         // SIGCHLD, or not: it costs a look.
-        while let Some(ended) = self.hands.child_ended(now) {
-            if let Some(ended) = ended {
-                self.judge(&ended);
+        while let Some(end) = self.hands.child_ended(now) {
+            match end {
+                ChildEnd::Check(ended) => self.judge(&ended),
+                ChildEnd::Load(output) => {
+                    if let Some(monitor) = &mut self.monitor {
+                        monitor.due = now + load::EVERY;
+                    }
+                    self.weigh(output);
+                }
+                ChildEnd::Forgotten => {}
             }
         }
         Ok(())
@@ -420,7 +513,7 @@ impl Nanny {
     /// The orderly end: the destination goes with its nanny.
     fn terminate(&mut self, signal: Signal) -> ExitStatus {
         self.log.say(&Message::Terminating { signal: signal as i32 });
-        if let Some(pid) = self.hands.abandon() {
+        for pid in [self.hands.abandon(), self.hands.abandon_load()].into_iter().flatten() {
             self.log.say(&Message::KillingChild { pid: pid.as_raw() });
         }
         self.hands.parents.close();
@@ -440,6 +533,7 @@ impl Nanny {
                 Received::Message(Ask::Release) => {
                     self.log.say(&Message::Released { real: self.args.real });
                     self.hands.abandon();
+                    self.hands.abandon_load();
                     self.hands.parents.close();
                     return Err(ExitStatus::Stopped);
                 }
