@@ -13,9 +13,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::str::FromStr;
 use std::time::Duration;
 
+use common::check::{CHECKS_MAX, CheckKind};
 use common::ipvs::{DestinationKey, Family, ForwardingMethod, Protocol, ServiceKey};
 use syslog::Facility;
 
+use crate::probe::options::Asked;
 use options::Words;
 
 pub mod options;
@@ -82,6 +84,10 @@ pub struct Args {
     pub send: Option<Vec<u8>>,
     /// `--expect_string` as typed.
     pub expect: Option<Vec<u8>>,
+    /// The checks asked for by name; none: the original's, by the options below.
+    pub checks: Vec<Asked>,
+    /// How many of the checks must be good; 0: all.
+    pub checks_needed: usize,
     /// `--send_program` as typed.
     pub program: Option<Vec<u8>>,
     /// The expected text is a pattern.
@@ -135,6 +141,7 @@ fn resolve(words: &Words) -> Result<Args, String> {
     let reentry = value(words, "reentrytime", time)?.unwrap_or(REENTRY_DEFAULT);
     let method = value(words, "method", method)?.unwrap_or(ForwardingMethod::Masquerade);
     let facility = value(words, "log-facility", common::log::facility)?.unwrap_or(Facility::LOG_DAEMON);
+    let checks_needed = value(words, "checks-needed", number)?.unwrap_or(0);
     let scale = value(words, "scale", number::<i64>)?.unwrap_or(SCALE_DEFAULT);
 
     let rip = address(words, "server")?.ok_or("No address supplied. Use '--help' for help. ")?;
@@ -157,8 +164,9 @@ fn resolve(words: &Words) -> Result<Args, String> {
         }
     };
     let text = |long| words.last(long).map(|word| word.value.as_bytes().to_vec());
+    let checks = checks(words)?;
     let load = words.last("loadcmd").map(|word| word.value.to_string_lossy().into_owned());
-    Ok(Args {
+    let args = Args {
         interval: if interval.is_zero() { INTERVAL_FOR_ZERO } else { interval.max(INTERVAL_MIN) },
         interval_was_zero: interval.is_zero(),
         reentry: if reentry.is_zero() { REENTRY_DEFAULT } else { reentry },
@@ -171,6 +179,8 @@ fn resolve(words: &Words) -> Result<Args, String> {
         load: load.filter(|word| !word.trim().is_empty() && word != "none"),
         // Negative or huge, as the original took it: no rise, or no limit.
         scale: u32::try_from(scale.clamp(1, i64::from(u32::MAX))).unwrap_or(1),
+        checks,
+        checks_needed,
         send: text("send_string"),
         expect: text("expect_string"),
         program: text("send_program"),
@@ -186,7 +196,35 @@ fn resolve(words: &Words) -> Result<Args, String> {
         },
         verbose: words.has("verbose"),
         facility,
-    })
+    };
+    crate::probe::checks(&args)?;
+    Ok(args)
+}
+
+/// Each `--check` with the `--with` behind it.
+fn checks(words: &Words) -> Result<Vec<Asked>, String> {
+    let mut checks: Vec<Asked> = Vec::new();
+    for word in words.iter() {
+        let text = word.value.to_string_lossy();
+        match word.row.long {
+            "check" => {
+                let kind =
+                    CheckKind::of(&text).ok_or_else(|| format!("bad argument {} {text}: no such check", word.typed))?;
+                checks.push(Asked { kind, options: Vec::new() });
+            }
+            "with" => {
+                let option = text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+                let option =
+                    option.ok_or_else(|| format!("bad argument {} {text}: it takes NAME=VALUE", word.typed))?;
+                let check = checks
+                    .last_mut()
+                    .ok_or_else(|| format!("bad argument {}: it belongs behind --check", word.typed))?;
+                check.options.push(option);
+            }
+            _ => {}
+        }
+    }
+    if checks.len() > CHECKS_MAX { Err(format!("more than {CHECKS_MAX} checks")) } else { Ok(checks) }
 }
 
 impl Args {

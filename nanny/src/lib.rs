@@ -40,6 +40,7 @@ use common::log::Log;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use args::{Args, Place, Refusal};
+use hands::secure::Begin;
 
 /// How long the way to the background may take. The first look at the kernel
 /// takes a second at most.
@@ -74,7 +75,7 @@ pub fn main() -> ExitCode {
         Place::Child | Place::Foreground => None,
     };
     lower_descriptors();
-    run::run(setup(args, launch)).into()
+    run::run(setup(args, launch, None)).into()
 }
 
 /// lvsd has as many descriptors as there are nannies. A program that makes a check
@@ -87,7 +88,7 @@ fn lower_descriptors() {
     }
 }
 
-fn setup(args: Args, launch: Option<Launch>) -> run::Setup {
+fn setup(args: Args, launch: Option<Launch>, secure: Option<Begin>) -> run::Setup {
     let mut log = Log::new(args.verbose).with_syslog("nanny", args.facility);
     if args.place == Place::Foreground {
         log = log.with_stdout("nanny");
@@ -105,6 +106,7 @@ fn setup(args: Args, launch: Option<Launch>) -> run::Setup {
         line: if launch.is_some() { None } else { Line::from_stdin() },
         launch,
         log,
+        secure,
         arguments: daemon::arguments().iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         args,
     }
@@ -126,6 +128,13 @@ mod tests {
             ("schedule.rs", include_str!("schedule.rs")),
             ("destination.rs", include_str!("destination.rs")),
             ("probe.rs", include_str!("probe.rs")),
+            ("probe/dns.rs", include_str!("probe/dns.rs")),
+            ("probe/http.rs", include_str!("probe/http.rs")),
+            ("probe/jury.rs", include_str!("probe/jury.rs")),
+            ("probe/options.rs", include_str!("probe/options.rs")),
+            ("probe/ping.rs", include_str!("probe/ping.rs")),
+            ("probe/smtp.rs", include_str!("probe/smtp.rs")),
+            ("probe/talk.rs", include_str!("probe/talk.rs")),
             ("probe/exchange.rs", include_str!("probe/exchange.rs")),
             ("probe/program.rs", include_str!("probe/program.rs")),
         ] {

@@ -18,7 +18,7 @@ use std::ffi::CString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::probe::program::Command;
+use crate::probe::program::{Command, Good};
 
 /// How often the load is asked for while the server is in use; the original's.
 pub const EVERY: Duration = Duration::from_secs(20);
@@ -83,7 +83,7 @@ pub fn command(word: &str, real: SocketAddr) -> Command {
     let has_place = word.split([' ', '\t']).any(|word| word == "%h");
     let place = if has_place { "" } else { " %h" };
     let line = format!("{word}{place}{}", if is_shell { " uptime" } else { "" });
-    Command::new(line.as_bytes(), real, None)
+    Command::new(line.as_bytes(), real, Good::Output(None))
 }
 
 /// The load of the last minute in what a monitor printed: the number behind the

@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use common::check::CheckKind;
 use common::ipvs::{self, Destination, DestinationKey, ForwardingMethod};
 use common::log::{self, Level};
 
@@ -48,8 +49,10 @@ pub enum Message<'a> {
     ForcedOut { real: SocketAddr },
     /// Its first check failed.
     LeftOut { real: SocketAddr },
-    /// Why a check failed.
-    Trouble { real: SocketAddr, outcome: &'a Outcome },
+    /// Why a check failed; which, if there are several.
+    Trouble { check: Option<CheckKind>, real: SocketAddr, outcome: &'a Outcome },
+    /// A check cannot be made as it was asked for.
+    CannotCheck { why: &'a str },
     /// SIGUSR1.
     OpaqueOn,
     /// SIGUSR2.
@@ -111,9 +114,11 @@ pub enum Message<'a> {
 impl log::Message for Message<'_> {
     fn level(&self) -> Level {
         match self {
-            Self::PlaceTaken { .. } | Self::NoRight { .. } | Self::NotRemoved { .. } | Self::Fatal { .. } => {
-                Level::Error
-            }
+            Self::PlaceTaken { .. }
+            | Self::NoRight { .. }
+            | Self::NotRemoved { .. }
+            | Self::CannotCheck { .. }
+            | Self::Fatal { .. } => Level::Error,
             Self::IntervalZero
             | Self::LoadUnread { .. }
             | Self::BadLoad { .. }
@@ -182,7 +187,9 @@ impl fmt::Display for Message<'_> {
             Self::Inactive { real } => write!(f, "[inactive] shutting down {real} due to connection failure"),
             Self::ForcedOut { real } => write!(f, "[inactive] shutting down {real} on request"),
             Self::LeftOut { real } => write!(f, "[inactive] leaving out {real} until it answers as expected"),
-            Self::Trouble { real, outcome } => outcome.about(*real).fmt(f),
+            Self::Trouble { check: None, real, outcome } => outcome.about(*real).fmt(f),
+            Self::Trouble { check: Some(check), real, outcome } => write!(f, "check {check}: {}", outcome.about(*real)),
+            Self::CannotCheck { why } => f.write_str(why),
             Self::OpaqueOn => f.write_str("opaque glasses on"),
             Self::RoseOn => f.write_str("rose-colored glasses on"),
             Self::GlassesOff => f.write_str("DEBUG -- removing glasses"),

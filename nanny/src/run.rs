@@ -11,10 +11,12 @@
 //! Nothing here ends because of the kernel, because of the real server or because
 //! lvsd is gone: only TERM, INT and [`Ask::Release`] end it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use common::channel::{Ask, Line, Received, Said};
+use common::check::CheckKind;
 use common::child::Rules as ChildRules;
 use common::daemon::{ExitStatus, Launch};
 use common::ipvs;
@@ -23,13 +25,14 @@ use nix::sys::signal::Signal;
 
 use crate::args::{Args, Place};
 use crate::destination::Owned;
+use crate::hands::secure::Begin;
 use crate::hands::table::{Open, Table};
 use crate::hands::{ChildEnd, Ended, Hands, Woken};
 use crate::health::{Change, Event, Health, Rules, State};
 use crate::load::{self, Load};
 use crate::messages::Message;
 use crate::probe::program::Command;
-use crate::probe::{self, Outcome, Plan};
+use crate::probe::{self, Outcome, Plan, Transport};
 use crate::schedule::{self, Schedule};
 
 /// What the loop starts from.
@@ -50,12 +53,20 @@ pub struct Setup {
     pub arguments: Vec<String>,
     /// Decides the phase of checks and looks.
     pub seed: u64,
+    /// How TLS begins, in the program that has it.
+    pub secure: Option<Begin>,
 }
 
 /// Runs until asked to stop; the exit status.
 pub fn run(setup: Setup) -> ExitStatus {
-    let plan = Plan::new(&setup.args);
-    let hands = match Hands::new(plan, setup.args.real) {
+    let checks = match probe::checks(&setup.args) {
+        Ok(checks) => checks,
+        Err(why) => {
+            setup.log.say(&Message::CannotCheck { why: &why });
+            return ExitStatus::Usage;
+        }
+    };
+    let hands = match Hands::new(checks, setup.args.checks_needed, setup.secure) {
         Ok(hands) => hands,
         Err(error) => {
             setup.log.say(&Message::Fatal { doing: "set up signals and events", error: &error });
@@ -125,7 +136,7 @@ type Flow = Result<(), ExitStatus>;
 
 impl Nanny {
     fn new(setup: Setup, hands: Hands) -> Self {
-        let Setup { args, log, open, line, launch, place, arguments, seed } = setup;
+        let Setup { args, log, open, line, launch, place, arguments, seed, secure: _ } = setup;
         let rules = Rules { threshold: args.threshold(), weight: args.weight, quiesce: args.quiesce };
         let owned = Owned { key: args.destination(), method: args.method };
         let table = open.map(|open| Table::new(open, args.service, &args.service_name, owned, args.real));
@@ -309,8 +320,12 @@ impl Nanny {
         if outcome.is_good() {
             self.complained = None;
         } else if self.complained.as_ref() != Some(outcome) {
-            self.log.say(&Message::Trouble { real: self.args.real, outcome });
+            let (check, real) = self.asked(ended.by);
+            self.log.say(&Message::Trouble { check, real, outcome });
             self.complained = Some(outcome.clone());
+        }
+        if let (true, Some(weight)) = (outcome.is_good(), ended.weight) {
+            self.health.weigh(weight);
         }
         self.feed(if outcome.is_good() { Event::Good } else { Event::Bad });
         let (active, count) = match self.health.state() {
@@ -377,25 +392,41 @@ impl Nanny {
         }
     }
 
+    /// Which check of several, by its kind, and where it went.
+    fn asked(&self, check: usize) -> (Option<CheckKind>, SocketAddr) {
+        let several = self.hands.checks().count() > 1;
+        match self.hands.checks().nth(check) {
+            Some(check) => (check.kind.filter(|_| several), check.target.to),
+            None => (None, self.args.real),
+        }
+    }
+
     fn say_begin(&self) {
-        match self.hands.plan() {
-            Plan::Converse(script) => {
-                let protocol = if script.is_datagram() { "UDP" } else { "TCP" };
-                self.log.say(&Message::Opening { protocol, port: self.args.real.port() });
-                if !script.sends().is_empty() {
-                    self.log.say(&Message::Sending { text: script.sends() });
+        for check in self.hands.checks() {
+            match &check.plan {
+                Plan::Converse { transport, topic } => {
+                    let protocol = match transport {
+                        Transport::Tcp | Transport::Tls(_) => "TCP",
+                        Transport::Udp => "UDP",
+                        Transport::Icmp => "ICMP",
+                    };
+                    self.log.say(&Message::Opening { protocol, port: check.target.to.port() });
+                    if !topic.sends().is_empty() {
+                        self.log.say(&Message::Sending { text: topic.sends() });
+                    }
                 }
+                Plan::Run(command) => self.log.say(&Message::Invoking { program: command }),
             }
-            Plan::Run(command) => self.log.say(&Message::Invoking { program: command }),
         }
     }
 
     fn say_end(&self, ended: &Ended) {
         let text = ended.said.as_slice();
-        match self.hands.plan() {
-            Plan::Converse(_) if text.is_empty() => {}
-            Plan::Converse(_) => self.log.say(&Message::Received { text }),
-            Plan::Run(_) => self.log.say(&Message::ProgramResult { text, real: self.args.real }),
+        match self.hands.checks().nth(ended.by).map(|check| &check.plan) {
+            None => {}
+            Some(Plan::Converse { .. }) if text.is_empty() => {}
+            Some(Plan::Converse { .. }) => self.log.say(&Message::Received { text }),
+            Some(Plan::Run(_)) => self.log.say(&Message::ProgramResult { text, real: self.args.real }),
         }
     }
 
@@ -513,7 +544,7 @@ impl Nanny {
     /// The orderly end: the destination goes with its nanny.
     fn terminate(&mut self, signal: Signal) -> ExitStatus {
         self.log.say(&Message::Terminating { signal: signal as i32 });
-        for pid in [self.hands.abandon(), self.hands.abandon_load()].into_iter().flatten() {
+        for pid in self.hands.abandon().into_iter().chain(self.hands.abandon_load()) {
             self.log.say(&Message::KillingChild { pid: pid.as_raw() });
         }
         self.hands.parents.close();

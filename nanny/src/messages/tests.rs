@@ -26,6 +26,11 @@ fn everything() -> String {
         Outcome::ReadFailed(Errno::ECONNREFUSED),
         Outcome::TooShort,
         Outcome::Unexpected,
+        Outcome::Wrong("HTTP status 503 Service Unavailable".into()),
+        Outcome::TlsFailed("the certificate has expired".into()),
+        Outcome::TlsTimedOut,
+        Outcome::PingTimedOut,
+        Outcome::PingFailed(Errno::EHOSTUNREACH),
         Outcome::BadPattern("unclosed group".into()),
         Outcome::NoProgram,
         Outcome::ProgramNotRun("/usr/local/bin/check".into(), Errno::ENOENT),
@@ -38,7 +43,7 @@ fn everything() -> String {
         Outcome::ProgramForNothing,
         Outcome::NothingExpected,
     ];
-    let command = Command::new(b"/usr/local/bin/check %h", real, None);
+    let command = Command::new(b"/usr/local/bin/check %h", real, crate::probe::program::Good::Status);
     let mut lines = vec![
         Message::Starting { service, real },
         Message::Starting { service: "[2001:db8::1]:80", real: "[2001:db8::7]:80".parse().unwrap() },
@@ -89,7 +94,9 @@ fn everything() -> String {
         Message::ProgramResult { text: b"OK", real },
         Message::Judged { good: true, active: false, count: 2 },
     ];
-    lines.extend(outcomes.iter().map(|outcome| Message::Trouble { real, outcome }));
+    lines.extend(outcomes.iter().map(|outcome| Message::Trouble { check: None, real, outcome }));
+    lines.push(Message::Trouble { check: Some(CheckKind::Http), real, outcome: &Outcome::ReadTimedOut });
+    lines.push(Message::CannotCheck { why: "bad option path of check tcp: there is no such option" });
     let mut text = String::new();
     for line in &lines {
         writeln!(text, "{:7} {}", format!("{:?}", line.level()).to_lowercase(), words(line)).unwrap();
