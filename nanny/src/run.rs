@@ -13,7 +13,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use common::channel::{Ask, Line, Received, Said};
 use common::check::CheckKind;
@@ -105,6 +105,8 @@ struct Nanny {
     next_check: Instant,
     next_look: Instant,
     next_beat: Instant,
+    /// When the last bad check ended, in seconds since 1970, and what happened in it.
+    why: Option<(u64, String)>,
     /// The failure that was last said, until a check is good.
     complained: Option<Outcome>,
     monitor: Option<Monitor>,
@@ -148,6 +150,7 @@ impl Nanny {
             next_check: now,
             next_look: now + schedule::spread(schedule::LOOK_EVERY, seed),
             next_beat: now,
+            why: None,
             complained: None,
             monitor: args.load.as_ref().map(|word| Monitor {
                 command: load::command(word, args.real),
@@ -323,6 +326,10 @@ impl Nanny {
             let (check, real) = self.asked(ended.by);
             self.log.say(&Message::Trouble { check, real, outcome });
             self.complained = Some(outcome.clone());
+        }
+        if !outcome.is_good() {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            self.why = Some((now.map_or(0, |since| since.as_secs()), ended.transcript.clone()));
         }
         if let (true, Some(weight)) = (outcome.is_good(), ended.weight) {
             self.health.weigh(weight);
@@ -575,6 +582,10 @@ impl Nanny {
                     if !self.table.as_mut().is_some_and(put_back) {
                         self.look(Instant::now());
                     }
+                }
+                Received::Message(Ask::Why) => {
+                    let (at, text) = self.why.clone().unwrap_or_default();
+                    self.hands.parents.tell_one(number, &Said::Why { at, text });
                 }
                 // A newer lvsd may say more than we know.
                 Received::Garbage(_) => {}

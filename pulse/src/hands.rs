@@ -333,7 +333,8 @@ impl Hands {
                     }
                 }
                 Received::Message(Said::Ready) => events.push_back(Event::Lvsd(child::Event::Ready)),
-                Received::Message(Said::Alive | Said::Verdict { .. } | Said::Leaving(_)) | Received::Garbage(_) => {
+                Received::Message(Said::Alive | Said::Verdict { .. } | Said::Leaving(_) | Said::Why { .. })
+                | Received::Garbage(_) => {
                     events.push_back(Event::Lvsd(child::Event::Heard));
                 }
                 Received::Nothing => return false,
@@ -367,7 +368,8 @@ impl Hands {
                     events.push_back(Event::AddressesChanged);
                     false
                 }
-                Received::Garbage(_) => false,
+                // Why is asked of nannies.
+                Received::Message(Ask::Why) | Received::Garbage(_) => false,
                 Received::Nothing => true,
                 Received::Ended => {
                     ended.push(parent.pid);

@@ -4,7 +4,9 @@
 use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
 
-use crate::ground::{Answer, Nanny, Server, free_port, wait_until};
+use common::channel::{Ask, Line, Received, Said};
+
+use crate::ground::{Answer, Nanny, Server, free_port, wait_for, wait_until};
 
 /// A check of a kind, with what its server says that is good, and what is not.
 struct Kind {
@@ -175,4 +177,34 @@ fn a_flood_is_not_read_to_its_end() {
     wait_until("ten more checks", || server.asked() >= asked + 10);
     assert_eq!(nanny.stop(), Some(0));
     assert_eq!(nanny.said("[inactive]"), 0);
+}
+
+#[test]
+fn who_asks_why_a_server_is_out_hears_what_happened_in_its_last_bad_check() {
+    let server = Server::start(Answer::Text(b"HTTP/1.1 503 Service Unavailable\r\nX: \xff\r\n\r\n"));
+    let (line, theirs) = Line::pair().unwrap();
+    let mut nanny = Nanny::start_on(server.port, &["--check", "http", "-t", "0.5"], theirs.into());
+    nanny.wait_for("[inactive] leaving out");
+    line.send(&Ask::Why.encode()).unwrap();
+    let (at, text) = wait_for("an answer", || match line.receive_said() {
+        Received::Message(Said::Why { at, text }) => Some((at, text)),
+        Received::Message(_) | Received::Nothing => None,
+        other @ (Received::Garbage(_) | Received::Ended) => panic!("{other:?}"),
+    });
+    assert!(at > 1_700_000_000, "{at}");
+    let port = server.port;
+    let expected = [
+        format!("connecting to 127.0.0.1:{port}"),
+        "connected".to_owned(),
+        "bytes: \"GET / HTTP/1.1\\r\\nHost: 127.0.0.1".to_owned(),
+        "bytes: \"HTTP/1.1 503 Service Unavailable\\r\\nX: \\xff\\r\\n\\r\\n\"".to_owned(),
+        format!(
+            "Trouble. Received results are not what we expected from (127.0.0.1:{port}): HTTP status 503 Service Unavailable"
+        ),
+    ];
+    let steps: Vec<&str> = text.lines().collect();
+    assert_eq!(steps.len(), expected.len(), "{text}");
+    for (step, expected) in steps.iter().zip(&expected) {
+        assert!(step.starts_with('+') && step.contains(expected.as_str()), "{step}");
+    }
 }
