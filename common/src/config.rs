@@ -50,7 +50,7 @@ pub use lint::classful;
 pub use machine::{Machine, Program};
 pub use manual::manual;
 pub use outside::{Fake, Outside, Patient, System, open};
-pub use table::{Config, Keyword, Place, RealServer, Scope, Since, VirtualService, keywords};
+pub use table::{Config, HealthCheck, Keyword, Place, RealServer, Scope, Since, VirtualService, keywords};
 
 pub(crate) use diagnostic::json_text;
 

@@ -275,7 +275,7 @@ fn method(text: &str) -> Result<ForwardingMethod, String> {
 }
 
 /// `10`, `0.5`, `500ms`, `3s`, `2m`.
-fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let (number, unit) = match text.find(|c: char| c.is_ascii_alphabetic()) {
         Some(at) => text.split_at(at),
         None => (text, "s"),

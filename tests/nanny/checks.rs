@@ -208,3 +208,77 @@ fn who_asks_why_a_server_is_out_hears_what_happened_in_its_last_bad_check() {
         assert!(step.starts_with('+') && step.contains(expected.as_str()), "{step}");
     }
 }
+
+/// Every option of every kind, in a file that lvsd accepts.
+const EVERYTHING: &str = r#"
+virtual all {
+ active = 1
+ address = 192.0.2.1 eth0:1
+ check tcp {
+  port = 81
+  address = 127.0.0.9
+  source_address = 127.0.0.8
+  source_interface = lo
+  mark = 7
+  send = "a b\r\n"
+  expect = "^c=d"
+  use_regex = 1
+ }
+ check tls {
+  tls_name = a.example
+  verify = 0
+  ca_file = /etc/ca.pem
+  expiry_warning = 1500ms
+ }
+ check https {
+  method = HEAD
+  path = /a?b=c
+  host = www.example
+  headers = [ "X-A: b c" X-B:1 ]
+  status = "200, 300-399"
+  body = "alive"
+ }
+ check smtp {
+  helo = x.example
+ }
+ check dns {
+  query = www.example.
+  query_type = TYPE257
+  rcode = 3
+  answer = "10 mail.example"
+ }
+ check script {
+  program = "/bin/check -x %h %p"
+  exit_is_weight = 1
+ }
+ check = udp
+ check = ping
+ checks_needed = 5
+ server one {
+  active = 1
+  address = 127.0.0.7
+ }
+}
+"#;
+
+#[test]
+fn nanny_takes_every_option_that_lvsd_gives_it() {
+    use common::config::{Fake, HealthCheck, Syntax, load_with};
+    use lvsd::nanny_command::Manner;
+    let mut world = Fake::default();
+    world.files.insert("lvs.cf".into(), EVERYTHING.as_bytes().to_vec());
+    let config = load_with("lvs.cf".as_ref(), Syntax::LvsCf, &world).unwrap().config;
+    let service = &config.virtuals[0];
+    let arguments = lvsd::nanny_command::arguments(&config, service, &service.servers[0], &Manner::default()).unwrap();
+    let args = nanny::args::parse(arguments.iter().map(Into::into)).unwrap();
+    let checks = nanny::probe::checks(&args).unwrap();
+    assert_eq!((checks.len(), args.checks_needed), (8, 5));
+    for (check, configured) in checks.iter().zip(&service.checks) {
+        assert_eq!(check.kind, Some(configured.kind));
+    }
+    // Nothing that a keyword can say is forgotten above.
+    let words: String = service.checks.iter().flat_map(HealthCheck::words).collect();
+    for keyword in common::config::keywords().iter().filter(|keyword| keyword.place == common::config::Place::Check) {
+        assert!(words.contains(&format!("{}=", keyword.name)), "{}", keyword.name);
+    }
+}

@@ -162,7 +162,8 @@ impl Asked {
         if let Some(name) = name {
             self.read("tls_name", name, check::host)?;
         }
-        let warning = self.number("expiry_warning")?.map_or(EXPIRY_WARNING, Duration::from_secs);
+        let warning = self.last("expiry_warning").map(|text| self.read("expiry_warning", text, crate::args::time));
+        let warning = warning.transpose()?.unwrap_or(EXPIRY_WARNING);
         Ok(Tls {
             name: name.map(str::to_owned),
             verify: self.flag("verify", true)?,

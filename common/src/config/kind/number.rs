@@ -193,6 +193,11 @@ ranged!(
     Mark, 0 to u32::MAX
 );
 
+ranged!(
+    /// How many checks are needed; 0 is all.
+    Checks, 0 to 8u32
+);
+
 /// A port, or the name of one in services(5).
 pub(in crate::config) struct Port {
     /// 0 means any port.
