@@ -7,9 +7,9 @@ pub mod process;
 pub mod secure;
 pub mod slot;
 pub mod table;
+pub mod tls;
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::Instant;
 
@@ -23,6 +23,7 @@ use nix::unistd::Pid;
 use crate::probe::jury::{Jury, Verdict};
 use crate::probe::program::Command;
 use crate::probe::{Check, Outcome};
+use conversation::Certificate;
 use parents::{PLACE, Parents};
 use process::Process;
 use secure::Begin;
@@ -98,7 +99,7 @@ pub struct Hands {
     needed: usize,
     round: Option<Round>,
     /// Certificates that were seen.
-    certificates: Vec<(SocketAddr, i64)>,
+    certificates: Vec<Certificate>,
     load: Option<Process>,
     /// A killed load monitor whose end was not seen yet: no second one meanwhile.
     load_dying: Option<Pid>,
@@ -289,8 +290,8 @@ impl Hands {
         ended
     }
 
-    /// The certificates that were seen since the last call, and when each ends.
-    pub fn certificates(&mut self) -> Vec<(SocketAddr, i64)> {
+    /// The certificates that were seen since the last call.
+    pub fn certificates(&mut self) -> Vec<Certificate> {
         std::mem::take(&mut self.certificates)
     }
 
@@ -301,12 +302,7 @@ impl Hands {
 }
 
 /// A check of the round ended; maybe the round with it.
-fn vote(
-    flight: &mut Option<Round>,
-    certificates: &mut Vec<(SocketAddr, i64)>,
-    n: usize,
-    report: Report,
-) -> Option<Ended> {
+fn vote(flight: &mut Option<Round>, certificates: &mut Vec<Certificate>, n: usize, report: Report) -> Option<Ended> {
     let Report { outcome, weight, said, transcript, certificate } = report;
     certificates.extend(certificate);
     let round = flight.as_mut()?;

@@ -28,7 +28,8 @@ pub mod run;
 pub mod schedule;
 
 use std::io::{self, Write as _};
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use common::channel::{Line, nanny_place};
@@ -42,6 +43,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use args::{Args, Place, Refusal};
 use hands::secure::Begin;
 
+/// The program with TLS in it, beside this one.
+const TLS_PROGRAM: &str = "nanny-tls";
+
 /// How long the way to the background may take. The first look at the kernel
 /// takes a second at most.
 const START_WITHIN: Duration = Duration::from_secs(10);
@@ -51,6 +55,15 @@ const DESCRIPTORS: u64 = 1024;
 
 /// The program: arguments, the way to the background, the loop, the exit code.
 pub fn main() -> ExitCode {
+    run_program(None)
+}
+
+/// The same with TLS.
+pub fn main_with_tls() -> ExitCode {
+    run_program(Some(hands::tls::begin))
+}
+
+fn run_program(secure: Option<Begin>) -> ExitCode {
     let args = match args::parse(daemon::arguments()) {
         Ok(args) => args,
         Err(Refusal::Answer(text)) => {
@@ -63,6 +76,9 @@ pub fn main() -> ExitCode {
             return ExitStatus::Usage.into();
         }
     };
+    if secure.is_none() && args.checks.iter().any(|check| check.kind.is_secure()) {
+        become_secure();
+    }
     let launch = match args.place {
         Place::Background => match daemon::background(START_WITHIN) {
             Ok(Background::Daemon(launch)) => Some(launch),
@@ -75,7 +91,14 @@ pub fn main() -> ExitCode {
         Place::Child | Place::Foreground => None,
     };
     lower_descriptors();
-    run::run(setup(args, launch, None)).into()
+    run::run(setup(args, launch, secure)).into()
+}
+
+/// Becomes the program with TLS; returns if it cannot, which the loop says, where the
+/// log is.
+#[inline(never)]
+fn become_secure() {
+    let _ = Command::new(daemon::sibling(TLS_PROGRAM)).arg0("nanny").args(daemon::arguments()).exec();
 }
 
 /// lvsd has as many descriptors as there are nannies. A program that makes a check
@@ -128,6 +151,7 @@ mod tests {
             ("schedule.rs", include_str!("schedule.rs")),
             ("destination.rs", include_str!("destination.rs")),
             ("probe.rs", include_str!("probe.rs")),
+            ("probe/certificate.rs", include_str!("probe/certificate.rs")),
             ("probe/dns.rs", include_str!("probe/dns.rs")),
             ("probe/http.rs", include_str!("probe/http.rs")),
             ("probe/jury.rs", include_str!("probe/jury.rs")),

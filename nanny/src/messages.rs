@@ -51,6 +51,8 @@ pub enum Message<'a> {
     LeftOut { real: SocketAddr },
     /// Why a check failed; which, if there are several.
     Trouble { check: Option<CheckKind>, real: SocketAddr, outcome: &'a Outcome },
+    /// A certificate is valid for so long and no longer.
+    CertificateEnds { real: SocketAddr, left: Duration },
     /// A check cannot be made as it was asked for.
     CannotCheck { why: &'a str },
     /// SIGUSR1.
@@ -122,6 +124,7 @@ impl log::Message for Message<'_> {
             Self::IntervalZero
             | Self::LoadUnread { .. }
             | Self::BadLoad { .. }
+            | Self::CertificateEnds { .. }
             | Self::Trouble { .. }
             | Self::ServiceMissing { .. }
             | Self::PutBack { .. }
@@ -189,6 +192,14 @@ impl fmt::Display for Message<'_> {
             Self::LeftOut { real } => write!(f, "[inactive] leaving out {real} until it answers as expected"),
             Self::Trouble { check: None, real, outcome } => outcome.about(*real).fmt(f),
             Self::Trouble { check: Some(check), real, outcome } => write!(f, "check {check}: {}", outcome.about(*real)),
+            Self::CertificateEnds { real, left } if left.is_zero() => {
+                write!(f, "the certificate of {real} has expired")
+            }
+            Self::CertificateEnds { real, left } => match left.as_secs() / 86_400 {
+                0 => write!(f, "the certificate of {real} expires within a day"),
+                1 => write!(f, "the certificate of {real} expires within two days"),
+                days => write!(f, "the certificate of {real} expires in {days} days"),
+            },
             Self::CannotCheck { why } => f.write_str(why),
             Self::OpaqueOn => f.write_str("opaque glasses on"),
             Self::RoseOn => f.write_str("rose-colored glasses on"),

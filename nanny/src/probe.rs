@@ -4,6 +4,7 @@
 //! the operator's ([`program`]). One deadline, the interval, stands over all of it
 //! (the original gave each step an interval of its own, piranha.md 4.3).
 
+pub mod certificate;
 pub mod dns;
 pub mod exchange;
 pub mod http;

@@ -13,7 +13,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use common::channel::{Ask, Line, Received, Said};
 use common::check::CheckKind;
@@ -34,6 +34,9 @@ use crate::messages::Message;
 use crate::probe::program::Command;
 use crate::probe::{self, Outcome, Plan, Transport};
 use crate::schedule::{self, Schedule};
+
+/// How often the end of a certificate is warned of.
+const WARN_EVERY: Duration = Duration::from_secs(86_400);
 
 /// What the loop starts from.
 pub struct Setup {
@@ -66,6 +69,10 @@ pub fn run(setup: Setup) -> ExitStatus {
             return ExitStatus::Usage;
         }
     };
+    if setup.secure.is_none() && setup.args.checks.iter().any(|check| check.kind.is_secure()) {
+        setup.log.say(&Message::CannotCheck { why: "checks of tls and https need the program nanny-tls beside nanny" });
+        return ExitStatus::Usage;
+    }
     let hands = match Hands::new(checks, setup.args.checks_needed, setup.secure) {
         Ok(hands) => hands,
         Err(error) => {
@@ -105,6 +112,8 @@ struct Nanny {
     next_check: Instant,
     next_look: Instant,
     next_beat: Instant,
+    /// When a certificate's end was last warned of.
+    warned: Option<Instant>,
     /// When the last bad check ended, in seconds since 1970, and what happened in it.
     why: Option<(u64, String)>,
     /// The failure that was last said, until a check is good.
@@ -150,6 +159,7 @@ impl Nanny {
             next_check: now,
             next_look: now + schedule::spread(schedule::LOOK_EVERY, seed),
             next_beat: now,
+            warned: None,
             why: None,
             complained: None,
             monitor: args.load.as_ref().map(|word| Monitor {
@@ -320,6 +330,7 @@ impl Nanny {
     fn judge(&mut self, ended: &Ended) {
         let outcome = &ended.outcome;
         self.say_end(ended);
+        self.warn_of_ends();
         if outcome.is_good() {
             self.complained = None;
         } else if self.complained.as_ref() != Some(outcome) {
@@ -396,6 +407,24 @@ impl Nanny {
             self.log.say(&Message::NewWeight { weight, last, load: average });
             self.health.weigh(weight);
             self.settle();
+        }
+    }
+
+    /// Warns of certificates that end soon, once a day.
+    fn warn_of_ends(&mut self) {
+        let seen = self.hands.certificates();
+        let now = Instant::now();
+        if seen.is_empty() || self.warned.is_some_and(|at| now < at + WARN_EVERY) {
+            return;
+        }
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        for certificate in seen {
+            let left = certificate.ends.saturating_sub(i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX));
+            let left = Duration::from_secs(u64::try_from(left).unwrap_or_default());
+            if left < certificate.warn_before {
+                self.warned = Some(now);
+                self.log.say(&Message::CertificateEnds { real: certificate.of, left });
+            }
         }
     }
 

@@ -282,3 +282,37 @@ fn nanny_takes_every_option_that_lvsd_gives_it() {
         assert!(words.contains(&format!("{}=", keyword.name)), "{}", keyword.name);
     }
 }
+
+#[test]
+fn a_handshake_fails_in_every_way_with_its_reason() {
+    for (answer, expected) in [
+        (Answer::Stall, "timed out"),
+        (Answer::Reset, "READ returned error 104:Connection reset by peer"),
+        (Answer::HalfClose, "failed: the server closed the connection in the handshake"),
+        (Answer::Text(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "failed: the answer is not TLS"),
+        (Answer::Flood(b""), "failed: the answer is not TLS"),
+        (Answer::Drip(b"\x16\x03\x03\x01\x00"), "timed out"),
+    ] {
+        let server = Server::start(answer);
+        let mut nanny = Nanny::start(server.port, &["--check", "tls", "-t", "1"]);
+        nanny.wait_for(expected);
+        nanny.wait_for("[inactive] leaving out 127.0.0.1");
+    }
+}
+
+/// What ps shows does not depend on whether a check needs TLS.
+#[test]
+fn a_nanny_with_tls_is_called_nanny_too() {
+    let server = Server::start(Answer::Stall);
+    let plain = Nanny::start(server.port, &["--check", "tcp"]);
+    let secure = Nanny::start(server.port, &["--check", "tls"]);
+    let name = |nanny: &Nanny| {
+        let line = std::fs::read(format!("/proc/{}/cmdline", nanny.pid())).unwrap();
+        let first = line.split(|byte| *byte == 0).next().unwrap().to_vec();
+        String::from_utf8(first).unwrap().rsplit('/').next().unwrap().to_owned()
+    };
+    let exe = |nanny: &Nanny| std::fs::read_link(format!("/proc/{}/exe", nanny.pid())).unwrap();
+    wait_until("it became the other program", || exe(&secure).ends_with("nanny-tls"));
+    assert_eq!((name(&plain), name(&secure)), ("nanny".to_owned(), "nanny".to_owned()));
+    assert!(exe(&plain).ends_with("nanny"));
+}

@@ -181,3 +181,91 @@ fn redis_says_pong() {
     nanny.wait_for("[inactive] shutting down");
     assert!(redis.dir.path().exists());
 }
+
+/// Runs openssl(1) in the folder.
+fn openssl(dir: &Path, line: &str) {
+    let output = Command::new("openssl").args(line.split(' ')).current_dir(dir).output().unwrap();
+    assert!(output.status.success(), "openssl {line}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+
+/// A folder with an authority and, signed by it, certificates of www.example and of
+/// 127.0.0.1 that are good for a month, one that ended, and one that signed itself.
+fn certificates() -> TempDir {
+    let dir = folder();
+    let at = dir.path();
+    openssl(at, &format!("req -x509 {KEY} -keyout ca.key -out ca.pem -subj /CN=authority -days 30"));
+    openssl(
+        at,
+        &format!(
+            "req -x509 {KEY} -keyout self.key -out self.pem -subj /CN=www.example -days 30 -addext subjectAltName=DNS:www.example"
+        ),
+    );
+    openssl(at, &format!("req {KEY} -keyout good.key -out request -subj /CN=www.example"));
+    for (name, names, days) in [
+        ("good", "DNS:www.example", 30),
+        ("soon", "DNS:www.example", 5),
+        ("address", "IP:127.0.0.1", 30),
+        ("ended", "DNS:www.example", -1),
+    ] {
+        fs::write(at.join("names"), format!("subjectAltName={names}\n")).unwrap();
+        let sign = "x509 -req -in request -CA ca.pem -CAkey ca.key -CAcreateserial -extfile names";
+        openssl(at, &format!("{sign} -days {days} -out {name}.pem"));
+    }
+    dir
+}
+
+/// nginx with this certificate of the folder.
+fn secure_nginx(dir: &Path, name: &str) -> Daemon {
+    let key = if name == "self" { "self" } else { "good" };
+    let at = dir.display();
+    start_nginx(&format!(
+        " ssl;\nssl_certificate {at}/{name}.pem;\nssl_certificate_key {at}/{key}.key;\nlocation / {{ return 200 'alive'; }}"
+    ))
+}
+
+#[test]
+fn a_certificate_must_be_good_unless_it_need_not() {
+    let dir = certificates();
+    let ca = |name: &str| format!("ca_file={}/{name}.pem", dir.path().display());
+    let (ours, own) = (ca("ca"), ca("self"));
+    let named = ["host=www.example", "body=alive", ours.as_str()];
+    let start = |server: &Daemon, kind: &str, options: &[&str]| {
+        let with = options.iter().flat_map(|option| ["--with", option]);
+        Nanny::start(server.port, &["--check", kind, "-t", "2"].into_iter().chain(with).collect::<Vec<_>>())
+    };
+    let mut good = secure_nginx(dir.path(), "good");
+    start(&good, "https", &named).wait_for("[ active ]");
+    start(&good, "tls", &["tls_name=www.example", &ours]).wait_for("[ active ]");
+    let other = "failed: the certificate is for another name";
+    start(&good, "https", &["host=other.example", &ours]).wait_for(other);
+    start(&good, "https", &[&ours]).wait_for(other);
+    start(&good, "https", &["verify=0"]).wait_for("[ active ]");
+    let unknown = "failed: the certificate is signed by nobody who is trusted";
+    start(&good, "https", &["host=www.example", &own]).wait_for(unknown);
+    start(&good, "tls", &["tls_name=www.example", "ca_file=/nonexistent"])
+        .wait_for("failed: /nonexistent: No such file");
+    start(&good, "http", &["status=200"]).wait_for("HTTP status 400 Bad Request");
+    let address = secure_nginx(dir.path(), "address");
+    start(&address, "https", &[&ours]).wait_for("[ active ]");
+    let ended = secure_nginx(dir.path(), "ended");
+    start(&ended, "https", &named).wait_for("failed: the certificate has expired");
+    let itself = secure_nginx(dir.path(), "self");
+    start(&itself, "https", &named).wait_for(unknown);
+    start(&itself, "https", &["host=www.example", &own]).wait_for("[ active ]");
+    let soon = secure_nginx(dir.path(), "soon");
+    let mut nanny = start(&soon, "https", &named);
+    let line = nanny.wait_for("the certificate of 127.0.0.1");
+    assert!(line.contains("expires in 4 days"), "{line}");
+    nanny.wait_for("[ active ]");
+    let mut quiet = start(&soon, "https", &[&named[..], &["expiry_warning=3s"]].concat());
+    quiet.wait_for("[ active ]");
+    assert_eq!(quiet.stop(), Some(0));
+    assert_eq!(quiet.said("expires"), 0);
+    let mut nanny = start(&good, "https", &named);
+    nanny.wait_for("[ active ]");
+    good.kill();
+    nanny.wait_for("failed: Connection refused");
+    nanny.wait_for("[inactive] shutting down");
+}

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::net::{TcpStream, UdpSocket};
 use mio::unix::SourceFd;
@@ -23,8 +23,19 @@ use crate::probe::talk::{Talk, Topic};
 use crate::probe::transcript::Transcript;
 use crate::probe::{Outcome, Target, Transport};
 
-/// How much is read at once.
-const READ_SIZE: usize = 4096;
+/// How much is read at once: a page of the stack is a page of each of ten thousand.
+const READ_SIZE: usize = 512;
+
+/// When a server's certificate ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Whose it is.
+    pub of: SocketAddr,
+    /// In seconds since 1970.
+    pub ends: i64,
+    /// How long before that it is warned of.
+    pub warn_before: Duration,
+}
 
 /// One conversation with the real server.
 #[derive(Debug)]
@@ -33,6 +44,7 @@ pub struct Conversation {
     to: SocketAddr,
     stage: Stage,
     talk: Talk,
+    warn_before: Duration,
     /// When silence becomes an answer (UDP).
     good_at: Option<Instant>,
     /// What happened so far.
@@ -55,10 +67,12 @@ enum Socket {
 }
 
 impl Conversation {
-    /// Opens the socket and starts connecting.
+    /// Opens the socket and starts connecting. In a frame of its own, as all here that
+    /// is large: the stack's high mark is what a process keeps.
     ///
     /// # Errors
     /// The check ended here, and so.
+    #[inline(never)]
     pub fn begin(
         (transport, topic): (&Transport, &Topic),
         target: &Target,
@@ -98,7 +112,11 @@ impl Conversation {
             format_args!("{} to {}", if stage == Stage::Talking { "talking" } else { "connecting" }, target.to),
         );
         let talk = topic.begin(target.to.ip(), chance());
-        Ok(Self { socket, to: target.to, stage, talk, good_at: None, transcript })
+        let warn_before = match transport {
+            Transport::Tls(tls) => tls.expiry_warning,
+            Transport::Tcp | Transport::Udp | Transport::Icmp => Duration::ZERO,
+        };
+        Ok(Self { socket, to: target.to, stage, talk, warn_before, good_at: None, transcript })
     }
 
     /// Goes as far as the socket lets it. `None`: it goes on.
@@ -166,6 +184,7 @@ impl Conversation {
         Ok(None)
     }
 
+    #[inline(never)]
     fn step(&mut self, topic: &Topic, now: Instant) -> Step {
         let mut buffer = [0; READ_SIZE];
         match self.talk.next(topic) {
@@ -223,10 +242,12 @@ impl Conversation {
         self.talk.got()
     }
 
-    /// Where it goes, and when the server's certificate ends, if it has one.
-    pub fn certificate(&self) -> Option<(SocketAddr, i64)> {
+    /// The server's certificate, if it showed one.
+    pub fn certificate(&self) -> Option<Certificate> {
         match &self.socket {
-            Socket::Tls(_, session) => session.expires().map(|at| (self.to, at)),
+            Socket::Tls(_, session) => {
+                session.expires().map(|ends| Certificate { of: self.to, ends, warn_before: self.warn_before })
+            }
             Socket::Tcp(_) | Socket::Udp(_) | Socket::Icmp(_) => None,
         }
     }

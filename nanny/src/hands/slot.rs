@@ -1,14 +1,13 @@
 //! One of the server's checks and what of it is in flight: a conversation, or a
 //! program.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use common::child::Exit;
 use mio::{Registry, Token};
 use nix::unistd::Pid;
 
-use super::conversation::Conversation;
+use super::conversation::{Certificate, Conversation};
 use super::process::{self, Process};
 use super::secure::Begin;
 use crate::probe::transcript::Transcript;
@@ -25,8 +24,8 @@ pub struct Report {
     pub said: Vec<u8>,
     /// What happened.
     pub transcript: String,
-    /// Whose certificate ends when, in seconds since 1970.
-    pub certificate: Option<(SocketAddr, i64)>,
+    /// The server's certificate.
+    pub certificate: Option<Certificate>,
 }
 
 /// See the module.
@@ -194,21 +193,27 @@ impl Slot {
         }
     }
 
-    /// What is in flight is over.
+    /// What is in flight is over. A frame of its own: a page of the stack that is
+    /// touched once is kept by each of ten thousand processes.
+    #[inline(never)]
     fn report(&mut self, outcome: Outcome, weight: Option<u32>, now: Instant) -> Report {
         let (said, mut transcript, certificate) = match &mut self.flight {
             Some(Flight::Conversation(conversation)) => {
-                let transcript = std::mem::replace(&mut conversation.transcript, Transcript::new(now));
-                (conversation.got().to_vec(), transcript, conversation.certificate())
+                (conversation.got().to_vec(), conversation.transcript.take(), conversation.certificate())
             }
             Some(Flight::Process(process, transcript)) => {
                 transcript.bytes(now, "printed", process.output());
-                (process.output().to_vec(), transcript.clone(), None)
+                (process.output().to_vec(), transcript.take(), None)
             }
-            Some(Flight::Waiting(transcript)) => (Vec::new(), transcript.clone(), None),
+            Some(Flight::Waiting(transcript)) => (Vec::new(), transcript.take(), None),
             None => (Vec::new(), Transcript::new(now), None),
         };
-        transcript.note(now, format_args!("{}", outcome.about(self.check.target.to)));
-        Report { outcome, weight, said, transcript: transcript.finish(), certificate }
+        let transcript = if outcome.is_good() {
+            String::new()
+        } else {
+            transcript.note(now, format_args!("{}", outcome.about(self.check.target.to)));
+            transcript.finish()
+        };
+        Report { outcome, weight, said, transcript, certificate }
     }
 }

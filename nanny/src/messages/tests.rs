@@ -96,6 +96,10 @@ fn everything() -> String {
     ];
     lines.extend(outcomes.iter().map(|outcome| Message::Trouble { check: None, real, outcome }));
     lines.push(Message::Trouble { check: Some(CheckKind::Http), real, outcome: &Outcome::ReadTimedOut });
+    lines.extend(
+        [0, 1, 86_400, 13 * 86_400]
+            .map(|seconds| Message::CertificateEnds { real, left: Duration::from_secs(seconds) }),
+    );
     lines.push(Message::CannotCheck { why: "bad option path of check tcp: there is no such option" });
     let mut text = String::new();
     for line in &lines {

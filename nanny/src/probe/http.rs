@@ -23,7 +23,7 @@ const INTERIM_MAX: u8 = 4;
 /// How much of a body is looked at, in bytes.
 pub const BODY_MAX: usize = 64 * 1024;
 
-/// How much is read at once.
+/// How much is read at once, at most.
 const READ: usize = 4096;
 
 /// What must be in the body.
@@ -196,7 +196,9 @@ impl Reading {
         got.get(..n) == b"HTTP/".get(..n)
     }
 
-    /// A whole head. `Ok(false)`: it was an interim one.
+    /// A whole head. `Ok(false)`: it was an interim one. Not in its caller's frame,
+    /// which every kind of check has on its stack: the headers are 2 KiB.
+    #[inline(never)]
     fn head(&mut self, request: &Request, head: &[u8]) -> Result<bool, Outcome> {
         let mut headers = [EMPTY_HEADER; HEADERS_MAX];
         let mut response = Response::new(&mut headers);

@@ -22,21 +22,33 @@ pub struct Transcript {
 impl Transcript {
     /// Nothing happened.
     pub fn new(start: Instant) -> Self {
-        Self { start, text: String::new(), left_out: 0 }
+        // What most checks need, at once: no trail of outgrown pieces in the heap.
+        Self { start, text: String::with_capacity(512), left_out: 0 }
+    }
+
+    /// All so far, which is taken out.
+    pub fn take(&mut self) -> Self {
+        let (text, left_out) = (std::mem::take(&mut self.text), self.left_out);
+        Self { start: self.start, text, left_out }
     }
 
     /// A step.
     pub fn note(&mut self, now: Instant, step: fmt::Arguments<'_>) {
-        let mut line = String::new();
-        let after = now.saturating_duration_since(self.start);
-        let _ = write!(line, "+{:.3}s {step}", after.as_secs_f64());
-        if self.left_out > 0 || self.text.len() + line.len() + 1 > TRANSCRIPT_MAX {
+        if self.left_out > 0 {
             self.left_out += 1;
             return;
         }
-        line.retain(|c| !c.is_control());
-        self.text.push_str(&line);
+        let (before, after) = (self.text.len(), now.saturating_duration_since(self.start));
+        let _ = write!(self.text, "+{:.3}s {step}", after.as_secs_f64());
+        if self.text.get(before..).is_some_and(|line| line.contains(char::is_control)) {
+            let line = self.text.split_off(before).replace(char::is_control, " ");
+            self.text.push_str(&line);
+        }
         self.text.push('\n');
+        if self.text.len() > TRANSCRIPT_MAX {
+            self.text.truncate(before);
+            self.left_out = 1;
+        }
     }
 
     /// Bytes went or came.
