@@ -33,6 +33,11 @@ setsid    util-linux util-linux
 nsenter   util-linux util-linux
 iptables  iptables  iptables-nft
 cc        gcc       gcc
+nginx     nginx-light nginx
+dnsmasq   dnsmasq-base dnsmasq
+redis-server redis-server redis
+msmtpd    msmtp-mta msmtp
+openssl   openssl   openssl
 "
 
 need_system() {
@@ -60,6 +65,8 @@ need_system() {
         [ -e /usr/lib64/libc.a ] || missing+=(glibc-static)
         if [ ${#missing[@]} -gt 0 ]; then
             echo "installing ${missing[*]}"
+            # msmtpd is in EPEL
+            has msmtpd || as_root $dnf -q -y install epel-release >/dev/null 2>&1 || true
             # glibc-static is in the repository for builders
             as_root $dnf -q -y --setopt=crb.enabled=1 install "${missing[@]}" >/dev/null ||
                 fail "$dnf install ${missing[*]} failed"

@@ -33,6 +33,9 @@ use crate::ipvs::{Family, ServiceKey};
 /// two paths of 4095 bytes and a few strings of 255 (lvs.cf(5)).
 pub const PACKET_MAX: usize = 16 * 1024;
 
+/// The longest answer to [`Ask::Why`], in characters.
+const WHY_MAX: usize = 4000;
+
 /// The longest reason, in characters: a line of the log.
 const REASON_MAX: usize = crate::log::LINE_MAX;
 
@@ -65,6 +68,13 @@ pub enum Said {
     },
     /// It goes on its own; the text says why. Its end follows.
     Leaving(String),
+    /// nanny's answer to [`Ask::Why`].
+    Why {
+        /// When the last check that failed did, in seconds since 1970; 0: none did.
+        at: u64,
+        /// What happened in it, a line a step, the last one the reason.
+        text: String,
+    },
 }
 
 /// What a parent asks of its child. Stop is a signal (TERM), as it always was.
@@ -74,6 +84,8 @@ pub enum Ask {
     Release,
     /// Compare with the kernel now instead of at the next tick.
     Check,
+    /// Of a nanny: why did the last check fail that did? Answered by [`Said::Why`].
+    Why,
 }
 
 /// Why bytes are not a message. The packet is ignored and counted.
@@ -120,6 +132,10 @@ impl Said {
                 let why: String = why.chars().take(REASON_MAX).collect();
                 format!("leaving {why}").into_bytes()
             }
+            Self::Why { at, text } => {
+                let text: String = text.chars().take(WHY_MAX).collect();
+                format!("why {at} {text}").into_bytes()
+            }
         }
     }
 
@@ -140,6 +156,11 @@ impl Said {
                 Ok(Self::Verdict { available: word == "up", weight })
             }
             "leaving" => Ok(Self::Leaving(rest.to_owned())),
+            "why" => {
+                let (at, text) = rest.split_once(' ').ok_or(DecodeError::BadField("why"))?;
+                let at = at.parse().map_err(|_| DecodeError::BadField("why"))?;
+                Ok(Self::Why { at, text: text.to_owned() })
+            }
             other => Err(DecodeError::UnknownWord(other.chars().take(32).collect())),
         }
     }
@@ -151,6 +172,7 @@ impl Ask {
         match self {
             Self::Release => b"release".to_vec(),
             Self::Check => b"check".to_vec(),
+            Self::Why => b"why".to_vec(),
         }
     }
 
@@ -160,6 +182,7 @@ impl Ask {
         match text {
             "release" => Ok(Self::Release),
             "check" => Ok(Self::Check),
+            "why" => Ok(Self::Why),
             other => Err(DecodeError::UnknownWord(other.chars().take(32).collect())),
         }
     }

@@ -17,7 +17,8 @@
 //! let mut world = Fake::default();
 //! world.files.insert("lvs.cf".into(), b"keepalve = 3\n".to_vec());
 //! let failed = load_with("lvs.cf".as_ref(), Syntax::LvsCf, &world).unwrap_err();
-//! assert_eq!(failed.to_string(), "lvs.cf:1:1: error: unknown command \"keepalve\"");
+//! let first = failed.first().unwrap();
+//! assert_eq!((first.line, &*first.message), (1, "unknown command \"keepalve\""));
 //! ```
 
 use std::fmt;
@@ -50,7 +51,7 @@ pub use lint::classful;
 pub use machine::{Machine, Program};
 pub use manual::manual;
 pub use outside::{Fake, Outside, Patient, System, open};
-pub use table::{Config, Keyword, Place, RealServer, Scope, Since, VirtualService, keywords};
+pub use table::{Config, HealthCheck, Keyword, Place, RealServer, Scope, Since, VirtualService, keywords};
 
 pub(crate) use diagnostic::json_text;
 

@@ -3,6 +3,7 @@
 //! | module | what it is | used by |
 //! | --- | --- | --- |
 //! | [`channel`] | the line between a parent daemon and its child, and the place where a new parent finds it again | pulse, lvsd, nanny |
+//! | [`check`] | the words of health checks: kinds, options, texts with a form of their own | lvsd (and pulse, by `config`), nanny |
 //! | [`child`] | the life of one supervised child, as a pure machine | pulse (lvsd and its own worker), lvsd (nannies) |
 //! | [`config`] | the configuration: lvs.cf and TOML in, one complete model or all the errors out | pulse, lvsd |
 //! | [`daemon`] | going to the background, pid files, exit codes, the place of the siblings | pulse, lvsd, nanny |
@@ -19,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod channel;
+pub mod check;
 pub mod child;
 #[cfg(feature = "config")]
 pub mod config;

@@ -396,6 +396,8 @@ impl Nannies {
                 }
                 self.feed(id, Event::Heard, now, out);
             }
+            // Nobody here asks.
+            Said::Why { .. } => self.feed(id, Event::Heard, now, out),
             Said::Leaving(why) => nanny.leaving = Some(why.chars().take(REASON_MAX).collect()),
         }
     }

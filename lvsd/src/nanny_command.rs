@@ -7,8 +7,10 @@
 //!    -a REENTRY -I IPVSADM -t TIMEOUT -w WEIGHT -V VIP -M m|g|i [-U LOADCMD] [--nodaemon] --lvs
 //! ```
 //!
-//! Ours alone is `--log-facility NAME` before `--lvs`, given only if lvsd was
-//! given one. A nanny says its arguments to a new lvsd, which sees by them whose
+//! Ours alone are `--check KIND`, `--with NAME=VALUE` behind it and
+//! `--checks-needed N`, given only if the file has checks by name and then instead
+//! of -e, -s, -x and --regex, and `--log-facility NAME` before `--lvs`, given only if
+//! lvsd was given one. A nanny says its arguments to a new lvsd, which sees by them whose
 //! destination it keeps ([`target`]) and whether it is still the wanted one.
 //! Pure.
 
@@ -16,7 +18,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use common::config::{Config, RealServer, VirtualService};
+use common::config::{Config, HealthCheck, RealServer, VirtualService};
 use common::ipvs::{DestinationKey, Family, ForwardingMethod, Protocol, ServiceKey};
 
 use crate::wanted::Target;
@@ -74,11 +76,13 @@ pub fn arguments(config: &Config, service: &VirtualService, server: &RealServer,
     list.pair("-r", &server.port);
     list.pair_if("-f", (service.fwmark != 0).then_some(service.fwmark));
     list.flag_if("-u", service.protocol == Protocol::Udp);
-    list.pair_if("-e", service.send_program.as_ref());
-    list.pair_if("-s", service.send.as_ref());
-    list.pair_if("-x", service.expect.as_ref());
+    let checks = server.checks(service);
+    let is_original = checks.is_empty();
+    list.pair_if("-e", service.send_program.as_ref().filter(|_| is_original));
+    list.pair_if("-s", service.send.as_ref().filter(|_| is_original));
+    list.pair_if("-x", service.expect.as_ref().filter(|_| is_original));
     list.flag_if("-q", service.quiesce_server);
-    list.flag_if("--regex", service.use_regex);
+    list.flag_if("--regex", service.use_regex && is_original);
     list.flag_if("-v", manner.verbose);
     list.pair("-a", &seconds(service.reentry));
     list.pair("-I", &config.ipvsadm);
@@ -88,6 +92,9 @@ pub fn arguments(config: &Config, service: &VirtualService, server: &RealServer,
     list.pair("-M", &method_letter(config.network));
     list.pair_if("-U", load_command(config, service));
     list.flag_if("--nodaemon", manner.foreground);
+    list.0.extend(checks.iter().flat_map(HealthCheck::words));
+    let needed = server.checks_needed(service);
+    list.pair_if("--checks-needed", (!is_original && needed != 0).then_some(needed));
     list.pair_if("--log-facility", manner.log_facility.as_ref());
     list.flag_if("--lvs", true);
     Some(list.0.iter().collect())
@@ -115,7 +122,8 @@ pub fn target_and_probe(arguments: &Arguments) -> Option<(Target, u16)> {
             "-f" => mark = rest.next()?.parse().ok()?,
             "-M" => method = method_of(rest.next()?)?,
             "-u" => protocol = Protocol::Udp,
-            "-e" | "-s" | "-x" | "-a" | "-I" | "-t" | "-w" | "-U" | "--log-facility" => {
+            "-e" | "-s" | "-x" | "-a" | "-I" | "-t" | "-w" | "-U" | "--check" | "--with" | "--checks-needed"
+            | "--log-facility" => {
                 rest.next()?;
             }
             // Flags without a value say nothing about the destination.

@@ -13,9 +13,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::str::FromStr;
 use std::time::Duration;
 
+use common::check::{CHECKS_MAX, CheckKind};
 use common::ipvs::{DestinationKey, Family, ForwardingMethod, Protocol, ServiceKey};
 use syslog::Facility;
 
+use crate::probe::options::Asked;
 use options::Words;
 
 pub mod options;
@@ -35,6 +37,9 @@ const INTERVAL_DEFAULT: Duration = Duration::from_secs(10);
 
 /// The original's default of `--reentrytime`, also for 0.
 const REENTRY_DEFAULT: Duration = Duration::from_secs(180);
+
+/// The original's default of `--scale`.
+const SCALE_DEFAULT: i64 = 10;
 
 const NO_NUMBER: &str = "invalid numeric value";
 const TOO_LARGE: &str = "number too large or too small";
@@ -73,10 +78,16 @@ pub struct Args {
     pub weight: u32,
     /// A load command other than `none`.
     pub load: Option<String>,
+    /// How many times its weight a server may get for having no load.
+    pub scale: u32,
     /// `--send_string` as typed.
     pub send: Option<Vec<u8>>,
     /// `--expect_string` as typed.
     pub expect: Option<Vec<u8>>,
+    /// The checks asked for by name; none: the original's, by the options below.
+    pub checks: Vec<Asked>,
+    /// How many of the checks must be good; 0: all.
+    pub checks_needed: usize,
     /// `--send_program` as typed.
     pub program: Option<Vec<u8>>,
     /// The expected text is a pattern.
@@ -130,7 +141,8 @@ fn resolve(words: &Words) -> Result<Args, String> {
     let reentry = value(words, "reentrytime", time)?.unwrap_or(REENTRY_DEFAULT);
     let method = value(words, "method", method)?.unwrap_or(ForwardingMethod::Masquerade);
     let facility = value(words, "log-facility", common::log::facility)?.unwrap_or(Facility::LOG_DAEMON);
-    value(words, "scale", number::<i64>)?;
+    let checks_needed = value(words, "checks-needed", number)?.unwrap_or(0);
+    let scale = value(words, "scale", number::<i64>)?.unwrap_or(SCALE_DEFAULT);
 
     let rip = address(words, "server")?.ok_or("No address supplied. Use '--help' for help. ")?;
     let vip = address(words, "virtaddress")?;
@@ -152,8 +164,9 @@ fn resolve(words: &Words) -> Result<Args, String> {
         }
     };
     let text = |long| words.last(long).map(|word| word.value.as_bytes().to_vec());
+    let checks = checks(words)?;
     let load = words.last("loadcmd").map(|word| word.value.to_string_lossy().into_owned());
-    Ok(Args {
+    let args = Args {
         interval: if interval.is_zero() { INTERVAL_FOR_ZERO } else { interval.max(INTERVAL_MIN) },
         interval_was_zero: interval.is_zero(),
         reentry: if reentry.is_zero() { REENTRY_DEFAULT } else { reentry },
@@ -163,7 +176,11 @@ fn resolve(words: &Words) -> Result<Args, String> {
         real: SocketAddr::new(rip, rport),
         method,
         weight,
-        load: load.filter(|word| !word.is_empty() && word != "none"),
+        load: load.filter(|word| !word.trim().is_empty() && word != "none"),
+        // Negative or huge, as the original took it: no rise, or no limit.
+        scale: u32::try_from(scale.clamp(1, i64::from(u32::MAX))).unwrap_or(1),
+        checks,
+        checks_needed,
         send: text("send_string"),
         expect: text("expect_string"),
         program: text("send_program"),
@@ -179,7 +196,35 @@ fn resolve(words: &Words) -> Result<Args, String> {
         },
         verbose: words.has("verbose"),
         facility,
-    })
+    };
+    crate::probe::checks(&args)?;
+    Ok(args)
+}
+
+/// Each `--check` with the `--with` behind it.
+fn checks(words: &Words) -> Result<Vec<Asked>, String> {
+    let mut checks: Vec<Asked> = Vec::new();
+    for word in words.iter() {
+        let text = word.value.to_string_lossy();
+        match word.row.long {
+            "check" => {
+                let kind =
+                    CheckKind::of(&text).ok_or_else(|| format!("bad argument {} {text}: no such check", word.typed))?;
+                checks.push(Asked { kind, options: Vec::new() });
+            }
+            "with" => {
+                let option = text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+                let option =
+                    option.ok_or_else(|| format!("bad argument {} {text}: it takes NAME=VALUE", word.typed))?;
+                let check = checks
+                    .last_mut()
+                    .ok_or_else(|| format!("bad argument {}: it belongs behind --check", word.typed))?;
+                check.options.push(option);
+            }
+            _ => {}
+        }
+    }
+    if checks.len() > CHECKS_MAX { Err(format!("more than {CHECKS_MAX} checks")) } else { Ok(checks) }
 }
 
 impl Args {
@@ -230,7 +275,7 @@ fn method(text: &str) -> Result<ForwardingMethod, String> {
 }
 
 /// `10`, `0.5`, `500ms`, `3s`, `2m`.
-fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let (number, unit) = match text.find(|c: char| c.is_ascii_alphabetic()) {
         Some(at) => text.split_at(at),
         None => (text, "s"),

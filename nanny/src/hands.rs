@@ -4,26 +4,35 @@
 pub mod conversation;
 pub mod parents;
 pub mod process;
+pub mod secure;
+pub mod slot;
 pub mod table;
+pub mod tls;
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::Instant;
 
+use common::child::Exit;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
-use crate::probe::{Outcome, Plan};
-use conversation::Conversation;
+use crate::probe::jury::{Jury, Verdict};
+use crate::probe::program::Command;
+use crate::probe::{Check, Outcome};
+use conversation::Certificate;
 use parents::{PLACE, Parents};
 use process::Process;
+use secure::Begin;
+use slot::{Report, Slot, Whose};
 
 const SIGNALS: Token = Token(0);
-const CHECK: Token = Token(1);
+const LOAD: Token = Token(16);
+/// The first check's; the others' follow.
+const FIRST_CHECK: usize = 32;
 
 /// Events taken from the kernel at once; the rest come with the next turn.
 const EVENTS: usize = 8;
@@ -35,28 +44,46 @@ pub struct Woken {
     pub signals: bool,
     /// The check's socket or pipe is ready.
     pub check: bool,
+    /// The load monitor printed something.
+    pub load: bool,
     /// Somebody is at the meeting place.
     pub place: bool,
     /// Something came on these lines.
     pub lines: [bool; parents::LINES_MAX],
 }
 
-/// A check that ended.
+/// A round of checks that ended.
 #[derive(Debug)]
 pub struct Ended {
     /// How.
     pub outcome: Outcome,
-    /// What the server or the program said.
+    /// The weight it asks for.
+    pub weight: Option<u32>,
+    /// Which check decided.
+    pub by: usize,
+    /// What the server or the program said to that one.
     pub said: Vec<u8>,
+    /// What happened in that one.
+    pub transcript: String,
 }
 
-/// A check in flight.
+/// What became of a child that ended.
 #[derive(Debug)]
-enum Checking {
-    Conversation(Conversation),
-    Process(Process),
-    /// The program of the last check was killed and has not ended yet.
-    Waiting(Pid),
+pub enum ChildEnd {
+    /// It was the check's program, or one that a check waited for.
+    Check(Ended),
+    /// It was the load monitor; what it printed, if it ended well.
+    Load(Option<Vec<u8>>),
+    /// It was killed before, and nobody waits for it.
+    Forgotten,
+}
+
+/// The round of checks in flight.
+#[derive(Debug)]
+struct Round {
+    jury: Jury,
+    /// What was said and what happened in the first check that was bad.
+    bad: Option<(Vec<u8>, String)>,
 }
 
 /// See the module.
@@ -67,11 +94,15 @@ pub struct Hands {
     signals: SignalFd,
     /// The lines to lvsd.
     pub parents: Parents,
-    plan: Plan,
-    real: SocketAddr,
-    checking: Option<Checking>,
-    /// A killed program whose end was not seen yet.
-    dying: Option<Pid>,
+    slots: Vec<Slot>,
+    /// So many of the checks must be good.
+    needed: usize,
+    round: Option<Round>,
+    /// Certificates that were seen.
+    certificates: Vec<Certificate>,
+    load: Option<Process>,
+    /// A killed load monitor whose end was not seen yet: no second one meanwhile.
+    load_dying: Option<Pid>,
 }
 
 impl Hands {
@@ -79,7 +110,7 @@ impl Hands {
     ///
     /// # Errors
     /// Out of descriptors or memory.
-    pub fn new(plan: Plan, real: SocketAddr) -> io::Result<Self> {
+    pub fn new(checks: Vec<Check>, needed: usize, secure: Option<Begin>) -> io::Result<Self> {
         let mut mask = SigSet::empty();
         for signal in
             [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGCHLD]
@@ -91,7 +122,10 @@ impl Hands {
         let poll = Poll::new()?;
         poll.registry().register(&mut SourceFd(&signals.as_fd().as_raw_fd()), SIGNALS, Interest::READABLE)?;
         let (events, parents) = (Events::with_capacity(EVENTS), Parents::default());
-        Ok(Self { poll, events, signals, parents, plan, real, checking: None, dying: None })
+        let checks = checks.into_iter().enumerate();
+        let slots = checks.map(|(n, check)| Slot::new(check, Token(FIRST_CHECK + n), secure)).collect();
+        let (round, certificates) = (None, Vec::new());
+        Ok(Self { poll, events, signals, parents, slots, needed, round, certificates, load: None, load_dying: None })
     }
 
     /// The loop's registry, for the lines.
@@ -115,8 +149,9 @@ impl Hands {
         for event in &self.events {
             match event.token() {
                 SIGNALS => woken.signals = true,
-                CHECK => woken.check = true,
+                LOAD => woken.load = true,
                 PLACE => woken.place = true,
+                Token(FIRST_CHECK..) => woken.check = true,
                 token => {
                     if let Some(line) = Parents::line_of(token).and_then(|line| woken.lines.get_mut(line)) {
                         *line = true;
@@ -133,137 +168,150 @@ impl Hands {
         Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()
     }
 
-    /// Begins a check. `Some`: it ended at once.
+    /// Begins a round: all checks at once. `Some`: it ended at once.
     pub fn begin(&mut self, now: Instant) -> Option<Ended> {
         self.abandon();
+        self.round = Some(Round { jury: Jury::new(self.slots.len(), self.needed), bad: None });
         let registry = self.poll.registry();
-        let begun = match &self.plan {
-            Plan::Converse(script) => {
-                Conversation::begin(script, self.real, registry, CHECK).map(Checking::Conversation)
+        for n in 0..self.slots.len() {
+            let report = self.slots.get_mut(n).and_then(|slot| slot.begin(registry, now));
+            if let Some(ended) = report.and_then(|report| vote(&mut self.round, &mut self.certificates, n, report)) {
+                return Some(self.conclude(ended));
             }
-            Plan::Run(command) => match self.dying {
-                Some(pid) => Ok(Checking::Waiting(pid)),
-                None => Process::begin(command, registry, CHECK).map(Checking::Process),
-            },
-        };
-        match begun {
-            Ok(checking) => {
-                self.checking = Some(checking);
-                // A datagram goes out now; a connection may stand already.
-                self.advance(now)
-            }
-            Err(outcome) => Some(self.conclude(outcome)),
         }
+        None
     }
 
-    /// The check's socket or pipe is ready. `Some`: the check ended.
+    /// A check's socket or pipe is ready. `Some`: the round ended.
     pub fn advance(&mut self, now: Instant) -> Option<Ended> {
-        let outcome = match (&mut self.checking, &self.plan) {
-            (Some(Checking::Conversation(conversation)), Plan::Converse(script)) => {
-                conversation.advance(script, now)?
-            }
-            (Some(Checking::Process(process)), Plan::Run(command)) => {
-                if process.read() {
-                    return None;
-                }
-                Outcome::ProgramBabbled(command.line())
-            }
-            (None | Some(Checking::Conversation(_) | Checking::Process(_) | Checking::Waiting(_)), _) => return None,
-        };
-        Some(self.conclude(outcome))
+        self.each(|slot| slot.advance(now))
     }
 
-    /// Takes away a child that ended. `None`: there is none; `Some(Some(_))`: it
-    /// was the check's program, or one that a check waited for.
-    pub fn child_ended(&mut self, now: Instant) -> Option<Option<Ended>> {
+    fn each(&mut self, mut step: impl FnMut(&mut Slot) -> Option<Report>) -> Option<Ended> {
+        for (n, slot) in self.slots.iter_mut().enumerate() {
+            let report = step(slot);
+            if let Some(ended) = report.and_then(|report| vote(&mut self.round, &mut self.certificates, n, report)) {
+                return Some(self.conclude(ended));
+            }
+        }
+        None
+    }
+
+    /// Starts the load monitor, beside whatever check is in flight.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn begin_load(&mut self, command: &Command) -> Result<(), Outcome> {
+        self.abandon_load();
+        if self.load_dying.is_some() {
+            return Err(Outcome::ProgramStuck(command.line()));
+        }
+        self.load = Some(Process::begin(command, self.poll.registry(), LOAD)?);
+        Ok(())
+    }
+
+    /// The load monitor printed something. `false`: more than anybody reads; it is
+    /// killed.
+    pub fn advance_load(&mut self) -> bool {
+        let within = self.load.as_mut().is_none_or(|process| process.read(true));
+        if !within {
+            self.abandon_load();
+        }
+        within
+    }
+
+    /// Whether the load monitor runs.
+    pub fn is_loading(&self) -> bool {
+        self.load.is_some()
+    }
+
+    /// Kills the load monitor, if it runs.
+    pub fn abandon_load(&mut self) -> Option<Pid> {
+        let process = self.load.take()?;
+        process.kill();
+        self.load_dying = Some(process.pid());
+        self.load_dying
+    }
+
+    /// Takes away a child that ended; `None`: there is none.
+    pub fn child_ended(&mut self, now: Instant) -> Option<ChildEnd> {
         let (pid, exit) = process::next_end()?;
-        let mut outcome = None;
-        if let (Some(Checking::Process(process)), Plan::Run(command)) = (&mut self.checking, &self.plan)
-            && process.pid() == pid
-        {
-            let within = process.read();
-            outcome = Some(if within {
-                command.judge(exit, process.output())
-            } else {
-                Outcome::ProgramBabbled(command.line())
-            });
+        if let Some(mut process) = self.load.take_if(|process| process.pid() == pid) {
+            let within = process.read(true);
+            process::reap(pid);
+            return Some(ChildEnd::Load((exit == Exit::Status(0) && within).then(|| process.output().to_vec())));
+        }
+        if self.load_dying == Some(pid) {
+            process::reap(pid);
+            self.load_dying = None;
+            return Some(ChildEnd::Forgotten);
+        }
+        let registry = self.poll.registry();
+        for (n, slot) in self.slots.iter_mut().enumerate() {
+            match slot.child_ended(pid, exit, registry, now) {
+                Whose::Other => {}
+                Whose::Ours => return Some(ChildEnd::Forgotten),
+                Whose::Ended(report) => {
+                    let ended = vote(&mut self.round, &mut self.certificates, n, report);
+                    let ended = ended.map(|ended| self.conclude(ended));
+                    return Some(ended.map_or(ChildEnd::Forgotten, ChildEnd::Check));
+                }
+            }
         }
         process::reap(pid);
-        if self.dying == Some(pid) {
-            self.dying = None;
-        }
-        if let Some(outcome) = outcome {
-            let said = self.said().to_vec();
-            self.checking = None;
-            return Some(Some(Ended { outcome, said }));
-        }
-        match self.checking {
-            Some(Checking::Waiting(waited)) if waited == pid => {
-                self.checking = None;
-                Some(self.begin(now))
-            }
-            None | Some(Checking::Conversation(_) | Checking::Process(_) | Checking::Waiting(_)) => Some(None),
-        }
+        Some(ChildEnd::Forgotten)
     }
 
-    /// Whether a check is in flight.
+    /// Whether a round is in flight.
     pub fn is_checking(&self) -> bool {
-        self.checking.is_some()
+        self.slots.iter().any(Slot::is_busy)
     }
 
-    /// What the time `now` means for the check in flight, whose deadline is given.
+    /// What the time `now` means for the round in flight, whose deadline is given.
     /// `Some`: it ended.
     pub fn due(&mut self, now: Instant, deadline: Instant) -> Option<Ended> {
-        let outcome = match (self.checking.as_ref()?, &self.plan) {
-            (Checking::Conversation(conversation), Plan::Converse(script)) => {
-                conversation.due(script, now, deadline)?
-            }
-            (Checking::Process(_), Plan::Run(command)) if now >= deadline => Outcome::ProgramTimedOut(command.line()),
-            (Checking::Waiting(_), Plan::Run(command)) if now >= deadline => Outcome::ProgramStuck(command.line()),
-            (Checking::Conversation(_) | Checking::Process(_) | Checking::Waiting(_), _) => return None,
-        };
-        Some(self.conclude(outcome))
+        self.each(|slot| slot.due(now, deadline))
     }
 
     /// When [`Hands::due`] is next worth asking.
     pub fn deadline(&self, deadline: Instant) -> Instant {
-        match &self.checking {
-            Some(Checking::Conversation(conversation)) => conversation.deadline(deadline),
-            Some(Checking::Process(_) | Checking::Waiting(_)) | None => deadline,
-        }
+        self.slots.iter().map(|slot| slot.deadline(deadline)).min().unwrap_or(deadline)
     }
 
-    /// Ends the check in flight without an outcome. The process killed for it, if
-    /// there was one.
-    pub fn abandon(&mut self) -> Option<Pid> {
-        match self.checking.take()? {
-            Checking::Process(process) => {
-                process.kill();
-                self.dying = Some(process.pid());
-                Some(process.pid())
-            }
-            Checking::Conversation(_) | Checking::Waiting(_) => None,
-        }
+    /// Ends the round in flight without an outcome. The processes killed for it.
+    pub fn abandon(&mut self) -> Vec<Pid> {
+        self.round = None;
+        self.slots.iter_mut().filter_map(Slot::abandon).collect()
     }
 
-    /// The check in flight is over; a program that still runs is killed.
-    fn conclude(&mut self, outcome: Outcome) -> Ended {
-        let said = self.said().to_vec();
+    /// The round is over; what still runs is ended.
+    fn conclude(&mut self, ended: Ended) -> Ended {
         self.abandon();
-        Ended { outcome, said }
+        ended
     }
 
-    /// What the server or the program said so far.
-    fn said(&self) -> &[u8] {
-        match &self.checking {
-            Some(Checking::Conversation(conversation)) => conversation.got(),
-            Some(Checking::Process(process)) => process.output(),
-            Some(Checking::Waiting(_)) | None => &[],
-        }
+    /// The certificates that were seen since the last call.
+    pub fn certificates(&mut self) -> Vec<Certificate> {
+        std::mem::take(&mut self.certificates)
     }
 
     /// How checks are made.
-    pub fn plan(&self) -> &Plan {
-        &self.plan
+    pub fn checks(&self) -> impl Iterator<Item = &Check> {
+        self.slots.iter().map(|slot| &slot.check)
     }
+}
+
+/// A check of the round ended; maybe the round with it.
+fn vote(flight: &mut Option<Round>, certificates: &mut Vec<Certificate>, n: usize, report: Report) -> Option<Ended> {
+    let Report { outcome, weight, said, transcript, certificate } = report;
+    certificates.extend(certificate);
+    let round = flight.as_mut()?;
+    let mut heard = (said, transcript);
+    if !outcome.is_good() {
+        heard = round.bad.get_or_insert(heard).clone();
+    }
+    let Verdict { outcome, by, weight } = round.jury.vote(n, outcome, weight)?;
+    *flight = None;
+    let (said, transcript) = heard;
+    Some(Ended { outcome, weight, by, said, transcript })
 }

@@ -195,6 +195,11 @@ impl Health {
         };
     }
 
+    /// A server in use has this weight from now on.
+    pub fn weigh(&mut self, weight: u32) {
+        self.rules.weight = weight;
+    }
+
     /// What the kernel should have now.
     pub fn wanted(&self) -> Wanted {
         match self.state {

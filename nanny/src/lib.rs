@@ -8,6 +8,7 @@
 //! | [`args`] | the command line |
 //! | [`health`] | PURE: is the server in use? |
 //! | [`destination`] | PURE: what is to be done in the kernel? |
+//! | [`load`] | PURE: what weight follows from the server's load? |
 //! | [`schedule`] | PURE: when? |
 //! | [`probe`] | PURE: what a check does and how it can end |
 //! | [`run`] | the loop |
@@ -20,13 +21,15 @@ pub mod args;
 pub mod destination;
 pub mod hands;
 pub mod health;
+pub mod load;
 pub mod messages;
 pub mod probe;
 pub mod run;
 pub mod schedule;
 
 use std::io::{self, Write as _};
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use common::channel::{Line, nanny_place};
@@ -38,6 +41,10 @@ use common::log::Log;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use args::{Args, Place, Refusal};
+use hands::secure::Begin;
+
+/// The program with TLS in it, beside this one.
+const TLS_PROGRAM: &str = "nanny-tls";
 
 /// How long the way to the background may take. The first look at the kernel
 /// takes a second at most.
@@ -48,6 +55,15 @@ const DESCRIPTORS: u64 = 1024;
 
 /// The program: arguments, the way to the background, the loop, the exit code.
 pub fn main() -> ExitCode {
+    run_program(None)
+}
+
+/// The same with TLS.
+pub fn main_with_tls() -> ExitCode {
+    run_program(Some(hands::tls::begin))
+}
+
+fn run_program(secure: Option<Begin>) -> ExitCode {
     let args = match args::parse(daemon::arguments()) {
         Ok(args) => args,
         Err(Refusal::Answer(text)) => {
@@ -60,6 +76,9 @@ pub fn main() -> ExitCode {
             return ExitStatus::Usage.into();
         }
     };
+    if secure.is_none() && args.checks.iter().any(|check| check.kind.is_secure()) {
+        become_secure();
+    }
     let launch = match args.place {
         Place::Background => match daemon::background(START_WITHIN) {
             Ok(Background::Daemon(launch)) => Some(launch),
@@ -72,7 +91,14 @@ pub fn main() -> ExitCode {
         Place::Child | Place::Foreground => None,
     };
     lower_descriptors();
-    run::run(setup(args, launch)).into()
+    run::run(setup(args, launch, secure)).into()
+}
+
+/// Becomes the program with TLS; returns if it cannot, which the loop says, where the
+/// log is.
+#[inline(never)]
+fn become_secure() {
+    let _ = Command::new(daemon::sibling(TLS_PROGRAM)).arg0("nanny").args(daemon::arguments()).exec();
 }
 
 /// lvsd has as many descriptors as there are nannies. A program that makes a check
@@ -85,7 +111,7 @@ fn lower_descriptors() {
     }
 }
 
-fn setup(args: Args, launch: Option<Launch>) -> run::Setup {
+fn setup(args: Args, launch: Option<Launch>, secure: Option<Begin>) -> run::Setup {
     let mut log = Log::new(args.verbose).with_syslog("nanny", args.facility);
     if args.place == Place::Foreground {
         log = log.with_stdout("nanny");
@@ -103,6 +129,7 @@ fn setup(args: Args, launch: Option<Launch>) -> run::Setup {
         line: if launch.is_some() { None } else { Line::from_stdin() },
         launch,
         log,
+        secure,
         arguments: daemon::arguments().iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         args,
     }
@@ -120,9 +147,18 @@ mod tests {
     fn pure_files_ask_neither_the_time_nor_the_world() {
         for (file, text) in [
             ("health.rs", include_str!("health.rs")),
+            ("load.rs", include_str!("load.rs")),
             ("schedule.rs", include_str!("schedule.rs")),
             ("destination.rs", include_str!("destination.rs")),
             ("probe.rs", include_str!("probe.rs")),
+            ("probe/certificate.rs", include_str!("probe/certificate.rs")),
+            ("probe/dns.rs", include_str!("probe/dns.rs")),
+            ("probe/http.rs", include_str!("probe/http.rs")),
+            ("probe/jury.rs", include_str!("probe/jury.rs")),
+            ("probe/options.rs", include_str!("probe/options.rs")),
+            ("probe/ping.rs", include_str!("probe/ping.rs")),
+            ("probe/smtp.rs", include_str!("probe/smtp.rs")),
+            ("probe/talk.rs", include_str!("probe/talk.rs")),
             ("probe/exchange.rs", include_str!("probe/exchange.rs")),
             ("probe/program.rs", include_str!("probe/program.rs")),
         ] {

@@ -6,10 +6,11 @@
 //! go; what the kernel holds by its own key, which operators compare with ipvsadm's.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use common::check::CheckKind;
 use common::ipvs::{self, Destination, DestinationKey, ForwardingMethod};
 use common::log::{self, Level};
 
@@ -28,8 +29,14 @@ pub enum Message<'a> {
     ProgramRequested { program: &'a [u8], send: Option<&'a [u8]> },
     /// `--interval 0`.
     IntervalZero,
-    /// `--loadcmd` with a word other than none.
-    LoadIgnored { command: &'a str, weight: u32 },
+    /// The load monitor could not be run, failed, took too long or said too much.
+    LoadUnread { command: &'a str },
+    /// What the load monitor printed holds no load.
+    BadLoad { text: &'a [u8] },
+    /// The load of the last minute.
+    Loadavg { address: IpAddr, load: f64 },
+    /// What follows from it.
+    NewWeight { weight: u32, last: u32, load: f64 },
     /// The kernel holds the destination already.
     Adopted { real: SocketAddr, weight: u32 },
     /// The kernel holds it with weight 0, as quiesced.
@@ -42,8 +49,12 @@ pub enum Message<'a> {
     ForcedOut { real: SocketAddr },
     /// Its first check failed.
     LeftOut { real: SocketAddr },
-    /// Why a check failed.
-    Trouble { real: SocketAddr, outcome: &'a Outcome },
+    /// Why a check failed; which, if there are several.
+    Trouble { check: Option<CheckKind>, real: SocketAddr, outcome: &'a Outcome },
+    /// A certificate is valid for so long and no longer.
+    CertificateEnds { real: SocketAddr, left: Duration },
+    /// A check cannot be made as it was asked for.
+    CannotCheck { why: &'a str },
     /// SIGUSR1.
     OpaqueOn,
     /// SIGUSR2.
@@ -105,11 +116,15 @@ pub enum Message<'a> {
 impl log::Message for Message<'_> {
     fn level(&self) -> Level {
         match self {
-            Self::PlaceTaken { .. } | Self::NoRight { .. } | Self::NotRemoved { .. } | Self::Fatal { .. } => {
-                Level::Error
-            }
+            Self::PlaceTaken { .. }
+            | Self::NoRight { .. }
+            | Self::NotRemoved { .. }
+            | Self::CannotCheck { .. }
+            | Self::Fatal { .. } => Level::Error,
             Self::IntervalZero
-            | Self::LoadIgnored { .. }
+            | Self::LoadUnread { .. }
+            | Self::BadLoad { .. }
+            | Self::CertificateEnds { .. }
             | Self::Trouble { .. }
             | Self::ServiceMissing { .. }
             | Self::PutBack { .. }
@@ -139,6 +154,8 @@ impl log::Message for Message<'_> {
             | Self::LineEnded
             | Self::LineJoined { .. }
             | Self::Released { .. }
+            | Self::Loadavg { .. }
+            | Self::NewWeight { .. }
             | Self::Opening { .. }
             | Self::Sending { .. }
             | Self::Received { .. }
@@ -161,8 +178,11 @@ impl fmt::Display for Message<'_> {
                 text(send.unwrap_or(b"(null)"))
             ),
             Self::IntervalZero => f.write_str("an interval of 0 cannot be, checking every second"),
-            Self::LoadIgnored { command, weight } => {
-                write!(f, "load monitoring by \"{command}\" is not supported, the weight stays {weight}")
+            Self::LoadUnread { command } => write!(f, "failed to read remote load by \"{command}\""),
+            Self::BadLoad { text: said } => write!(f, "bad load average returned: {}", text(said)),
+            Self::Loadavg { address, load } => write!(f, "Loadavg of {address} is {load:.6}"),
+            Self::NewWeight { weight, last, load } => {
+                write!(f, "Computing new weight {weight} based on last weight {last} and load {load:.6}")
             }
             Self::Adopted { real, weight } => write!(f, "found {real} in use with weight {weight}, carrying on"),
             Self::AdoptedQuiesced { real } => write!(f, "found {real} quiesced, carrying on"),
@@ -170,7 +190,17 @@ impl fmt::Display for Message<'_> {
             Self::Inactive { real } => write!(f, "[inactive] shutting down {real} due to connection failure"),
             Self::ForcedOut { real } => write!(f, "[inactive] shutting down {real} on request"),
             Self::LeftOut { real } => write!(f, "[inactive] leaving out {real} until it answers as expected"),
-            Self::Trouble { real, outcome } => outcome.about(*real).fmt(f),
+            Self::Trouble { check: None, real, outcome } => outcome.about(*real).fmt(f),
+            Self::Trouble { check: Some(check), real, outcome } => write!(f, "check {check}: {}", outcome.about(*real)),
+            Self::CertificateEnds { real, left } if left.is_zero() => {
+                write!(f, "the certificate of {real} has expired")
+            }
+            Self::CertificateEnds { real, left } => match left.as_secs() / 86_400 {
+                0 => write!(f, "the certificate of {real} expires within a day"),
+                1 => write!(f, "the certificate of {real} expires within two days"),
+                days => write!(f, "the certificate of {real} expires in {days} days"),
+            },
+            Self::CannotCheck { why } => f.write_str(why),
             Self::OpaqueOn => f.write_str("opaque glasses on"),
             Self::RoseOn => f.write_str("rose-colored glasses on"),
             Self::GlassesOff => f.write_str("DEBUG -- removing glasses"),

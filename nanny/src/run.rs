@@ -11,10 +11,12 @@
 //! Nothing here ends because of the kernel, because of the real server or because
 //! lvsd is gone: only TERM, INT and [`Ask::Release`] end it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use common::channel::{Ask, Line, Received, Said};
+use common::check::CheckKind;
 use common::child::Rules as ChildRules;
 use common::daemon::{ExitStatus, Launch};
 use common::ipvs;
@@ -23,12 +25,18 @@ use nix::sys::signal::Signal;
 
 use crate::args::{Args, Place};
 use crate::destination::Owned;
+use crate::hands::secure::Begin;
 use crate::hands::table::{Open, Table};
-use crate::hands::{Ended, Hands, Woken};
+use crate::hands::{ChildEnd, Ended, Hands, Woken};
 use crate::health::{Change, Event, Health, Rules, State};
+use crate::load::{self, Load};
 use crate::messages::Message;
-use crate::probe::{self, Outcome, Plan};
+use crate::probe::program::Command;
+use crate::probe::{self, Outcome, Plan, Transport};
 use crate::schedule::{self, Schedule};
+
+/// How often the end of a certificate is warned of.
+const WARN_EVERY: Duration = Duration::from_secs(86_400);
 
 /// What the loop starts from.
 pub struct Setup {
@@ -48,12 +56,24 @@ pub struct Setup {
     pub arguments: Vec<String>,
     /// Decides the phase of checks and looks.
     pub seed: u64,
+    /// How TLS begins, in the program that has it.
+    pub secure: Option<Begin>,
 }
 
 /// Runs until asked to stop; the exit status.
 pub fn run(setup: Setup) -> ExitStatus {
-    let plan = Plan::new(&setup.args);
-    let hands = match Hands::new(plan, setup.args.real) {
+    let checks = match probe::checks(&setup.args) {
+        Ok(checks) => checks,
+        Err(why) => {
+            setup.log.say(&Message::CannotCheck { why: &why });
+            return ExitStatus::Usage;
+        }
+    };
+    if setup.secure.is_none() && setup.args.checks.iter().any(|check| check.kind.is_secure()) {
+        setup.log.say(&Message::CannotCheck { why: "checks of tls and https need the program nanny-tls beside nanny" });
+        return ExitStatus::Usage;
+    }
+    let hands = match Hands::new(checks, setup.args.checks_needed, setup.secure) {
         Ok(hands) => hands,
         Err(error) => {
             setup.log.say(&Message::Fatal { doing: "set up signals and events", error: &error });
@@ -92,8 +112,13 @@ struct Nanny {
     next_check: Instant,
     next_look: Instant,
     next_beat: Instant,
+    /// When a certificate's end was last warned of.
+    warned: Option<Instant>,
+    /// When the last bad check ended, in seconds since 1970, and what happened in it.
+    why: Option<(u64, String)>,
     /// The failure that was last said, until a check is good.
     complained: Option<Outcome>,
+    monitor: Option<Monitor>,
     /// The verdict lvsd has heard.
     told: Option<(bool, u32)>,
     /// The kernel was read, so all is as it should be or is being waited for.
@@ -107,12 +132,22 @@ struct Nanny {
     arguments: Vec<String>,
 }
 
+/// The load monitor.
+struct Monitor {
+    command: Command,
+    load: Load,
+    /// When it is asked again; when it runs, when it is killed.
+    due: Instant,
+    /// That it cannot be read has been said.
+    complained: bool,
+}
+
 /// `Err` ends the loop with this status.
 type Flow = Result<(), ExitStatus>;
 
 impl Nanny {
     fn new(setup: Setup, hands: Hands) -> Self {
-        let Setup { args, log, open, line, launch, place, arguments, seed } = setup;
+        let Setup { args, log, open, line, launch, place, arguments, seed, secure: _ } = setup;
         let rules = Rules { threshold: args.threshold(), weight: args.weight, quiesce: args.quiesce };
         let owned = Owned { key: args.destination(), method: args.method };
         let table = open.map(|open| Table::new(open, args.service, &args.service_name, owned, args.real));
@@ -124,7 +159,15 @@ impl Nanny {
             next_check: now,
             next_look: now + schedule::spread(schedule::LOOK_EVERY, seed),
             next_beat: now,
+            warned: None,
+            why: None,
             complained: None,
+            monitor: args.load.as_ref().map(|word| Monitor {
+                command: load::command(word, args.real),
+                load: Load::new(args.weight, args.scale),
+                due: now,
+                complained: false,
+            }),
             told: None,
             ready: false,
             supervised: line.is_some(),
@@ -171,9 +214,6 @@ impl Nanny {
         if args.interval_was_zero {
             self.log.say(&Message::IntervalZero);
         }
-        if let Some(command) = &args.load {
-            self.log.say(&Message::LoadIgnored { command, weight: args.weight });
-        }
         self.log.say(&Message::Starting { service: &args.service_name, real: args.real });
     }
 
@@ -216,7 +256,18 @@ impl Nanny {
         if self.table.is_some() || !self.health.is_checking() {
             nearest = nearest.min(self.next_look);
         }
+        if let Some(monitor) = self.monitor.as_ref().filter(|_| self.is_weighed() || self.hands.is_loading()) {
+            nearest = nearest.min(monitor.due);
+        }
         if self.hands.parents.is_empty() { nearest } else { nearest.min(self.next_beat) }
+    }
+
+    /// Whether the server's load counts: it is in use for its checks' sake.
+    fn is_weighed(&self) -> bool {
+        match self.health.state() {
+            State::Up => true,
+            State::New | State::Adopted { .. } | State::Down { .. } | State::Opaque | State::Rose => false,
+        }
     }
 
     /// One turn of the loop.
@@ -244,6 +295,9 @@ impl Nanny {
         {
             self.judge(&ended);
         }
+        if woken.load && !self.hands.advance_load() {
+            self.weigh(None);
+        }
         self.time(now);
         self.log.flush();
         Ok(())
@@ -265,6 +319,7 @@ impl Nanny {
         if now >= self.next_look {
             self.look(now);
         }
+        self.ask_load(now);
         if now >= self.next_beat && !self.hands.parents.is_empty() {
             self.hands.parents.tell(&Said::Alive);
             self.next_beat = now + ChildRules::default().beat;
@@ -275,11 +330,20 @@ impl Nanny {
     fn judge(&mut self, ended: &Ended) {
         let outcome = &ended.outcome;
         self.say_end(ended);
+        self.warn_of_ends();
         if outcome.is_good() {
             self.complained = None;
         } else if self.complained.as_ref() != Some(outcome) {
-            self.log.say(&Message::Trouble { real: self.args.real, outcome });
+            let (check, real) = self.asked(ended.by);
+            self.log.say(&Message::Trouble { check, real, outcome });
             self.complained = Some(outcome.clone());
+        }
+        if !outcome.is_good() {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            self.why = Some((now.map_or(0, |since| since.as_secs()), ended.transcript.clone()));
+        }
+        if let (true, Some(weight)) = (outcome.is_good(), ended.weight) {
+            self.health.weigh(weight);
         }
         self.feed(if outcome.is_good() { Event::Good } else { Event::Bad });
         let (active, count) = match self.health.state() {
@@ -291,25 +355,114 @@ impl Nanny {
         self.settle();
     }
 
-    fn say_begin(&self) {
-        match self.hands.plan() {
-            Plan::Converse(script) => {
-                let protocol = if script.is_datagram() { "UDP" } else { "TCP" };
-                self.log.say(&Message::Opening { protocol, port: self.args.real.port() });
-                if !script.sends().is_empty() {
-                    self.log.say(&Message::Sending { text: script.sends() });
-                }
+    /// Starts the load monitor, or ends one that takes too long.
+    fn ask_load(&mut self, now: Instant) {
+        let is_weighed = self.is_weighed();
+        let Some(monitor) = &mut self.monitor else { return };
+        if !is_weighed && monitor.load.weight() != self.args.weight {
+            // A server that returns begins with its own weight.
+            self.health.weigh(monitor.load.reset());
+        }
+        if now < monitor.due {
+            return;
+        }
+        if self.hands.is_loading() {
+            self.hands.abandon_load();
+            monitor.due = now + load::EVERY.saturating_sub(load::WITHIN);
+            self.weigh(None);
+        } else if is_weighed {
+            monitor.due = now + load::WITHIN;
+            if self.hands.begin_load(&monitor.command).is_err() {
+                monitor.due = now + load::EVERY;
+                self.weigh(None);
             }
-            Plan::Run(command) => self.log.say(&Message::Invoking { program: command }),
+        }
+    }
+
+    /// The load monitor ended; what it printed, if it did its work.
+    fn weigh(&mut self, output: Option<Vec<u8>>) {
+        let is_weighed = self.is_weighed();
+        let Some(monitor) = &mut self.monitor else { return };
+        let command = load::name(&monitor.command);
+        let Some(output) = output else {
+            if !std::mem::replace(&mut monitor.complained, true) {
+                self.log.say(&Message::LoadUnread { command: &command });
+            }
+            return;
+        };
+        let Some(average) = load::average(&output) else {
+            if !std::mem::replace(&mut monitor.complained, true) {
+                self.log.say(&Message::BadLoad { text: &output });
+            }
+            return;
+        };
+        monitor.complained = false;
+        let address = self.args.real.ip();
+        self.log.say(&Message::Loadavg { address, load: average });
+        if !is_weighed {
+            return;
+        }
+        let last = monitor.load.weight();
+        if let Some(weight) = monitor.load.measured(average) {
+            self.log.say(&Message::NewWeight { weight, last, load: average });
+            self.health.weigh(weight);
+            self.settle();
+        }
+    }
+
+    /// Warns of certificates that end soon, once a day.
+    fn warn_of_ends(&mut self) {
+        let seen = self.hands.certificates();
+        let now = Instant::now();
+        if seen.is_empty() || self.warned.is_some_and(|at| now < at + WARN_EVERY) {
+            return;
+        }
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        for certificate in seen {
+            let left = certificate.ends.saturating_sub(i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX));
+            let left = Duration::from_secs(u64::try_from(left).unwrap_or_default());
+            if left < certificate.warn_before {
+                self.warned = Some(now);
+                self.log.say(&Message::CertificateEnds { real: certificate.of, left });
+            }
+        }
+    }
+
+    /// Which check of several, by its kind, and where it went.
+    fn asked(&self, check: usize) -> (Option<CheckKind>, SocketAddr) {
+        let several = self.hands.checks().count() > 1;
+        match self.hands.checks().nth(check) {
+            Some(check) => (check.kind.filter(|_| several), check.target.to),
+            None => (None, self.args.real),
+        }
+    }
+
+    fn say_begin(&self) {
+        for check in self.hands.checks() {
+            match &check.plan {
+                Plan::Converse { transport, topic } => {
+                    let protocol = match transport {
+                        Transport::Tcp | Transport::Tls(_) => "TCP",
+                        Transport::Udp => "UDP",
+                        Transport::Icmp => "ICMP",
+                    };
+                    self.log.say(&Message::Opening { protocol, port: check.target.to.port() });
+                    if !topic.sends().is_empty() {
+                        self.log.say(&Message::Sending { text: topic.sends() });
+                    }
+                }
+                Plan::Run(command) => self.log.say(&Message::Invoking { program: command }),
+            }
         }
     }
 
     fn say_end(&self, ended: &Ended) {
         let text = ended.said.as_slice();
-        match self.hands.plan() {
-            Plan::Converse(_) if text.is_empty() => {}
-            Plan::Converse(_) => self.log.say(&Message::Received { text }),
-            Plan::Run(_) => self.log.say(&Message::ProgramResult { text, real: self.args.real }),
+        match self.hands.checks().nth(ended.by).map(|check| &check.plan) {
+            None => {}
+            Some(Plan::Converse { .. }) if text.is_empty() => {}
+            Some(Plan::Converse { .. }) => self.log.say(&Message::Received { text }),
+            Some(Plan::Run(_)) => self.log.say(&Message::ProgramResult { text, real: self.args.real }),
         }
     }
 
@@ -397,9 +550,16 @@ impl Nanny {
             }
         }
         // SIGCHLD, or not: it costs a look.
-        while let Some(ended) = self.hands.child_ended(now) {
-            if let Some(ended) = ended {
-                self.judge(&ended);
+        while let Some(end) = self.hands.child_ended(now) {
+            match end {
+                ChildEnd::Check(ended) => self.judge(&ended),
+                ChildEnd::Load(output) => {
+                    if let Some(monitor) = &mut self.monitor {
+                        monitor.due = now + load::EVERY;
+                    }
+                    self.weigh(output);
+                }
+                ChildEnd::Forgotten => {}
             }
         }
         Ok(())
@@ -420,7 +580,7 @@ impl Nanny {
     /// The orderly end: the destination goes with its nanny.
     fn terminate(&mut self, signal: Signal) -> ExitStatus {
         self.log.say(&Message::Terminating { signal: signal as i32 });
-        if let Some(pid) = self.hands.abandon() {
+        for pid in self.hands.abandon().into_iter().chain(self.hands.abandon_load()) {
             self.log.say(&Message::KillingChild { pid: pid.as_raw() });
         }
         self.hands.parents.close();
@@ -440,6 +600,7 @@ impl Nanny {
                 Received::Message(Ask::Release) => {
                     self.log.say(&Message::Released { real: self.args.real });
                     self.hands.abandon();
+                    self.hands.abandon_load();
                     self.hands.parents.close();
                     return Err(ExitStatus::Stopped);
                 }
@@ -450,6 +611,10 @@ impl Nanny {
                     if !self.table.as_mut().is_some_and(put_back) {
                         self.look(Instant::now());
                     }
+                }
+                Received::Message(Ask::Why) => {
+                    let (at, text) = self.why.clone().unwrap_or_default();
+                    self.hands.parents.tell_one(number, &Said::Why { at, text });
                 }
                 // A newer lvsd may say more than we know.
                 Received::Garbage(_) => {}

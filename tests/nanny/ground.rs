@@ -52,6 +52,38 @@ pub(crate) enum Answer {
     ByteByByte(&'static [u8]),
     /// Keeps the connection and says nothing.
     Stall,
+    /// Says this, a byte a second.
+    Drip(&'static [u8]),
+    /// Says this, and then x up to a gigabyte, or as long as somebody listens.
+    Flood(&'static [u8]),
+    /// Resets the connection.
+    Reset,
+    /// Says that it has nothing to say, and goes on listening.
+    HalfClose,
+}
+
+fn drip(mut stream: TcpStream, text: &[u8]) {
+    for byte in text.chunks(1) {
+        if stream.write_all(byte).is_err() {
+            return;
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+fn flood(mut stream: TcpStream, text: &[u8]) {
+    let (mut left, piece) = (1u64 << 30, vec![b'x'; 65_536]);
+    if stream.write_all(text).is_err() {
+        return;
+    }
+    while left > 0 && stream.write_all(&piece).is_ok() {
+        left -= piece.len() as u64;
+    }
+}
+
+/// A port that nobody has just now.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A TCP server on a port of its own.
@@ -103,6 +135,22 @@ impl Server {
                         }
                     }
                     Answer::Stall => {}
+                    Answer::Drip(text) => {
+                        let stream = stream.try_clone().unwrap();
+                        std::thread::spawn(move || drip(stream, text));
+                    }
+                    Answer::Flood(text) => {
+                        std::thread::spawn(move || flood(stream, text));
+                        continue;
+                    }
+                    Answer::Reset => {
+                        let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+                        nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::Linger, &linger).unwrap();
+                        continue;
+                    }
+                    Answer::HalfClose => {
+                        let _ = stream.shutdown(std::net::Shutdown::Write);
+                    }
                 }
                 kept.push(stream);
             }

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test ends by them
 
+mod checks;
+mod daemons;
 mod ground;
 mod programs;
 

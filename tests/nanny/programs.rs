@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use crate::ground::{Nanny, wait_for, wait_until};
+use crate::ground::{Answer, Nanny, Server, wait_for, wait_until};
 use nix::libc::RLIM_INFINITY;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
@@ -171,4 +171,36 @@ fn of_a_program_nothing_is_expected_of_nothing_good_comes() {
     nanny.wait_for("[inactive] leaving out");
     let mut nanny = Nanny::start(8080, &["-e", " ", "-x", "OK"]);
     nanny.wait_for("No command to run");
+}
+
+#[test]
+fn a_load_monitor_raises_the_weight_of_an_idle_server() {
+    let monitor = Program::new("echo \"$1  up 3 days,  load 0.00, 0.05, 0.01\"");
+    let word = monitor.path("check").to_str().unwrap().to_owned();
+    let server = Server::start(Answer::Text(b"HTTP"));
+    let mut nanny = Nanny::start(server.port, &["-x", "HTTP", "-t", "5", "-w", "100", "-v", "-U", &word]);
+    nanny.wait_for("[ active ]");
+    nanny.wait_for("Loadavg of 127.0.0.1 is 0.000000");
+    nanny.wait_for("Computing new weight 150 based on last weight 100 and load 0.000000");
+}
+
+#[test]
+fn a_load_monitor_that_hangs_or_talks_nonsense_costs_a_line_and_no_check() {
+    let nonsense = Program::new("echo rup: RPC: Program not registered");
+    let hung = Program::new("echo $$ > pid; exec sleep 1000");
+    let server = Server::start(Answer::Text(b"HTTP"));
+    let start = |program: &Program| {
+        let word = program.path("check").to_str().unwrap().to_owned();
+        Nanny::start(server.port, &["-x", "HTTP", "-t", "0.1", "-U", &word])
+    };
+    start(&nonsense).wait_for("bad load average returned: rup: RPC: Program not registered");
+    start(&Program::new("exit 1")).wait_for("failed to read remote load");
+    let mut nanny = start(&hung);
+    let pid = hung.pid_in("pid");
+    let asked = server.asked();
+    wait_until("checks go on", || server.asked() >= asked + 3);
+    assert_eq!(nanny.stop(), Some(0));
+    assert_eq!(nanny.said("[inactive]"), 0);
+    assert_eq!(nanny.said("Killing child"), 1);
+    wait_until("the monitor is gone", || is_gone(pid));
 }

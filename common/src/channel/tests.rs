@@ -10,6 +10,7 @@ fn any_said() -> impl Strategy<Value = Said> {
         Just(Said::Alive),
         (any::<bool>(), any::<u32>()).prop_map(|(available, weight)| Said::Verdict { available, weight }),
         ".{0,80}".prop_map(Said::Leaving),
+        (any::<u64>(), "[ -~\n]{0,80}").prop_map(|(at, text)| Said::Why { at, text }),
     ]
 }
 
@@ -28,7 +29,7 @@ proptest! {
 
 #[test]
 fn asks_round_trip() {
-    for ask in [Ask::Release, Ask::Check] {
+    for ask in [Ask::Release, Ask::Check, Ask::Why] {
         assert_eq!(Ask::decode(&ask.encode()), Ok(ask));
     }
 }

@@ -1,12 +1,17 @@
 //! From what was typed to the model: [`Raw`] in, [`Config`] out, and everything
 //! that is wrong with it. Pure but for the names it asks [`super::Outside`] for.
 
+use std::net::IpAddr;
+
 use super::diagnostic::Severity;
 use super::kind::Reader;
 use super::raw::{Raw, Statement, Value};
 use super::source::Span;
-use super::table::{Block, Config, HEARTBEAT_PATHS_MAX, Place, RealServer, Stray, VirtualService, keywords, stray};
+use super::table::{
+    Block, Config, HEARTBEAT_PATHS_MAX, HealthCheck, Place, RealServer, Stray, VirtualService, keywords, stray,
+};
 use super::{ServiceKind, kind};
+use crate::check::{CHECKS_MAX, CheckKind, WORDS_MAX};
 use crate::ipvs::ForwardingMethod;
 
 /// The most virtual services; the kernel's table has no limit of its own, and
@@ -31,6 +36,7 @@ pub(super) struct Origin {
     pub(super) virtuals: Vec<Origin>,
     pub(super) failovers: Vec<Origin>,
     pub(super) servers: Vec<Origin>,
+    pub(super) checks: Vec<Origin>,
 }
 
 impl Origin {
@@ -145,6 +151,10 @@ fn read_virtual(raw: &Raw, span: Span, reader: &mut Reader<'_>) -> (VirtualServi
     // servers that took the port as it was, to say so if it changes below them
     let mut inherited = Vec::new();
     for statement in inner(raw) {
+        if statement.key == "check" {
+            read_checks(statement, &mut service.checks, &mut origin, reader);
+            continue;
+        }
         if statement.key != "server" {
             assign(&mut service, &mut origin, statement, reader);
             continue;
@@ -174,9 +184,79 @@ fn read_server(raw: &Raw, span: Span, port: u16, reader: &mut Reader<'_>) -> (Re
     let mut server = RealServer { name, port, ..RealServer::default() };
     let mut origin = Origin { span, broken, ..Origin::default() };
     for statement in inner(raw) {
-        assign(&mut server, &mut origin, statement, reader);
+        if statement.key == "check" {
+            read_checks(statement, &mut server.checks, &mut origin, reader);
+        } else {
+            assign(&mut server, &mut origin, statement, reader);
+        }
     }
     (server, origin)
+}
+
+/// `check KIND { ... }`, or `check = KIND` for one without options.
+fn read_checks(statement: &Statement, checks: &mut Vec<HealthCheck>, outer: &mut Origin, reader: &mut Reader<'_>) {
+    let mut found = Vec::new();
+    for (text, span) in statement.words() {
+        if let Some(kind) = check_kind(text, span, reader) {
+            let check = HealthCheck { kind, ..HealthCheck::default() };
+            found.push((check, Origin { span, ..Origin::default() }));
+        }
+    }
+    if statement.value.is_block() {
+        for (raw, span) in blocks(statement, outer, reader) {
+            let broken = reader.broken_blocks.contains(&span.start);
+            let (name, span) = name(raw, span, reader);
+            let mut origin = Origin { span, broken, ..Origin::default() };
+            let kind = check_kind(&name, span, reader);
+            let mut check = HealthCheck { kind: kind.unwrap_or_default(), ..HealthCheck::default() };
+            for statement in inner(raw) {
+                assign(&mut check, &mut origin, statement, reader);
+            }
+            if kind.is_some() {
+                check_check(&check, &mut origin, reader);
+                found.push((check, origin));
+            }
+        }
+    } else if statement.words().is_empty() {
+        let help = "check KIND { ... }, or check = KIND";
+        reader.error("wrong-type", statement.span, "a check has a kind", help);
+    }
+    for (check, origin) in found {
+        if checks.len() == CHECKS_MAX {
+            let message = format!("a real server has more than {CHECKS_MAX} checks");
+            reader.error("too-many", origin.span, message, "");
+        }
+        checks.push(check);
+        outer.checks.push(origin);
+    }
+}
+
+fn check_kind(name: &str, span: Span, reader: &mut Reader<'_>) -> Option<CheckKind> {
+    let kind = CheckKind::of(name);
+    if kind.is_none() {
+        let help = CheckKind::ALL.map(|(name, _)| name).join(", ");
+        reader.error("invalid-argument", span, format!("invalid argument: no check \"{name}\""), &help);
+    }
+    kind
+}
+
+/// What cannot be meant of a check.
+fn check_check(check: &HealthCheck, origin: &mut Origin, reader: &mut Reader<'_>) {
+    let errors = reader.report.errors();
+    if check.kind == CheckKind::Script && check.program.is_none() && origin.is_sure_of(&["program"]) {
+        reader.error(
+            "check-incomplete",
+            origin.span,
+            "a script check without its program",
+            "program = \"/path %h %p\"",
+        );
+    }
+    for header in &check.headers {
+        if let Err(why) = crate::check::header(header) {
+            reader.error("invalid-argument", origin.of("headers"), format!("invalid argument: {why}"), "");
+        }
+    }
+    origin.broken |= reader.report.errors() > errors;
 }
 
 fn assign<B: Block>(block: &mut B, origin: &mut Origin, statement: &Statement, reader: &mut Reader<'_>) {
@@ -216,6 +296,7 @@ fn unknown(place: Place, key: &str, span: Span, reader: &mut Reader<'_>) -> Opti
         Some(Place::Global) => "it stands outside of all blocks".to_owned(),
         Some(Place::Virtual) => "it stands in a virtual block".to_owned(),
         Some(Place::Server) => "it stands in a server block".to_owned(),
+        Some(Place::Check) => "it stands in a check block".to_owned(),
         None => meant.map_or_else(String::new, |name| format!("did you mean \"{name}\"?")),
     };
     reader.error("unknown-keyword", span, format!("unknown command \"{key}\""), &help);
@@ -225,8 +306,9 @@ fn unknown(place: Place, key: &str, span: Span, reader: &mut Reader<'_>) -> Opti
 fn blocks_at(place: Place) -> impl Iterator<Item = &'static str> {
     let blocks: &[&str] = match place {
         Place::Global => &["virtual", "failover", "include"],
-        Place::Virtual => &["server", "include"],
-        Place::Server => &["include"],
+        Place::Virtual => &["server", "check", "include"],
+        Place::Server => &["check", "include"],
+        Place::Check => &["include"],
     };
     blocks.iter().copied()
 }
@@ -321,10 +403,36 @@ fn check_virtual(
             let message = format!("server \"{}\" is active and has no address", server.name);
             reader.error("missing-address", its.of("address"), message, "address = ADDRESS");
         }
+        if server.active {
+            let origins = if server.checks.is_empty() { &origin.checks } else { &its.checks };
+            check_checks(server.checks(service), origins, address, reader);
+        }
         let mixed = virtual_address.zip(address).is_some_and(|(v, s)| v.is_ipv4() != s.is_ipv4());
         if server.active && mixed && network.is_some_and(|network| network != ForwardingMethod::Tunnel) {
             let message = format!("server \"{}\" and its virtual address are of different families", server.name);
             reader.error("mixed-families", its.of("address"), message, "the kernel mixes them only under tunnel");
+        }
+    }
+}
+
+/// What cannot be meant of the checks of one real server.
+fn check_checks(checks: &[HealthCheck], origins: &[Origin], server: Option<IpAddr>, reader: &mut Reader<'_>) {
+    let mut length = 0;
+    for (check, its) in checks.iter().zip(origins).filter(|(_, its)| its.is_whole()) {
+        length += check.words().iter().map(|word| word.len() + 1).sum::<usize>();
+        if length > WORDS_MAX {
+            let message = format!("the checks of a real server are longer than {WORDS_MAX} bytes together");
+            reader.error("text-too-long", its.span, message, "");
+            return;
+        }
+        let to = check.address.or(server);
+        if let (Some(to), Some(source)) = (to, check.source_address)
+            && to.is_ipv4() != source.is_ipv4()
+            && check.kind.takes("source_address")
+        {
+            let message = format!("the check comes from {source} and goes to {to}, of another family");
+            reader.error("mixed-families", its.of("source_address"), message, "");
+            return;
         }
     }
 }

@@ -12,7 +12,7 @@ use super::kind::{Quotes, Reader, Written, lvscf_name};
 use super::print::{indent, lvscf_values, toml_text, toml_value};
 use super::raw::{Raw, Statement, Value};
 use super::source::{Span, lines};
-use super::table::{Block, Config, Place, RealServer, Stray, VirtualService, may_repeat, stray};
+use super::table::{Block, Config, HealthCheck, Place, RealServer, Stray, VirtualService, may_repeat, stray};
 
 /// A statement or a block with what stands above it.
 #[derive(Debug)]
@@ -89,8 +89,19 @@ fn items<B: Block>(text: &str, raw: &Raw, reader: &mut Reader<'_>) -> Vec<Item> 
                     items.push(block("server", raw, (start, end), inner));
                 }
             }
-            (Place::Virtual | Place::Server, "name") if !std::mem::replace(&mut named, true) => {}
-            (Place::Global | Place::Virtual | Place::Server, _) => {
+            (Place::Virtual | Place::Server, "check") => {
+                let start = statement.key_span.start as usize;
+                for (kind, span) in statement.words() {
+                    let what = What::Block("check".to_owned(), kind.to_owned(), Vec::new());
+                    items.push(Item { comments: Vec::new(), gap: false, start, end: span.end as usize, what });
+                }
+                for (raw, start, end) in blocks(statement) {
+                    let inner = self::items::<HealthCheck>(text, raw, reader);
+                    items.push(block("check", raw, (start, end), inner));
+                }
+            }
+            (Place::Virtual | Place::Server | Place::Check, "name") if !std::mem::replace(&mut named, true) => {}
+            (Place::Global | Place::Virtual | Place::Server | Place::Check, _) => {
                 if may_repeat(B::PLACE, &statement.key) {
                     // TOML has a list; the first statement says all of it
                     if statements.iter().take(n).all(|s| s.key != statement.key) {

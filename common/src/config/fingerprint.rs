@@ -12,7 +12,7 @@ use std::fmt;
 
 use super::kind::Written;
 use super::print::lvscf_value;
-use super::table::{Block, Config, Entry, Scope, VirtualService};
+use super::table::{Block, Config, Entry, HealthCheck, Scope, VirtualService};
 
 /// The meaning of a configuration as a number. Not for secrets: whoever wants to
 /// can make two files with the same one.
@@ -51,15 +51,27 @@ fn meaning(config: &Config) -> String {
 
 fn block(service: &VirtualService) -> String {
     let mut lines = pair_lines(service);
+    lines.extend(checks(&service.checks));
     let active = service.servers.iter().filter(|server| server.active);
     lines.extend(active.map(|server| {
         let mut lines = pair_lines(server);
         // the default of a server's port is the virtual's, which is no constant
         lines.retain(|line| !line.starts_with("port="));
+        lines.extend(checks(&server.checks));
         format!("server\n  port={}\n  {}", server.port, lines.join("\n  "))
     }));
     lines.sort_unstable();
     lines.join("\n ")
+}
+
+/// Each check on a line of its own.
+fn checks(checks: &[HealthCheck]) -> impl Iterator<Item = String> {
+    checks.iter().map(|check| {
+        let mut lines = pair_lines(check);
+        lines.retain(|line| line.split_once('=').is_some_and(|(key, _)| check.kind.takes(key)));
+        lines.sort_unstable();
+        format!("check {} {}", check.kind, lines.join(" "))
+    })
 }
 
 /// The keywords of a block that concern both directors and have been set.
@@ -92,6 +104,7 @@ mod tests {
     use super::super::tests::good;
     use super::super::{Fake, Syntax, convert, dump, load_with};
     use super::*;
+    use crate::check::CheckKind;
 
     const FILE: &str = "\
 primary = 192.0.2.1
@@ -155,6 +168,9 @@ virtual dns {
             ("  address = 192.0.2.11\n  active = 1", "  address = 192.0.2.11\n  active = 0"),
             (" server b {", " server b {\n weight = 2"),
             (" server b {", " server b {\n port = 8080"),
+            (" server b {", " check = tcp\n server b {"),
+            (" server b {", " check http {\n path = /x\n }\n server b {"),
+            (" server b {", " server b {\n check = ping"),
         ] {
             assert_ne!(of(&FILE.replace(from, to)), of(FILE), "{to}");
         }
@@ -166,7 +182,8 @@ virtual dns {
             ["0", "1", "7", "9", "198.51.100.7", "198.51.100.8", "255.255.255.0", "255.255.0.0", "/a", "/b", "none"];
         let pairs = ["198.51.100.3 198.51.100.5", "198.51.100.4 198.51.100.5", "198.51.100.7 e:1", "198.51.100.8 e:1"];
         let mut models = Vec::new();
-        for text in texts.into_iter().chain(pairs).chain(keyword.value.split(", ")) {
+        let words = ["200", "404", "MX", "NS", "HEAD"];
+        for text in texts.into_iter().chain(pairs).chain(words).chain(keyword.value.split(", ")) {
             let world = Fake::default();
             let mut reader = Reader::new(&world);
             let mut config = good(FILE).config;
@@ -182,6 +199,14 @@ virtual dns {
                 Place::Virtual => web.assign(keyword.name, &value, Span::default(), &mut reader),
                 Place::Server => server.assign(keyword.name, &value, Span::default(), &mut reader),
                 Place::Global => config.assign(keyword.name, &value, Span::default(), &mut reader),
+                Place::Check => {
+                    let takes = CheckKind::ALL.into_iter().find(|(_, kind)| kind.takes(keyword.name));
+                    let (_, kind) = takes.expect("a kind that takes it");
+                    let mut check = HealthCheck { kind, ..HealthCheck::default() };
+                    let known = check.assign(keyword.name, &value, Span::default(), &mut reader);
+                    web.checks.push(check);
+                    known
+                }
             };
             assert_eq!(known, Some(keyword.name));
             if !reader.report.has_errors() && !models.contains(&config) {

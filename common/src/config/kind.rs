@@ -17,8 +17,8 @@ mod text;
 mod time;
 
 pub(super) use address::{Device, Host, Ip, Mask, Paths, PersistenceMask};
-pub(super) use number::{Flag, LowByte, Mark, Port, Serial, Switch, SyncLength, SyncTtl, Weight};
-pub(super) use text::{Command, List, OneOf, Scheduler, Text, Word, is_bare, lvscf_name, lvscf_text};
+pub(super) use number::{Checks, Flag, LowByte, Mark, Port, Serial, Switch, SyncLength, SyncTtl, Weight};
+pub(super) use text::{Command, Formed, List, OneOf, Scheduler, Text, Word, is_bare, lvscf_name, lvscf_text};
 pub(super) use time::{Failback, OwnTime, Time};
 
 /// A kind of value.
@@ -39,6 +39,29 @@ pub(super) trait Kind {
     /// What was typed, to be written in the other syntax: names stay names.
     fn rewrite(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Written> {
         self.read(value, span, reader).and_then(|value| self.write(&value))
+    }
+}
+
+/// A value that need not be given.
+pub(super) struct Own<K>(pub(super) K);
+
+impl<K: Kind> Kind for Own<K> {
+    type Value = Option<K::Value>;
+
+    fn read(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Self::Value> {
+        self.0.read(value, span, reader).map(Some)
+    }
+
+    fn write(&self, value: &Self::Value) -> Option<Written> {
+        value.as_ref().and_then(|value| self.0.write(value))
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+
+    fn rewrite(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Written> {
+        self.0.rewrite(value, span, reader)
     }
 }
 

@@ -5,7 +5,7 @@
 //! ```text
 //! line      = [ statement | header | "}" anything | "#" anything ]
 //! statement = key "=" word*            words are separated by blanks and tabs
-//! header    = ("virtual" | "failover" | "server") name "{"
+//! header    = ("virtual" | "failover" | "server" | "check") name "{"
 //! word      = '"' text '"' | "'" text "'" | text without blanks
 //! ```
 //!
@@ -27,7 +27,7 @@ use line::{Header, Parsed};
 /// directories may take more.
 const LINE_MAX: usize = 8 * 1024;
 
-/// How deep blocks may be nested. The grammar needs two.
+/// How deep blocks may be nested. The grammar needs three.
 const DEPTH_MAX: usize = 8;
 
 /// How many warnings are kept; a file in another style has some for each line.
@@ -229,7 +229,7 @@ impl Parser<'_> {
     }
 
     fn open_block(&mut self, header: Header) {
-        let is_inner = self.text.get(header.key.clone()) == Some("server");
+        let is_inner = matches!(self.text.get(header.key.clone()), Some("server" | "check"));
         if !is_inner && !self.open.is_empty() {
             let help = "a \"}\" is missing above";
             self.error("missing-brace", header.key.clone(), "this block begins inside another one", help);

@@ -62,6 +62,62 @@ are numbers or names of TCP services in
 stands for the statements of the files that the pattern names, in the order of their names; * and ? are wild in the last part of the path. A relative path is relative to the file that includes. It may stand outside of blocks and in them, and files may include files, 8 deep.
 "#;
 
+const CHECKS: &str = r#".SH CHECKS
+Without
+.B check
+blocks real servers are checked by
+.BR send ,
+.B expect
+and
+.BR send_program ,
+as ever. With them these say nothing, and the name of each block is what its check speaks:
+.BR tcp ,
+.BR udp ,
+.BR tls ,
+.BR http ,
+.BR https ,
+.BR smtp ,
+.BR dns
+(over UDP for a UDP service, else over TCP),
+.BR ping
+or
+.BR script .
+A check without options may be written as a keyword:
+.BR "check = tcp" .
+.PP
+.EX
+virtual web {
+     check https {
+         host = www.example
+         path = /health
+         status = 200-299
+         body = "alive"
+     }
+     check = ping
+     server one {
+         address = 192.0.2.11
+         active = 1
+         check http {
+             port = 8080
+         }
+     }
+}
+.EE
+.PP
+All checks of a server begin at once and have one
+.B timeout
+together. All must be good, or as many as
+.B checks_needed
+says: 1 is any of them. A server with checks of its own has only these. In TOML they are
+.B [[virtual.check]]
+and
+.BR [[virtual.server.check]] ,
+or
+.BR "check = [\(dqtcp\(dq, \(dqping\(dq]" .
+What each does in detail is told in
+.BR nanny (8).
+"#;
+
 const TOML: &str = r#".SH TOML
 Keywords have the types of TOML: numbers, true and false, texts. Times that are no number of seconds, addresses and names are texts; an address with its device is one text. Blocks are arrays of tables with a
 .BR name :
@@ -98,6 +154,7 @@ pub fn manual() -> String {
         (Place::Global, "KEYWORDS OUTSIDE OF BLOCKS"),
         (Place::Virtual, "KEYWORDS IN A VIRTUAL OR FAILOVER BLOCK"),
         (Place::Server, "KEYWORDS IN A SERVER BLOCK"),
+        (Place::Check, "KEYWORDS IN A CHECK BLOCK"),
     ] {
         let _ = writeln!(out, ".SH {title}");
         for keyword in all.iter().filter(|keyword| keyword.place == place) {
@@ -107,11 +164,15 @@ pub fn manual() -> String {
             Place::Global => {
                 "A \\fBvirtual\\fR block is a virtual service, a \\fBfailover\\fR block a failover service, which is read and not run."
             }
-            Place::Virtual => "A \\fBserver\\fR block is a real server.",
-            Place::Server => continue,
+            Place::Virtual => {
+                "A \\fBserver\\fR block is a real server, a \\fBcheck\\fR block a check of each of them; see \\fBCHECKS\\fR."
+            }
+            Place::Server => "A \\fBcheck\\fR block is a check of this server, instead of all those of the virtual.",
+            Place::Check => continue,
         };
         let _ = writeln!(out, ".PP\n{blocks}");
     }
+    out.push_str(CHECKS);
     out.push_str(TOML);
     out.push_str(FINGERPRINT);
     diagnostics(&mut out);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::Syntax;
 use super::kind::{Quotes, Written, is_bare, lvscf_name, lvscf_text};
-use super::table::{Block, Config, Entry, RealServer};
+use super::table::{Block, Config, Entry, HealthCheck, RealServer};
 
 /// What stands behind `=` in lvs.cf, for each line of the keyword.
 pub(super) fn lvscf_values(written: &Written) -> Vec<String> {
@@ -90,6 +90,7 @@ pub(super) fn config(config: &Config, syntax: Syntax) -> String {
     for (keyword, services) in [("virtual", &config.virtuals), ("failover", &config.failovers)] {
         for service in services {
             block(service, &service.name, syntax, &[keyword], &mut out, |out| {
+                checks(&service.checks, syntax, &[keyword, "check"], out);
                 for server in &service.servers {
                     self::server(server, syntax, keyword, out);
                 }
@@ -100,7 +101,15 @@ pub(super) fn config(config: &Config, syntax: Syntax) -> String {
 }
 
 fn server(server: &RealServer, syntax: Syntax, outer: &str, out: &mut String) {
-    block(server, &server.name, syntax, &[outer, "server"], out, |_| {});
+    block(server, &server.name, syntax, &[outer, "server"], out, |out| {
+        checks(&server.checks, syntax, &[outer, "server", "check"], out);
+    });
+}
+
+fn checks(checks: &[HealthCheck], syntax: Syntax, path: &[&str], out: &mut String) {
+    for check in checks {
+        block(check, &check.kind.to_string(), syntax, path, out, |_| {});
+    }
 }
 
 fn block<B: Block>(
@@ -134,12 +143,16 @@ pub(super) fn indent(depth: usize) -> &'static str {
     match depth {
         0 => "",
         1 => "     ",
-        _ => "         ",
+        2 => "         ",
+        _ => "             ",
     }
 }
 
 fn entries<B: Block>(block: &B, syntax: Syntax, depth: usize, out: &mut String) {
     block.write(&mut |Entry { name, written, .. }| {
+        if !block.says(name) {
+            return;
+        }
         let _ = match syntax {
             Syntax::LvsCf => lvscf_values(&written)
                 .into_iter()

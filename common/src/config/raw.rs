@@ -85,6 +85,23 @@ impl Statement {
     }
 }
 
+impl Statement {
+    /// The words of a value that is one or a list of them.
+    pub(super) fn words(&self) -> Vec<(&str, Span)> {
+        match &self.value {
+            Value::Text(text) => vec![(text.as_str(), self.span)],
+            Value::List(list) => {
+                let words = list.iter().filter_map(|item| match &item.0 {
+                    Value::Text(text) => Some((text.as_str(), item.1)),
+                    Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::List(_) | Value::Block(_) => None,
+                });
+                words.collect()
+            }
+            Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Block(_) => Vec::new(),
+        }
+    }
+}
+
 impl Value {
     fn shift(&mut self, base: u32) {
         match self {

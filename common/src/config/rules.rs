@@ -39,7 +39,7 @@ const WHOLE: &[(&str, &str)] = &[
     ("include", "An included file cannot be read, includes itself, or is one too many; or a pattern names no file."),
     ("more", "There are more problems than are shown."),
     ("too-long", "The files together are longer than any configuration."),
-    ("too-many", "There are more virtual services or real servers than a director can have."),
+    ("too-many", "There are more virtual services, real servers or checks of one than a director can have."),
     ("unreadable", "The file cannot be read."),
 ];
 
@@ -50,6 +50,7 @@ const VALUE: &[(&str, &str)] = &[
     ("bad-pmask", "A persistence mask is not one. It is ignored, as it always was."),
     ("boolean-expected", "A keyword takes 0 or 1 and nothing else."),
     ("byte-cut", "Of a number above 255 the low byte counts, as it always did."),
+    ("check-incomplete", "A check lacks what it cannot do without: a script its program."),
     ("empty-text", "An empty command is as good as none."),
     (
         "integer-expected",
@@ -66,7 +67,7 @@ const VALUE: &[(&str, &str)] = &[
     ("missing-arguments", "A keyword has no value, or not all of them."),
     (
         "mixed-families",
-        "A virtual address and a real server are of different families, which the kernel takes only under tunnel; or the two ends of a heartbeat path are.",
+        "A virtual address and a real server are of different families, which the kernel takes only under tunnel; or the two ends of a heartbeat path, or of a check, are.",
     ),
     ("octal", "A number with a leading zero is octal, as it always was: 010 is 8."),
     ("out-of-range", "A number or a time is outside of the keyword's range."),
@@ -111,6 +112,7 @@ const LINT: &[(&str, &str)] = &[
         "classful-mask",
         "Without vip_nmask or nat_nmask an address gets the mask of its class, as ifconfig(8) has it: 255.0.0.0 for 10.1.2.3. Usually 255.255.255.255 is meant, or the network's own mask.",
     ),
+    ("checks-needed", "checks_needed is more than there are checks: all of them are needed."),
     ("deadtime-close", "deadtime is less than twice keepalive: a single lost heartbeat is a takeover."),
     (
         "director-is-server",
@@ -128,7 +130,10 @@ const LINT: &[(&str, &str)] = &[
     ),
     ("ineffective", "A keyword is set that another one makes ineffective."),
     ("ipv6-mask", "An IPv4 netmask is set for an IPv6 address. It is ignored: the address has prefix length 128."),
-    ("bad-regex", "use_regex is 1 and expect is no regular expression: every check would fail."),
+    (
+        "bad-regex",
+        "use_regex is 1 and expect, or the body of a check, is no regular expression: every check would fail.",
+    ),
     (
         "keepalive-deadtime",
         "keepalive is not less than deadtime: the partner is declared dead between two of its heartbeats.",
@@ -159,6 +164,10 @@ const LINT: &[(&str, &str)] = &[
         "Two active virtuals are one service to the kernel: the same mark, or the same protocol, address and port.",
     ),
     ("shared-label", "Two virtual addresses are put on one label. The original then takes both away with the first."),
+    (
+        "tls-name",
+        "A check of tls or https verifies a certificate and has neither tls_name nor a host name: the certificate must have the server's address in it, which few do.",
+    ),
     ("udp-without-send", "A UDP service is checked by an answer to what is sent, and nothing is sent."),
     (
         "weight-zero",

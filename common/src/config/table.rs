@@ -10,12 +10,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::{
-    Command, Device, Failback, Flag, Host, Ip, Kind, List, LowByte, Mark, Mask, OneOf, OwnTime, Paths, PersistenceMask,
-    Port, Quotes, Reader, Scheduler, Serial, Switch, SyncLength, SyncTtl, Text, Time, Weight, Word, Written,
+    Checks, Command, Device, Failback, Flag, Formed, Host, Ip, Kind, List, LowByte, Mark, Mask, OneOf, Own, OwnTime,
+    Paths, PersistenceMask, Port, Quotes, Reader, Scheduler, Serial, Switch, SyncLength, SyncTtl, Text, Time, Weight,
+    Word, Written,
 };
 use super::raw::Value;
 use super::source::Span;
 use super::{DeviceAddress, HeartbeatPath, KeyUse, ServiceKind};
+use crate::check::{self, CheckKind};
 use crate::ipvs::{ForwardingMethod, Protocol};
 
 /// Where a keyword stands.
@@ -27,6 +29,8 @@ pub enum Place {
     Virtual,
     /// In a `server` block.
     Server,
+    /// In a `check` block.
+    Check,
 }
 
 /// Since when it is there.
@@ -79,6 +83,8 @@ pub(super) trait Block: Default {
     fn assign(&mut self, key: &str, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<&'static str>;
     /// Says each keyword that has a value.
     fn write(&self, say: &mut dyn FnMut(Entry));
+    /// Whether a keyword means something here.
+    fn says(&self, key: &str) -> bool;
     /// A value as typed, for the other syntax.
     fn rewrite(key: &str, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Written>;
 }
@@ -113,6 +119,10 @@ const PLAIN: Command = Command { max: 4095, quotes: Quotes::Dropped };
 /// Two addresses can be "none" in lvs.cf, written 0.0.0.0.
 const HOST: Host = Host { zero: false };
 const HOST_OR_NONE: Host = Host { zero: true };
+/// Command lines and texts of checks, as long as those of a virtual, without the
+/// quotes.
+const CHECK_TEXT: Command = Command { max: 254, quotes: Quotes::Dropped };
+const CHECK_PORT: Own<Port> = Own(Port { zero: false, names: true });
 const TCP_PORT: Port = Port { zero: true, names: true };
 
 /// Beside the public and the private one: pulse's heartbeats have room for eight.
@@ -131,7 +141,7 @@ const PROTOCOLS: OneOf<Protocol> = OneOf(&[("tcp", Protocol::Tcp), ("udp", Proto
 /// Whether single quotes around this keyword's value belong to it: the original
 /// stores the quotes of these and takes only double ones away (piranha.md 1.1 no. 7).
 pub(super) fn keeps_single_quotes(key: &str) -> bool {
-    matches!(key, "send" | "expect" | "send_program" | "start_cmd" | "stop_cmd")
+    matches!(key, "send" | "expect" | "body" | "send_program" | "start_cmd" | "stop_cmd")
 }
 
 /// Whether a keyword may stand more than once, each time with a further value.
@@ -147,6 +157,7 @@ macro_rules! table {
         } and {
             $( $(#[doc = $more_doc:literal])+ $more:ident: $more_type:ty, )*
         }
+        $( says $says:expr )?
     ) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,6 +207,11 @@ macro_rules! table {
                     let is_default = self.$name == defaults.$name;
                     say(Entry { name: stringify!($name), written, scope: Scope::$scope, is_default });
                 } )*
+            }
+
+            fn says(&self, key: &str) -> bool {
+                let says: &[fn(&Self, &str) -> bool] = &[$($says)?];
+                says.iter().all(|says| says(self, key))
             }
 
             fn rewrite(key: &str, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Written> {
@@ -326,6 +342,8 @@ table! {
         use_regex: bool = false, Flag, Piranha, Pair;
         /// A program that checks a real server instead of send; %h is the address, %p the port, expect is its output.
         send_program: Option<String> = None, QUOTED, Piranha, Pair;
+        /// How many of its checks must be good for a real server to be; 0 is all of them.
+        checks_needed: u32 = 0, Checks, Ours, Pair;
         /// The program that tells a real server's load, from which its weight follows: none, rup, ruptime, uptime.
         load_monitor: Option<String> = None, PLAIN, Piranha, Pair;
         /// How new connections are given to real servers.
@@ -353,6 +371,8 @@ table! {
     } and {
         /// The block's name; a label only.
         name: String,
+        /// `check` blocks in file order; none: the checks are those of `send` and the like.
+        checks: Vec<HealthCheck>,
         /// `server` blocks in file order.
         servers: Vec<RealServer>,
     }
@@ -371,10 +391,125 @@ table! {
         weight: u32 = 1, Weight, Piranha, Pair;
         /// The virtual's drain, for this server alone; without it the virtual's counts, wherever it stands.
         drain: Option<Duration> = None, OwnTime(time(Duration::ZERO, 30 * 86_400)), Ours, Pair;
+        /// The virtual's checks_needed, for this server alone.
+        checks_needed: Option<u32> = None, Own(Checks), Ours, Pair;
     } and {
         /// The block's name; a label only.
         name: String,
+        /// `check` blocks in file order; none: the virtual's.
+        checks: Vec<HealthCheck>,
     }
+}
+
+table! {
+    /// A `check` block: one check of a real server, or of each of a virtual.
+    HealthCheck at Check {
+        /// Where the check goes, if not to the real server.
+        address: Option<IpAddr> = None, HOST, Ours, Pair;
+        /// The port it goes to, if not the real server's. Not for ping.
+        port: Option<u16> = None, CHECK_PORT, Ours, Pair;
+        /// The director's address that it comes from. Not for script, as the two below.
+        source_address: Option<IpAddr> = None, HOST, Ours, Node;
+        /// The device that it goes out of.
+        source_interface: Option<String> = None, Formed { what: "device", read: check::interface }, Ours, Node;
+        /// The firewall mark of its packets, for routing by it; 0 is none.
+        mark: u32 = 0, Mark, Ours, Pair;
+        /// What is sent after connecting (tcp, udp, tls); escapes as in a virtual's send.
+        send: Option<String> = None, TEXT, Ours, Pair;
+        /// What the answer begins with (tcp, udp, tls), as a virtual's expect.
+        expect: Option<String> = None, TEXT, Ours, Pair;
+        /// Whether expect or body is an extended regular expression (tcp, udp, tls, http, https).
+        use_regex: bool = false, Flag, Ours, Pair;
+        /// The method of the request (http, https); without it GET.
+        method: Option<String> = None, Formed { what: "HTTP method", read: check::method }, Ours, Pair;
+        /// What is asked for (http, https); without it /.
+        path: Option<String> = None, Formed { what: "path", read: check::path }, Ours, Pair;
+        /// Whom it is asked of (http, https); without it the address.
+        host: Option<String> = None, Formed { what: "host name", read: check::host }, Ours, Pair;
+        /// Further headers of the request (http, https), each "Name: value".
+        headers: Vec<String> = Vec::new(), List, Ours, Pair;
+        /// The good statuses (http, https): 200, 200-299, "200 204 301-302"; without it 200-399.
+        status: Option<String> = None, Formed { what: "HTTP statuses", read: statuses }, Ours, Pair;
+        /// A text that is somewhere in the first 64 KiB of the answer's body (http, https); escapes as in send.
+        body: Option<String> = None, TEXT, Ours, Pair;
+        /// The name in the certificate, and the one asked for (tls, https); without it that of host, else the address.
+        tls_name: Option<String> = None, Formed { what: "host name", read: check::host }, Ours, Pair;
+        /// Whether the certificate must be good (tls, https).
+        verify: bool = true, Flag, Ours, Pair;
+        /// Whose signatures make a certificate good (tls, https): a file of certificates in PEM; without it those the system trusts.
+        ca_file: Option<String> = None, PLAIN, Ours, Node;
+        /// How long before its end a certificate is warned of (tls, https); 0 is never.
+        expiry_warning: Duration = seconds(14 * 86_400), time(Duration::ZERO, 365 * 86_400), Ours, Pair;
+        /// The name given with HELO (smtp); without it localhost.
+        helo: Option<String> = None, Formed { what: "host name", read: check::host }, Ours, Pair;
+        /// The name that is asked about (dns); without it the root.
+        query: Option<String> = None, Formed { what: "domain name", read: domain }, Ours, Pair;
+        /// The type of records that is asked for (dns): A, AAAA, MX, TYPE257, ...; without it A, and NS of the root.
+        query_type: Option<String> = None, Formed { what: "record type", read: record_type }, Ours, Pair;
+        /// The answer's code (dns): NOERROR, NXDOMAIN, ... or its number; without it NOERROR.
+        rcode: Option<String> = None, Formed { what: "DNS code", read: rcode }, Ours, Pair;
+        /// A record's data that the answer holds (dns), as in zone files.
+        answer: Option<String> = None, CHECK_TEXT, Ours, Pair;
+        /// The program (script); it is split at blanks, %h is the address, %p the port.
+        program: Option<String> = None, CHECK_TEXT, Ours, Pair;
+        /// Whether an exit status of 2 to 254 is good too, and 2 more than the weight that the real server gets (script).
+        exit_is_weight: bool = false, Flag, Ours, Pair;
+    } and {
+        /// The block's name: what the check speaks.
+        kind: CheckKind,
+    }
+    says |check, key| check.kind.takes(key)
+}
+
+impl HealthCheck {
+    /// As nanny's command line has it: `--check KIND`, and `--with NAME=VALUE` for
+    /// each option that is set and means something to the kind.
+    pub fn words(&self) -> Vec<String> {
+        let mut words = vec!["--check".to_owned(), self.kind.to_string()];
+        self.write(&mut |Entry { name, written, is_default, .. }| {
+            if is_default || !self.kind.takes(name) {
+                return;
+            }
+            let values = match written {
+                Written::Number(number) => vec![number.to_string()],
+                Written::Flag(flag) => vec![u8::from(flag).to_string()],
+                Written::Text(text, _) => vec![text],
+                Written::Words([first, second]) => vec![format!("{first} {second}")],
+                Written::List(list) => list,
+                Written::Rows(rows) => rows.into_iter().map(|row| row.join(" ")).collect(),
+            };
+            words.extend(values.into_iter().flat_map(|value| ["--with".to_owned(), format!("{name}={value}")]));
+        });
+        words
+    }
+}
+
+impl RealServer {
+    /// The checks that count for it: its own, or those of its virtual.
+    pub fn checks<'a>(&'a self, service: &'a VirtualService) -> &'a [HealthCheck] {
+        if self.checks.is_empty() { &service.checks } else { &self.checks }
+    }
+
+    /// How many of them must be good; 0 is all.
+    pub fn checks_needed(&self, service: &VirtualService) -> u32 {
+        self.checks_needed.unwrap_or(service.checks_needed)
+    }
+}
+
+fn statuses(text: &str) -> Result<(), String> {
+    check::statuses(text).map(drop)
+}
+
+fn domain(text: &str) -> Result<(), String> {
+    check::domain(text).map(drop)
+}
+
+fn record_type(text: &str) -> Result<(), String> {
+    check::record_type(text).map(drop)
+}
+
+fn rcode(text: &str) -> Result<(), String> {
+    check::rcode(text).map(drop)
 }
 
 /// All keywords with a value, in the order in which a file is written.
@@ -382,6 +517,7 @@ pub fn keywords() -> Vec<Keyword> {
     let mut all = Config::keywords();
     all.extend(VirtualService::keywords());
     all.extend(RealServer::keywords());
+    all.extend(HealthCheck::keywords());
     all
 }
 
@@ -402,6 +538,6 @@ pub(super) fn stray(place: Place, key: &str) -> Option<Stray> {
         (Place::Global, "debug") => Some(Stray::As("debug_level")),
         (Place::Virtual, "expect_program" | "nmask" | "heartbeat" | "deadtime" | "serial_no") => Some(Stray::Ignored),
         (Place::Server, "nmask" | "heartbeat" | "deadtime" | "expect_program") => Some(Stray::Ignored),
-        (Place::Global | Place::Virtual | Place::Server, _) => None,
+        (Place::Global | Place::Virtual | Place::Server | Place::Check, _) => None,
     }
 }

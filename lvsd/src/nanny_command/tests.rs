@@ -128,3 +128,22 @@ fn other_command_lines_are_nobodys() {
         assert_eq!(target(&words.iter().collect()), None, "{words:?}");
     }
 }
+
+#[test]
+fn checks_by_name_stand_instead_of_the_originals_and_a_servers_own_instead_of_its_virtuals() {
+    let service = " send = \"x\"\n expect = \"y\"\n checks_needed = 1\n check https {\n host = www.example\n status = \"200 204\"\n \
+                   headers = [ \"X-A: 1\" \"X-B: 2\" ]\n expiry_warning = 7d\n }\n check = ping";
+    assert_eq!(
+        line(&file("", service, ""), &Manner::default()),
+        "-c -h 192.168.142.158 -p 80 -r 80 -a 180 -I /sbin/ipvsadm -t 10 -w 1 -V 192.168.142.100 -M m --check https \
+         --with host=www.example --with headers=X-A: 1 --with headers=X-B: 2 --with status=200 204 \
+         --with expiry_warning=604800 --check ping --checks-needed 1 --lvs"
+    );
+    let own = " checks_needed = 0\n check tcp {\n port = 81\n source_address = 192.168.142.2\n }";
+    let arguments = first(&file("", service, own), &Manner::default());
+    let words: Vec<&str> = arguments.iter().collect();
+    let at = words.iter().position(|word| *word == "--check").unwrap();
+    let expected = ["--check", "tcp", "--with", "port=81", "--with", "source_address=192.168.142.2", "--lvs"];
+    assert_eq!(words[at..], expected);
+    assert!(target(&arguments).is_some(), "its options are passed over");
+}

@@ -32,6 +32,10 @@ const fn flag(short: char, long: &'static str, help: &'static str) -> Row {
     Row { short: Some(short), long, also: &[], value: None, help }
 }
 
+const fn long_takes(long: &'static str, value: &'static str, help: &'static str) -> Row {
+    Row { short: None, long, also: &[], value: Some(value), help }
+}
+
 const fn long_flag(long: &'static str, help: &'static str) -> Row {
     Row { short: None, long, also: &[], value: None, help }
 }
@@ -43,7 +47,7 @@ impl Row {
 }
 
 /// All options, in the order of `--help`.
-pub static ROWS: [Row; 28] = [
+pub static ROWS: [Row; 31] = [
     takes('t', "interval", "TIME", "check this often, and give a check this long [default: 10]"),
     takes(
         'a',
@@ -58,11 +62,14 @@ pub static ROWS: [Row; 28] = [
     takes('f', "fwmark", "MARK", "the virtual service's firewall mark, instead of its address and port"),
     takes('M', "method", "m|g|i", "forwarding: m masquerading, g direct routing, i tunnelling [default: m]"),
     takes('w', "weight", "WEIGHT", "the destination's weight, 0 to 65535 [default: 1]"),
-    takes('S', "scale", "N", "accepted and ignored"),
-    takes('U', "loadcmd", "WORD", "load command; none: none (others are not supported)"),
+    takes('S', "scale", "N", "a server without load gets at most N times its weight [default: 10]"),
+    takes('U', "loadcmd", "WORD", "ask this program for the server's load, and weigh by it; none: do not"),
     takes('s', "send_string", "TEXT", "send this after connecting").or(&["send_str"]),
     takes('x', "expect_string", "TEXT", "the answer must begin with this; *: any byte").or(&["expect_str"]),
     takes('e', "send_program", "COMMAND", "run this instead of connecting; its output must be the expected text"),
+    long_takes("check", "KIND", "check by tcp, udp, tls, http, https, smtp, dns, ping or script; may be repeated"),
+    long_takes("with", "NAME=VALUE", "an option of the --check before it"),
+    long_takes("checks-needed", "N", "so many of the checks must be good [default: all]"),
     long_flag("regex", "the expected text is a regular expression"),
     flag('T', "suppress", "leave backslashes in the texts as they are"),
     flag('q', "quiesce_server", "give a failed server weight 0 instead of removing it").or(&["quiesce-server"]),
@@ -74,13 +81,7 @@ pub static ROWS: [Row; 28] = [
     long_flag("lvs", "serve an LVS virtual service (required)"),
     long_flag("fos", "refused: failover services are not supported"),
     flag('v', "verbose", "log every check"),
-    Row {
-        short: None,
-        long: "log-facility",
-        also: &[],
-        value: Some("NAME"),
-        help: "syslog facility: daemon, local0, ... [default: daemon]",
-    },
+    long_takes("log-facility", "NAME", "syslog facility: daemon, local0, ... [default: daemon]"),
     long_flag("version", "print the version and exit"),
     flag('?', "help", "print this and exit").or(&["usage"]),
 ];
@@ -181,6 +182,11 @@ impl Words {
     /// The option of this long name, as last given.
     pub fn last(&self, long: &str) -> Option<&Word> {
         self.0.iter().rev().find(|word| word.row.long == long)
+    }
+
+    /// All of them in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Word> {
+        self.0.iter()
     }
 
     /// Whether it was given.

@@ -1,130 +1,235 @@
 //! The socket of a check: connects, and moves the bytes that
-//! [`crate::probe::exchange`] asks for. Never waits; the loop calls
+//! [`crate::probe::talk`] asks for. Never waits; the loop calls
 //! [`Conversation::advance`] whenever the socket is ready.
 
+use std::fs::File;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Instant;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::time::{Duration, Instant};
 
 use mio::net::{TcpStream, UdpSocket};
+use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
+};
 
-use crate::probe::Outcome;
-use crate::probe::exchange::{Exchange, Next, Script};
+use super::secure::{Begin, Session};
+use crate::probe::exchange::Next;
+use crate::probe::talk::{Talk, Topic};
+use crate::probe::transcript::Transcript;
+use crate::probe::{Outcome, Target, Transport};
 
-/// How much is read at once. Answers are looked at up to their first 255 bytes.
-const READ_SIZE: usize = 256;
+/// How much is read at once: a page of the stack is a page of each of ten thousand.
+const READ_SIZE: usize = 512;
+
+/// When a server's certificate ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Whose it is.
+    pub of: SocketAddr,
+    /// In seconds since 1970.
+    pub ends: i64,
+    /// How long before that it is warned of.
+    pub warn_before: Duration,
+}
 
 /// One conversation with the real server.
 #[derive(Debug)]
 pub struct Conversation {
     socket: Socket,
-    connected: bool,
-    exchange: Exchange,
+    to: SocketAddr,
+    stage: Stage,
+    talk: Talk,
+    warn_before: Duration,
     /// When silence becomes an answer (UDP).
     good_at: Option<Instant>,
+    /// What happened so far.
+    pub transcript: Transcript,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Connecting,
+    Securing,
+    Talking,
 }
 
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpStream),
     Udp(UdpSocket),
+    Tls(TcpStream, Box<dyn Session>),
+    Icmp(File),
 }
 
 impl Conversation {
-    /// Opens the socket and starts connecting.
+    /// Opens the socket and starts connecting. In a frame of its own, as all here that
+    /// is large: the stack's high mark is what a process keeps.
     ///
     /// # Errors
     /// The check ended here, and so.
-    pub fn begin(script: &Script, real: SocketAddr, registry: &Registry, token: Token) -> Result<Self, Outcome> {
-        let failed = |e: io::Error| Outcome::ConnectFailed(errno(&e));
-        let socket = if script.is_datagram() {
-            let any = match real.ip() {
-                IpAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-                IpAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-            };
-            let mut socket = UdpSocket::bind(any).map_err(failed)?;
-            socket.connect(real).map_err(failed)?;
-            registry.register(&mut socket, token, Interest::READABLE).map_err(failed)?;
-            Socket::Udp(socket)
-        } else {
-            let mut stream = TcpStream::connect(real).map_err(failed)?;
-            registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE).map_err(failed)?;
-            Socket::Tcp(stream)
+    #[inline(never)]
+    pub fn begin(
+        (transport, topic): (&Transport, &Topic),
+        target: &Target,
+        secure: Option<Begin>,
+        (registry, token): (&Registry, Token),
+        now: Instant,
+    ) -> Result<Self, Outcome> {
+        let failed = |e: Errno| match transport {
+            Transport::Icmp => Outcome::PingFailed(e),
+            Transport::Tcp | Transport::Udp | Transport::Tls(_) => Outcome::ConnectFailed(e),
         };
-        let connected = script.is_datagram();
-        Ok(Self { socket, connected, exchange: Exchange::default(), good_at: None })
+        let fd = open(transport, target).map_err(failed)?;
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let mut socket = match transport {
+            Transport::Tcp => Socket::Tcp(TcpStream::from_std(fd.into())),
+            Transport::Udp => Socket::Udp(UdpSocket::from_std(fd.into())),
+            Transport::Icmp => Socket::Icmp(fd.into()),
+            Transport::Tls(tls) => {
+                let begin = secure.ok_or_else(|| Outcome::TlsFailed("this program has no TLS".to_owned()))?;
+                let session = begin(tls, target.to.ip()).map_err(Outcome::TlsFailed)?;
+                Socket::Tls(TcpStream::from_std(fd.into()), session)
+            }
+        };
+        let registered = match &mut socket {
+            Socket::Tcp(stream) | Socket::Tls(stream, _) => registry.register(stream, token, both),
+            Socket::Udp(socket) => registry.register(socket, token, Interest::READABLE),
+            Socket::Icmp(file) => registry.register(&mut SourceFd(&file.as_raw_fd()), token, Interest::READABLE),
+        };
+        registered.map_err(|e| failed(errno(&e)))?;
+        let stage = match transport {
+            Transport::Tcp | Transport::Tls(_) => Stage::Connecting,
+            Transport::Udp | Transport::Icmp => Stage::Talking,
+        };
+        let mut transcript = Transcript::new(now);
+        transcript.note(
+            now,
+            format_args!("{} to {}", if stage == Stage::Talking { "talking" } else { "connecting" }, target.to),
+        );
+        let talk = topic.begin(target.to.ip(), chance());
+        let warn_before = match transport {
+            Transport::Tls(tls) => tls.expiry_warning,
+            Transport::Tcp | Transport::Udp | Transport::Icmp => Duration::ZERO,
+        };
+        Ok(Self { socket, to: target.to, stage, talk, warn_before, good_at: None, transcript })
     }
 
     /// Goes as far as the socket lets it. `None`: it goes on.
-    pub fn advance(&mut self, script: &Script, now: Instant) -> Option<Outcome> {
-        if !self.connected {
-            match self.socket.connected() {
-                Ok(true) => self.connected = true,
-                Ok(false) => return None,
-                Err(e) => return Some(Outcome::ConnectFailed(errno(&e))),
-            }
-        }
-        let mut buffer = [0; READ_SIZE];
+    pub fn advance(&mut self, topic: &Topic, now: Instant) -> Option<Outcome> {
         loop {
-            let step = match self.exchange.next(script) {
-                Next::Over(outcome) => return Some(outcome),
-                Next::Send(bytes) => match self.socket.send(bytes) {
-                    Ok(n) => {
-                        self.exchange.sent(n);
-                        None
-                    }
-                    Err(e) => Some((e, Outcome::WriteFailed as fn(Errno) -> Outcome)),
-                },
-                Next::Receive(room) => {
-                    let room = buffer.get_mut(..room.min(READ_SIZE)).unwrap_or_default();
-                    match self.socket.receive(room) {
-                        Ok(n) => {
-                            if let Some(outcome) = self.heard(script, buffer.get(..n).unwrap_or_default()) {
-                                return Some(outcome);
-                            }
-                            None
-                        }
-                        Err(e) => Some((e, Outcome::ReadFailed as fn(Errno) -> Outcome)),
-                    }
-                }
-                Next::Listen(silence) => {
-                    self.good_at.get_or_insert_with(|| now + silence);
-                    match self.socket.receive(&mut buffer) {
-                        Ok(_) => return Some(Outcome::Good),
-                        Err(e) => Some((e, Outcome::ReadFailed as fn(Errno) -> Outcome)),
-                    }
-                }
+            let step = match self.stage {
+                Stage::Connecting => self.connect(now),
+                Stage::Securing => self.secure(now),
+                Stage::Talking => self.step(topic, now),
             };
             match step {
-                None => {}
-                Some((e, _)) if e.kind() == io::ErrorKind::Interrupted => {}
-                Some((e, _)) if e.kind() == io::ErrorKind::WouldBlock => return None,
-                Some((e, failed)) => return Some(failed(errno(&e))),
+                Ok(None) => {}
+                Ok(Some(outcome)) => return Some(outcome),
+                Err((e, _)) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err((e, _)) if e.kind() == io::ErrorKind::WouldBlock => return None,
+                Err((e, failed)) => {
+                    self.transcript.note(now, format_args!("{e}"));
+                    return Some(self.failed(&e, failed));
+                }
             }
         }
     }
 
-    fn heard(&mut self, script: &Script, bytes: &[u8]) -> Option<Outcome> {
-        let over = script.is_datagram() || bytes.is_empty();
-        if over && bytes.is_empty() {
-            return Some(self.exchange.ended(script));
+    fn failed(&self, e: &io::Error, failed: fn(Errno) -> Outcome) -> Outcome {
+        match (&self.socket, e.raw_os_error()) {
+            (Socket::Icmp(_), _) => Outcome::PingFailed(errno(e)),
+            (Socket::Tls(..), None) => Outcome::TlsFailed(e.to_string()),
+            (Socket::Tcp(_) | Socket::Udp(_) | Socket::Tls(..), _) => failed(errno(e)),
         }
-        let outcome = self.exchange.received(script, bytes);
-        if over { outcome.or_else(|| Some(self.exchange.ended(script))) } else { outcome }
+    }
+
+    fn connect(&mut self, now: Instant) -> Step {
+        let (Socket::Tcp(stream) | Socket::Tls(stream, _)) = &self.socket else {
+            self.stage = Stage::Talking;
+            return Ok(None);
+        };
+        match stream.take_error() {
+            Ok(None) => {}
+            // Only who was connected is reset: it may have been between two of our looks.
+            Ok(Some(e)) if e.kind() == io::ErrorKind::ConnectionReset => return Err((e, Outcome::ReadFailed)),
+            Ok(Some(e)) | Err(e) => return Err((e, Outcome::ConnectFailed)),
+        }
+        match stream.peer_addr() {
+            Ok(_) => {
+                self.stage = if matches!(self.socket, Socket::Tls(..)) { Stage::Securing } else { Stage::Talking };
+                self.transcript.note(now, format_args!("connected"));
+                Ok(None)
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotConnected => {
+                Err((io::ErrorKind::WouldBlock.into(), Outcome::ConnectFailed))
+            }
+            Err(e) => Err((e, Outcome::ConnectFailed)),
+        }
+    }
+
+    fn secure(&mut self, now: Instant) -> Step {
+        let Socket::Tls(stream, session) = &mut self.socket else {
+            self.stage = Stage::Talking;
+            return Ok(None);
+        };
+        if session.handshake(stream).map_err(|e| (e, Outcome::ReadFailed as fn(Errno) -> Outcome))? {
+            self.stage = Stage::Talking;
+            self.transcript.note(now, format_args!("handshake done: {}", session.describe()));
+        }
+        Ok(None)
+    }
+
+    #[inline(never)]
+    fn step(&mut self, topic: &Topic, now: Instant) -> Step {
+        let mut buffer = [0; READ_SIZE];
+        match self.talk.next(topic) {
+            Next::Over(outcome) => Ok(Some(outcome)),
+            Next::Send(bytes) => {
+                let sent = self.socket.send(bytes).map_err(|e| (e, Outcome::WriteFailed as fn(Errno) -> Outcome))?;
+                self.transcript.bytes(now, "sent", bytes.get(..sent).unwrap_or_default());
+                self.talk.sent(sent);
+                Ok(None)
+            }
+            Next::Receive(room) => {
+                let room = buffer.get_mut(..room.min(READ_SIZE)).unwrap_or_default();
+                let got = self.socket.receive(room).map_err(|e| (e, Outcome::ReadFailed as fn(Errno) -> Outcome))?;
+                let bytes = buffer.get(..got).unwrap_or_default();
+                if bytes.is_empty() && !self.socket.is_datagram() {
+                    self.transcript.note(now, format_args!("closed by the server"));
+                    return Ok(Some(self.talk.ended(topic)));
+                }
+                self.transcript.bytes(now, "received", bytes);
+                Ok(self.talk.received(topic, bytes))
+            }
+            Next::Listen(silence) => {
+                self.good_at.get_or_insert_with(|| now + silence);
+                let got =
+                    self.socket.receive(&mut buffer).map_err(|e| (e, Outcome::ReadFailed as fn(Errno) -> Outcome))?;
+                self.transcript.bytes(now, "received", buffer.get(..got).unwrap_or_default());
+                Ok(Some(Outcome::Good))
+            }
+        }
     }
 
     /// The time came: silence that is an answer, or `deadline`.
-    pub fn due(&self, script: &Script, now: Instant, deadline: Instant) -> Option<Outcome> {
+    pub fn due(&mut self, topic: &Topic, now: Instant, deadline: Instant) -> Option<Outcome> {
         if self.good_at.is_some_and(|at| now >= at) {
             return Some(Outcome::Good);
         }
-        (now >= deadline).then(
-            || {
-                if self.connected { self.exchange.timed_out(script) } else { Outcome::ConnectTimedOut }
-            },
-        )
+        if now < deadline {
+            return None;
+        }
+        self.transcript.note(now, format_args!("the time is over"));
+        Some(match self.stage {
+            Stage::Connecting => Outcome::ConnectTimedOut,
+            Stage::Securing => Outcome::TlsTimedOut,
+            Stage::Talking => self.talk.timed_out(topic),
+        })
     }
 
     /// When [`Conversation::due`] is next worth asking.
@@ -134,21 +239,28 @@ impl Conversation {
 
     /// The answer so far.
     pub fn got(&self) -> &[u8] {
-        self.exchange.got()
+        self.talk.got()
+    }
+
+    /// The server's certificate, if it showed one.
+    pub fn certificate(&self) -> Option<Certificate> {
+        match &self.socket {
+            Socket::Tls(_, session) => {
+                session.expires().map(|ends| Certificate { of: self.to, ends, warn_before: self.warn_before })
+            }
+            Socket::Tcp(_) | Socket::Udp(_) | Socket::Icmp(_) => None,
+        }
     }
 }
 
+/// `Ok(None)`: go on; `Ok(Some(_))`: it ended. An error comes with what it means.
+type Step = Result<Option<Outcome>, (io::Error, fn(Errno) -> Outcome)>;
+
 impl Socket {
-    /// Whether connecting has come to its good end; its bad one is the error.
-    fn connected(&self) -> io::Result<bool> {
-        let Self::Tcp(stream) = self else { return Ok(true) };
-        if let Some(e) = stream.take_error()? {
-            return Err(e);
-        }
-        match stream.peer_addr() {
-            Ok(_) => Ok(true),
-            Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
-            Err(e) => Err(e),
+    fn is_datagram(&self) -> bool {
+        match self {
+            Self::Udp(_) | Self::Icmp(_) => true,
+            Self::Tcp(_) | Self::Tls(..) => false,
         }
     }
 
@@ -156,6 +268,8 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.write(bytes),
             Self::Udp(socket) => socket.send(bytes),
+            Self::Tls(stream, session) => session.send(stream, bytes),
+            Self::Icmp(file) => file.write(bytes),
         }
     }
 
@@ -163,8 +277,56 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.read(buffer),
             Self::Udp(socket) => socket.recv(buffer),
+            Self::Tls(stream, session) => session.receive(stream, buffer),
+            Self::Icmp(file) => file.read(buffer),
         }
     }
+}
+
+/// A socket that is connected or connects, from where the check is to come.
+fn open(transport: &Transport, target: &Target) -> Result<OwnedFd, Errno> {
+    let is_v4 = target.to.is_ipv4();
+    let family = if is_v4 { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = match transport {
+        Transport::Tcp | Transport::Tls(_) => socket(family, SockType::Stream, flags, None)?,
+        Transport::Udp => socket(family, SockType::Datagram, flags, None)?,
+        Transport::Icmp => {
+            let icmp = if is_v4 { SockProtocol::Icmp } else { SockProtocol::IcmpV6 };
+            // Root's way; and that of a group in net.ipv4.ping_group_range.
+            match socket(family, SockType::Raw, flags, icmp) {
+                Err(Errno::EPERM | Errno::EACCES) => socket(family, SockType::Datagram, flags, icmp)?,
+                socket => socket?,
+            }
+        }
+    };
+    if target.mark != 0 {
+        setsockopt(&fd, sockopt::Mark, &target.mark)?;
+    }
+    if let Some(interface) = &target.interface {
+        setsockopt(&fd, sockopt::BindToDevice, &interface.into())?;
+    }
+    if let Some(source) = target.source {
+        if is_v4 && !matches!(transport, Transport::Icmp) {
+            // The port is chosen when the destination is known: there are as many as checks need.
+            setsockopt(&fd, sockopt::IpBindAddressNoPort, &true)?;
+        }
+        bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, 0)))?;
+    }
+    let to = match transport {
+        // A raw socket takes its port for a protocol.
+        Transport::Icmp => SocketAddr::new(target.to.ip(), 0),
+        Transport::Tcp | Transport::Udp | Transport::Tls(_) => target.to,
+    };
+    match connect(fd.as_raw_fd(), &SockaddrStorage::from(to)) {
+        Ok(()) | Err(Errno::EINPROGRESS) => Ok(fd),
+        Err(e) => Err(e),
+    }
+}
+
+/// A number that a stranger cannot foresee.
+fn chance() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 fn errno(e: &io::Error) -> Errno {

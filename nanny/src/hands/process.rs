@@ -28,6 +28,9 @@ use nix::unistd::{Pid, pipe2};
 use crate::probe::Outcome;
 use crate::probe::program::{Command, OUTPUT_MAX};
 
+/// How many reads of 1 KiB empty a pipe, and one more.
+const PIPE_READS: usize = 65;
+
 /// A program that runs.
 #[derive(Debug)]
 pub struct Process {
@@ -62,19 +65,27 @@ impl Process {
         self.pid
     }
 
-    /// Reads what it printed. `false`: that was more than is compared.
-    pub fn read(&mut self) -> bool {
+    /// Reads what it printed. `false`: that was more than is kept, and `is_limited`;
+    /// else what is beyond the limit is read and dropped.
+    pub fn read(&mut self, is_limited: bool) -> bool {
         let mut buffer = [0; 1024];
-        while self.output.len() <= OUTPUT_MAX {
+        // A pipe's worth: whoever waits to write more goes on then and wakes us again.
+        for _ in 0..PIPE_READS {
             match self.pipe.read(&mut buffer) {
-                Ok(0) => return true,
-                Ok(n) => self.output.extend_from_slice(buffer.get(..n).unwrap_or_default()),
+                Ok(0) => break,
+                Ok(n) => {
+                    let room = (OUTPUT_MAX + 1).saturating_sub(self.output.len());
+                    self.output.extend_from_slice(buffer.get(..n.min(room)).unwrap_or_default());
+                }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 // Nothing more for now; a pipe has no other errors.
-                Err(_) => return true,
+                Err(_) => break,
+            }
+            if is_limited && self.output.len() > OUTPUT_MAX {
+                return false;
             }
         }
-        false
+        true
     }
 
     /// What it printed so far.

@@ -26,6 +26,11 @@ fn everything() -> String {
         Outcome::ReadFailed(Errno::ECONNREFUSED),
         Outcome::TooShort,
         Outcome::Unexpected,
+        Outcome::Wrong("HTTP status 503 Service Unavailable".into()),
+        Outcome::TlsFailed("the certificate has expired".into()),
+        Outcome::TlsTimedOut,
+        Outcome::PingTimedOut,
+        Outcome::PingFailed(Errno::EHOSTUNREACH),
         Outcome::BadPattern("unclosed group".into()),
         Outcome::NoProgram,
         Outcome::ProgramNotRun("/usr/local/bin/check".into(), Errno::ENOENT),
@@ -38,7 +43,7 @@ fn everything() -> String {
         Outcome::ProgramForNothing,
         Outcome::NothingExpected,
     ];
-    let command = Command::new(b"/usr/local/bin/check %h", real, None);
+    let command = Command::new(b"/usr/local/bin/check %h", real, crate::probe::program::Good::Status);
     let mut lines = vec![
         Message::Starting { service, real },
         Message::Starting { service: "[2001:db8::1]:80", real: "[2001:db8::7]:80".parse().unwrap() },
@@ -46,7 +51,10 @@ fn everything() -> String {
         Message::ProgramRequested { program: b"/usr/local/bin/check %h", send: None },
         Message::ProgramRequested { program: b"/usr/local/bin/check %h", send: Some(b"QUIT\\r\\n") },
         Message::IntervalZero,
-        Message::LoadIgnored { command: "rup", weight: 1 },
+        Message::LoadUnread { command: "rup" },
+        Message::BadLoad { text: b"rup: RPC: Program not registered" },
+        Message::Loadavg { address: real.ip(), load: 0.07 },
+        Message::NewWeight { weight: 150, last: 100, load: 0.07 },
         Message::Adopted { real, weight: 3 },
         Message::AdoptedQuiesced { real },
         Message::Active { real },
@@ -86,7 +94,13 @@ fn everything() -> String {
         Message::ProgramResult { text: b"OK", real },
         Message::Judged { good: true, active: false, count: 2 },
     ];
-    lines.extend(outcomes.iter().map(|outcome| Message::Trouble { real, outcome }));
+    lines.extend(outcomes.iter().map(|outcome| Message::Trouble { check: None, real, outcome }));
+    lines.push(Message::Trouble { check: Some(CheckKind::Http), real, outcome: &Outcome::ReadTimedOut });
+    lines.extend(
+        [0, 1, 86_400, 13 * 86_400]
+            .map(|seconds| Message::CertificateEnds { real, left: Duration::from_secs(seconds) }),
+    );
+    lines.push(Message::CannotCheck { why: "bad option path of check tcp: there is no such option" });
     let mut text = String::new();
     for line in &lines {
         writeln!(text, "{:7} {}", format!("{:?}", line.level()).to_lowercase(), words(line)).unwrap();
@@ -133,6 +147,9 @@ fn the_originals_lines_are_verbatim() {
         "rose-colored glasses on",
         "DEBUG -- removing glasses",
         "Adjusting weight of 198.51.100.7:8080 to 5",
+        "bad load average returned: rup: RPC: Program not registered",
+        "Loadavg of 198.51.100.7 is 0.070000",
+        "Computing new weight 150 based on last weight 100 and load 0.070000",
         "avail: 1 active: 0: count: 2",
         "Opening TCP socket to remote service port 8080...",
         "Sending len=4, text=\"QUIT\"",

@@ -56,12 +56,44 @@ impl Expect {
     }
 
     fn pattern(text: &str) -> Self {
-        // POSIX: a dot is any character, a line end too.
-        match RegexBuilder::new(text).dot_matches_new_line(true).size_limit(PATTERN_SIZE_MAX).build() {
+        match compile(text) {
             Ok(regex) => Self::Pattern { regex, at_end: mentions_end(text) },
-            Err(e) => Self::BadPattern(e.to_string()),
+            Err(why) => Self::BadPattern(why),
         }
     }
+}
+
+/// A pattern that is looked for in a whole text.
+#[derive(Debug)]
+pub enum Pattern {
+    /// Compiled once, at start.
+    Good(Regex),
+    /// Why it cannot be compiled.
+    Bad(String),
+}
+
+impl Pattern {
+    /// As it stands after escapes.
+    pub fn new(text: &[u8]) -> Self {
+        match compile(&characters(text)) {
+            Ok(regex) => Self::Good(regex),
+            Err(why) => Self::Bad(why),
+        }
+    }
+
+    /// Whether it is in the text.
+    pub fn matches(&self, text: &[u8]) -> bool {
+        match self {
+            Self::Good(regex) => regex.is_match(&characters(text)),
+            Self::Bad(_) => false,
+        }
+    }
+}
+
+fn compile(text: &str) -> Result<Regex, String> {
+    // POSIX: a dot is any character, a line end too.
+    let built = RegexBuilder::new(text).dot_matches_new_line(true).size_limit(PATTERN_SIZE_MAX).build();
+    built.map_err(|e| e.to_string())
 }
 
 /// Bytes as characters, one each: an answer may be cut anywhere, and need not be

@@ -91,6 +91,7 @@ fn setup(fake: &Fake, server: SocketAddr) -> Setup {
         place: None,
         arguments: vec!["-n".into()],
         seed: 7,
+        secure: None,
     }
 }
 
@@ -175,7 +176,7 @@ fn lvsd_hears_a_verdict_when_the_kernel_has_it() {
     let fake = fake();
     let place = tempfile::tempdir().unwrap();
     let setup = setup(&fake, "127.0.0.1:9".parse().unwrap());
-    let hands = Hands::new(Plan::new(&setup.args), setup.args.real).unwrap();
+    let hands = Hands::new(probe::checks(&setup.args).unwrap(), 0, None).unwrap();
     let mut nanny = Nanny::new(Setup { place: Some(place.path().join("place")), ..setup }, hands);
     nanny.start().unwrap();
     let other_end = join(&place.path().join("place")).unwrap();
@@ -219,6 +220,7 @@ fn a_second_nanny_for_the_same_destination_does_not_start() {
             place: Some(second_path),
             arguments: Vec::new(),
             seed: 7,
+            secure: None,
         });
         assert_eq!(status, ExitStatus::System);
         assert_eq!(table(&second), [neighbour()], "it touched nothing");

@@ -203,6 +203,11 @@ ranged!(
     SyncTtl, 0 to 255u32
 );
 
+ranged!(
+    /// How many checks are needed; 0 is all.
+    Checks, 0 to 8u32
+);
+
 /// A port, or the name of one in services(5).
 pub(in crate::config) struct Port {
     /// 0 means any port.

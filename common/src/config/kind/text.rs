@@ -5,6 +5,9 @@ use super::{Kind, Quotes, Reader, Span, Value, Written};
 /// Longest word or path, in bytes (PATH_MAX).
 const WORD_MAX: usize = 4095;
 
+/// Longest word with a form of its own, in bytes.
+const FORMED_MAX: usize = 255;
+
 /// Longest list, in words: what the original's 99 words a line leave.
 const LIST_MAX: usize = 95;
 
@@ -170,6 +173,36 @@ impl Kind for Command {
 
     fn describe(&self) -> String {
         format!("text, up to {} bytes", self.max)
+    }
+}
+
+/// A word with a form of its own that may be absent.
+pub(in crate::config) struct Formed {
+    pub(in crate::config) what: &'static str,
+    /// Why it is none.
+    pub(in crate::config) read: fn(&str) -> Result<(), String>,
+}
+
+impl Kind for Formed {
+    type Value = Option<String>;
+
+    fn read(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Option<String>> {
+        let text = reader.scalar(value, span)?;
+        if let Err(why) = (self.read)(&text) {
+            reader.error("invalid-argument", span, format!("invalid argument: {why}"), "");
+            return None;
+        }
+        let good =
+            check_length(&text, FORMED_MAX, span, reader) && check_writable(&text, Quotes::Dropped, span, reader);
+        good.then_some(Some(text))
+    }
+
+    fn write(&self, value: &Self::Value) -> Option<Written> {
+        value.as_ref().map(|text| Written::Text(text.clone(), Quotes::Dropped))
+    }
+
+    fn describe(&self) -> String {
+        self.what.to_owned()
     }
 }
 

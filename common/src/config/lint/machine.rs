@@ -40,6 +40,13 @@ impl Linter<'_> {
                     "install its module ip_vs_NAME, or choose another",
                 );
             }
+            let own = service.servers.iter().zip(&origin.servers).filter(|(server, _)| server.active);
+            let own = own.flat_map(|(server, its)| server.checks.iter().zip(&its.checks));
+            for (check, its) in service.checks.iter().zip(&origin.checks).chain(own) {
+                if let Some(command) = check.program.as_ref().filter(|_| check.kind.takes("program")) {
+                    self.command(command, its.of("program"), machine);
+                }
+            }
             if let Some(command) = &service.send_program {
                 self.command(command, origin.of("send_program"), machine);
                 self.inverted(command, origin.of("send_program"), machine);

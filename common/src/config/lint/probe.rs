@@ -2,7 +2,8 @@
 
 use super::Linter;
 use crate::config::check::Origin;
-use crate::config::table::VirtualService;
+use crate::config::source::Span;
+use crate::config::table::{HealthCheck, VirtualService};
 use crate::ipvs::Protocol;
 
 /// Ports where HTTP is spoken in the clear.
@@ -17,10 +18,83 @@ impl Linter<'_> {
         if !origin.is_sure_of(&["send", "expect", "use_regex", "send_program", "port", "protocol"]) {
             return;
         }
-        if service.send_program.is_some() {
+        self.checks(service, origin);
+        if service.servers.iter().filter(|server| server.active).all(|server| !server.checks(service).is_empty())
+            && (!service.checks.is_empty() || service.servers.iter().any(|server| server.active))
+        {
+            let set = [
+                ("send", service.send.is_some()),
+                ("expect", service.expect.is_some()),
+                ("use_regex", service.use_regex),
+                ("send_program", service.send_program.is_some()),
+            ];
+            for (key, _) in set.into_iter().filter(|(_, is_set)| *is_set) {
+                self.warn(
+                    "ineffective",
+                    origin.of(key),
+                    format!("{key} has no effect beside check"),
+                    "put it into a check block",
+                );
+            }
+        } else if service.send_program.is_some() {
             self.program(service, origin);
         } else {
             self.exchange(service, origin);
+        }
+    }
+
+    fn checks(&mut self, service: &VirtualService, origin: &Origin) {
+        for (check, its) in service.checks.iter().zip(&origin.checks) {
+            self.check(check, its);
+        }
+        let needed = usize::try_from(service.checks_needed).unwrap_or(usize::MAX);
+        if needed > service.checks.len() && origin.has("checks_needed") {
+            self.checks_needed(origin.of("checks_needed"), needed, service.checks.len());
+        }
+        for (server, origin) in service.servers.iter().zip(&origin.servers).filter(|(server, _)| server.active) {
+            for (check, its) in server.checks.iter().zip(&origin.checks) {
+                self.check(check, its);
+            }
+            let (needed, there) = (server.checks_needed(service), server.checks(service).len());
+            let needed = usize::try_from(needed).unwrap_or(usize::MAX);
+            if needed > there && (server.checks_needed.is_some() || !server.checks.is_empty()) {
+                self.checks_needed(origin.of("checks_needed"), needed, there);
+            }
+        }
+    }
+
+    fn checks_needed(&mut self, span: Span, needed: usize, there: usize) {
+        self.warn(
+            "checks-needed",
+            span,
+            format!("{needed} checks are needed and there are {there}"),
+            "all are needed then",
+        );
+    }
+
+    fn check(&mut self, check: &HealthCheck, origin: &Origin) {
+        let kind = check.kind;
+        for (key, span) in &origin.keys {
+            if !kind.takes(key) {
+                self.warn("ineffective", *span, format!("{key} has no effect in a check of {kind}"), "remove the line");
+            }
+        }
+        let has_name = check.tls_name.is_some()
+            || check
+                .host
+                .as_ref()
+                .is_some_and(|host| kind.takes("host") && host.bytes().any(|b| b.is_ascii_alphabetic()));
+        if kind.is_secure() && check.verify && !has_name {
+            let message = "the certificate must have the server's address as its name";
+            self.warn("tls-name", origin.span, message, "set tls_name, or host, or verify = 0");
+        }
+        for (key, text) in [("expect", &check.expect), ("body", &check.body)] {
+            if let Some(text) = text.as_ref().filter(|_| check.use_regex && kind.takes(key))
+                && let Err(e) = regex_lite::Regex::new(&unescape(text))
+            {
+                let message = format!("{key} is no regular expression: {e}");
+                self.warn("bad-regex", origin.of(key), message, "every check would fail");
+            }
         }
     }
 

@@ -33,7 +33,7 @@ pub(super) struct Header {
 }
 
 /// The keywords that begin a block.
-const BLOCKS: [&str; 3] = ["virtual", "failover", "server"];
+const BLOCKS: [&str; 4] = ["virtual", "failover", "server", "check"];
 
 struct Cursor<'t> {
     text: &'t str,
@@ -91,7 +91,9 @@ impl Cursor<'_> {
                 let is_block = BLOCKS.contains(&self.part(start..start + key_len));
                 self.at = start + key_len;
                 let key = start..self.at;
-                if is_block && !self.rest().starts_with('=') { self.header(key) } else { self.statement(key) }
+                // check is ours, and has a short form.
+                let rest = if self.part(key.clone()) == "check" { self.rest().trim_start() } else { self.rest() };
+                if is_block && !rest.starts_with('=') { self.header(key) } else { self.statement(key) }
             }
         }
     }

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 
 use super::converting::{AS_TOML, FILE};
 use super::*;
+use crate::check::CheckKind;
 use crate::config::kind::{Quotes, lvscf_name, lvscf_text};
 use crate::ipvs::{ForwardingMethod, Protocol};
 
@@ -74,11 +75,57 @@ fn device_address() -> impl Strategy<Value = DeviceAddress> {
 }
 
 prop_compose! {
+    /// Of each kind with what it takes; what it does not take is not printed.
+    fn check()(
+        (_, kind) in prop::sample::select(CheckKind::ALL.to_vec()),
+        (address, source_address) in (proptest::option::of(host()), proptest::option::of(host())),
+        (port, mark, use_regex, verify) in (proptest::option::of(1u16..), any::<u32>(), any::<bool>(), any::<bool>()),
+        (send, expect) in (proptest::option::of(text(Quotes::SingleKept)), proptest::option::of(text(Quotes::SingleKept))),
+        body in proptest::option::of(text(Quotes::SingleKept)),
+        (path, host) in (proptest::option::of("/[!-~]{0,20}".prop_filter("cannot be written", |text| {
+            lvscf_text(text, Quotes::Dropped).is_some()
+        })), proptest::option::of("[a-z.:]{1,20}")),
+        status in proptest::option::of(prop_oneof![Just("200"), Just("200-299 404")]),
+        headers in proptest::collection::vec("X-[A-Z]{1,3}: [a-z ]{0,5}", 0..3),
+        (answer, program) in (command(Quotes::Dropped), command(Quotes::Dropped)),
+        expiry_warning in time(365 * 86_400),
+    ) -> HealthCheck {
+        let all = HealthCheck::default();
+        let takes = |key: &str| kind.takes(key);
+        let program = if takes("program") { Some(program.unwrap_or_else(|| "/bin/true".to_owned())) } else { None };
+        HealthCheck {
+            kind, address, program,
+            source_address: source_address.filter(|_| takes("source_address")),
+            port: port.filter(|_| takes("port")),
+            mark: if takes("mark") { mark } else { 0 },
+            use_regex: use_regex && takes("use_regex"),
+            verify: verify || !takes("verify"),
+            send: send.filter(|_| takes("send")),
+            expect: expect.filter(|_| takes("expect")),
+            body: body.filter(|_| takes("body")),
+            path: path.filter(|_| takes("path")),
+            host: host.filter(|_| takes("host")),
+            status: status.filter(|_| takes("status")).map(str::to_owned),
+            headers: if takes("headers") { headers } else { Vec::new() },
+            answer: answer.filter(|_| takes("answer")),
+            expiry_warning: if takes("expiry_warning") { expiry_warning } else { all.expiry_warning },
+            ..all
+        }
+    }
+}
+
+/// Mostly none, as in files.
+fn checks_of_one() -> impl Strategy<Value = Vec<HealthCheck>> {
+    prop_oneof![6 => Just(Vec::new()), 1 => proptest::collection::vec(check(), 1..3)]
+}
+
+prop_compose! {
     fn server()(
         name in name(), address in proptest::option::of(host()), weight in 0u32..=65_535, port in any::<u16>(),
-        drain in proptest::option::of(time(30 * 86_400)),
+        drain in proptest::option::of(time(30 * 86_400)), checks_needed in proptest::option::of(0u32..=8),
+        checks in checks_of_one(),
     ) -> RealServer {
-        RealServer { name, address, active: false, weight, drain, port }
+        RealServer { name, address, active: false, weight, drain, port, checks_needed, checks }
     }
 }
 
@@ -110,11 +157,12 @@ prop_compose! {
         persistent in whole_time(), pmask in proptest::option::of(mask()),
         sorry_server in proptest::option::of(host()), quiesce_server in any::<bool>(), client_monitor in word(),
         servers in proptest::collection::vec(server().boxed(), 0..4),
+        (own_checks, checks_needed) in (checks_of_one(), 0u32..=8),
     ) -> VirtualService {
         let scheduler = scheduler.to_owned();
         VirtualService {
             name, address, vip_nmask, port, fwmark, protocol, scheduler, persistent, pmask, sorry_server,
-            quiesce_server, client_monitor, servers, ..checks
+            quiesce_server, client_monitor, servers, checks_needed, checks: own_checks, ..checks
         }
     }
 }
@@ -160,6 +208,8 @@ fn edits() -> impl Strategy<Value = Vec<(prop::sample::Index, usize, String)>> {
         Just("virtual x {\n".to_owned()),
         Just("include = lvs.cf\n".to_owned()),
         Just("server y {\nport = 1\n".to_owned()),
+        Just("check http {\npath = /\n".to_owned()),
+        Just("check = tcp\n".to_owned()),
         Just("[[virtual]]\n".to_owned()),
         Just("99999999999999999999".to_owned()),
     ];
