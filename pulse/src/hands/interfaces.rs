@@ -325,7 +325,17 @@ fn key((position, address): (usize, &Address)) -> ((u32, IpAddr, u8), usize) {
 /// What the kernel needs to know which address is meant.
 fn bare(entry: &Entry, index: u32) -> Address {
     let Entry { address, prefix, .. } = *entry;
-    Address { index, address, prefix, broadcast: None, label: None, scope: 0, nodad: false, deprecated: false }
+    Address {
+        index,
+        address,
+        prefix,
+        broadcast: None,
+        label: None,
+        scope: 0,
+        nodad: false,
+        deprecated: false,
+        valid: None,
+    }
 }
 
 fn frames(vip: IpAddr, mac: Mac, device: &str) -> Vec<Vec<u8>> {
