@@ -41,6 +41,7 @@ pub mod hands;
 pub mod heartbeat;
 pub mod identity;
 pub mod inspect;
+pub mod lease;
 pub mod ledger;
 pub mod messages;
 pub mod node;
@@ -128,6 +129,7 @@ mod tests {
             ("announce", include_str!("announce.rs")),
             ("arp", include_str!("arp.rs")),
             ("identity", include_str!("identity.rs")),
+            ("lease", include_str!("lease.rs")),
             ("node", include_str!("node.rs")),
             ("node/children", include_str!("node/children.rs")),
             ("node/pair", include_str!("node/pair.rs")),
