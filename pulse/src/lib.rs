@@ -49,6 +49,7 @@ pub mod packet_socket;
 pub mod replay;
 pub mod run;
 pub mod settings;
+pub mod sieve;
 pub mod start;
 
 /// How long the command waits for the outcome of a start: reading the file and
@@ -134,6 +135,7 @@ mod tests {
             ("node/children", include_str!("node/children.rs")),
             ("node/pair", include_str!("node/pair.rs")),
             ("settings", include_str!("settings.rs")),
+            ("sieve", include_str!("sieve.rs")),
         ];
         for (name, text) in files {
             for forbidden in
