@@ -35,6 +35,7 @@ pub mod addresses;
 pub mod announce;
 pub mod args;
 pub mod arp;
+pub mod claimants;
 pub mod election;
 pub mod guard;
 pub mod hands;
@@ -129,6 +130,7 @@ mod tests {
             ("addresses", include_str!("addresses.rs")),
             ("announce", include_str!("announce.rs")),
             ("arp", include_str!("arp.rs")),
+            ("claimants", include_str!("claimants.rs")),
             ("identity", include_str!("identity.rs")),
             ("lease", include_str!("lease.rs")),
             ("node", include_str!("node.rs")),
