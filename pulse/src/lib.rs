@@ -40,6 +40,7 @@ pub mod election;
 pub mod guard;
 pub mod hands;
 pub mod heartbeat;
+pub mod icmp;
 pub mod identity;
 pub mod inspect;
 pub mod lease;
@@ -52,6 +53,7 @@ pub mod run;
 pub mod settings;
 pub mod sieve;
 pub mod start;
+pub mod witness;
 
 /// How long the command waits for the outcome of a start: reading the file and
 /// starting lvsd take a moment even on a busy machine.
@@ -131,6 +133,7 @@ mod tests {
             ("announce", include_str!("announce.rs")),
             ("arp", include_str!("arp.rs")),
             ("claimants", include_str!("claimants.rs")),
+            ("icmp", include_str!("icmp.rs")),
             ("identity", include_str!("identity.rs")),
             ("lease", include_str!("lease.rs")),
             ("node", include_str!("node.rs")),
@@ -138,6 +141,7 @@ mod tests {
             ("node/pair", include_str!("node/pair.rs")),
             ("settings", include_str!("settings.rs")),
             ("sieve", include_str!("sieve.rs")),
+            ("witness", include_str!("witness.rs")),
         ];
         for (name, text) in files {
             for forbidden in
