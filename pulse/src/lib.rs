@@ -45,6 +45,7 @@ pub mod identity;
 pub mod inspect;
 pub mod lease;
 pub mod ledger;
+pub mod links;
 pub mod messages;
 pub mod node;
 pub mod packet_socket;
@@ -136,6 +137,7 @@ mod tests {
             ("icmp", include_str!("icmp.rs")),
             ("identity", include_str!("identity.rs")),
             ("lease", include_str!("lease.rs")),
+            ("links", include_str!("links.rs")),
             ("node", include_str!("node.rs")),
             ("node/children", include_str!("node/children.rs")),
             ("node/pair", include_str!("node/pair.rs")),
