@@ -7,10 +7,20 @@
 //! requests only stayed stale; so both forms are sent. The reply is byte for byte
 //! the original's frame.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An Ethernet address.
 pub type Mac = [u8; 6];
+
+/// `02:00:0a:00:00:01`
+pub struct Shown(pub Mac);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().enumerate().try_for_each(|(n, byte)| write!(f, "{}{byte:02x}", if n == 0 { "" } else { ":" }))
+    }
+}
 
 const BROADCAST: Mac = [0xff; 6];
 /// ETH_P_ARP.

@@ -30,8 +30,10 @@ use crate::node::{Action, Command as UserCommand, Event};
 use crate::settings::{Pair, Settings};
 use crate::start;
 
+pub mod echoes;
 pub mod heartbeats;
 pub mod interfaces;
+pub mod segment;
 use heartbeats::Heartbeats;
 use interfaces::{Interfaces, Looked};
 
