@@ -5,7 +5,9 @@ use super::diagnostic::Severity;
 use super::kind::Reader;
 use super::raw::{Raw, Statement, Value};
 use super::source::Span;
-use super::table::{Block, Config, HEARTBEAT_PATHS_MAX, Place, RealServer, Stray, VirtualService, keywords, stray};
+use super::table::{
+    Block, Config, HEARTBEAT_PATHS_MAX, Place, RealServer, Stray, VirtualService, WITNESSES_MAX, keywords, stray,
+};
 use super::{ServiceKind, kind};
 use crate::ipvs::ForwardingMethod;
 
@@ -254,6 +256,11 @@ fn check_counts(config: &Config, origin: &Origin, reader: &mut Reader<'_>) {
     if paths > HEARTBEAT_PATHS_MAX {
         let message = format!("there are {paths} heartbeat paths of this kind, {HEARTBEAT_PATHS_MAX} is the most");
         reader.error("too-many", origin.of("heartbeat_path"), message, "");
+    }
+    let witnesses = config.witness.len();
+    if witnesses > WITNESSES_MAX {
+        let message = format!("there are {witnesses} witnesses, {WITNESSES_MAX} is the most");
+        reader.error("too-many", origin.of("witness"), message, "");
     }
 }
 

@@ -73,6 +73,10 @@ impl<'a> Linter<'a> {
                 let help = "set backup_active = 1, or remove backup";
                 self.warn("backup-unused", at("backup"), "backup_active is 0: there is no backup director", help);
             }
+            if !self.config.witness.is_empty() {
+                let message = "witness has no effect without a partner";
+                self.warn("ineffective", at("witness"), message, "");
+            }
             return;
         }
         if backup.is_none() {
@@ -87,6 +91,7 @@ impl<'a> Linter<'a> {
         for span in public.into_iter().chain(private) {
             self.warn("heartbeat-same", span, "both directors have the same heartbeat address", "");
         }
+        self.witnesses();
         if keepalive >= deadtime {
             let message = format!("keepalive ({keepalive:?}) is not less than deadtime ({deadtime:?})");
             let help = "three times keepalive is usual for deadtime";
@@ -94,6 +99,20 @@ impl<'a> Linter<'a> {
         } else if deadtime < keepalive * 2 {
             let message = format!("deadtime ({deadtime:?}) is less than twice keepalive ({keepalive:?})");
             self.warn("deadtime-close", at("deadtime"), message, "one lost heartbeat would be a takeover");
+        }
+    }
+
+    fn witnesses(&mut self) {
+        let Config { primary, primary_private, backup, backup_private, .. } = *self.config;
+        let router = self.config.nat_router.as_ref().filter(|_| self.is_nat());
+        let vips = self.config.virtuals.iter().filter_map(|service| service.address.as_ref());
+        let moving = vips.chain(router).map(|place| place.address);
+        let ours: Vec<IpAddr> =
+            [primary, primary_private, backup, backup_private].into_iter().flatten().chain(moving).collect();
+        for witness in self.config.witness.iter().filter(|witness| ours.contains(witness)) {
+            let message = format!("witness {witness} is an address of the directors themselves");
+            let help = "name a third party: the gateway, a switch, a host that is always there";
+            self.warn("witness-inside", self.origin.of("witness"), message, help);
         }
     }
 

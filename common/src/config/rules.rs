@@ -148,6 +148,10 @@ const LINT: &[(&str, &str)] = &[
     ),
     ("shared-label", "Two virtual addresses are put on one label. The original then takes both away with the first."),
     ("udp-without-send", "A UDP service is checked by an answer to what is sent, and nothing is sent."),
+    (
+        "witness-inside",
+        "A witness is an address of a director, or one that moves with the active director: it says nothing about who is cut off.",
+    ),
     ("weight-zero", "Every active server has weight 0. nanny takes 0 for 1, as it always did."),
 ];
 

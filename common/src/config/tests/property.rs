@@ -120,6 +120,7 @@ prop_compose! {
         (primary, primary_private) in (proptest::option::of(host()), proptest::option::of(host())),
         (backup, backup_private) in (proptest::option::of(host()), proptest::option::of(host())),
         heartbeat_path in proptest::collection::vec(heartbeat_path(), 0..3),
+        witness in proptest::collection::vec(host().prop_filter("a place", |a| !matches!(a, IpAddr::V6(a) if a.is_unicast_link_local())), 0..3),
         (backup_active, heartbeat, sync, monitor_links) in any::<(bool, bool, bool, bool)>(),
         (syncdaemon, hard_shutdown, syncd_id) in any::<(bool, bool, u8)>(),
         heartbeat_port in 1u16.., keepalive in time(3600), deadtime in time(86_400),
@@ -135,7 +136,7 @@ prop_compose! {
         Config {
             serial_no, primary, primary_private, backup, backup_private, backup_active, heartbeat_path, heartbeat, sync,
             monitor_links, syncdaemon, hard_shutdown, syncd_id, heartbeat_port, keepalive, deadtime, network, nat_router, nat_nmask,
-            rsh_command, debug_level, syncd_iface, ipvsadm, active_cmd, inactive_cmd, tcp_timeout, udp_timeout,
+            witness, rsh_command, debug_level, syncd_iface, ipvsadm, active_cmd, inactive_cmd, tcp_timeout, udp_timeout,
             virtuals, failovers, ..Config::default()
         }
     }
