@@ -14,8 +14,11 @@
 //! | [`addresses`], [`ledger`] | which addresses are ours to hold, and which we added |
 //! | [`election`], [`heartbeat`], [`replay`] | pure: which director of a pair is active, and what the two tell each other |
 //! | [`announce`], [`arp`] | pure: when an address is announced, and with which bytes |
+//! | [`lease`] | pure: how long the kernel keeps the addresses of a pulse that is gone |
+//! | [`claimants`], [`sieve`] | pure: who else claims them, and what of the network is heard at all |
+//! | [`witness`], [`icmp`], [`links`] | pure: whether it is us who is cut off |
 //! | [`start`], [`run`], [`hands`] | the start, the one loop, the one place that acts |
-//! | [`packet_socket`] | sends frames; the only unsafe code of the suite |
+//! | [`packet_socket`] | sends and hears frames; the only unsafe code of the suite |
 //! | [`guard`] | the guardian that keeps pulse alive where init does not |
 //! | [`messages`] | everything it can say |
 //!
@@ -139,6 +142,7 @@ mod tests {
             ("lease", include_str!("lease.rs")),
             ("links", include_str!("links.rs")),
             ("node", include_str!("node.rs")),
+            ("node/vips", include_str!("node/vips.rs")),
             ("node/children", include_str!("node/children.rs")),
             ("node/pair", include_str!("node/pair.rs")),
             ("settings", include_str!("settings.rs")),

@@ -31,14 +31,18 @@ use common::child::{self, Child, Rules};
 use crate::addresses::Reach;
 use crate::announce::Announcements;
 use crate::election::{self, Election};
+use crate::lease::Terms;
 use crate::messages::Message;
 
 mod children;
 mod event;
 mod pair;
+mod vips;
 
 pub(crate) use children::reported;
 pub use event::{Action, Command, Event, Part, Start};
+pub use vips::Listening;
+use vips::Vips;
 
 /// How long the addresses wait for lvsd at the start; the original waited as
 /// long and then gave up (piranha.md 2.4).
@@ -116,6 +120,7 @@ pub struct Node {
     lvsd: Child,
     guardian: Option<Child>,
     announcements: Announcements,
+    vips: Vips,
     /// What the last look found or raised.
     held: BTreeSet<IpAddr>,
     /// Everything held is announced after the first look, later only what is new.
@@ -151,6 +156,7 @@ impl Node {
             lvsd: Child::new(lvsd_rules(), 0, now),
             guardian,
             announcements: Announcements::default(),
+            vips: Vips::default(),
             held: BTreeSet::new(),
             announced: false,
             told_ready: false,
@@ -208,7 +214,12 @@ impl Node {
         };
         let guardian = self.guardian.as_ref().filter(|_| !self.is_stopping());
         let election = self.pair.as_ref().and_then(Election::deadline);
-        let others = [self.lvsd.deadline(), guardian.and_then(Child::deadline), self.announcements.deadline()];
+        let others = [
+            self.lvsd.deadline(),
+            guardian.and_then(Child::deadline),
+            self.announcements.deadline(),
+            self.vips.deadline(),
+        ];
         others.into_iter().chain([state, election, Some(self.alive_at)]).flatten().min()
     }
 
@@ -223,6 +234,9 @@ impl Node {
             Event::Lowered(left) => self.on_lowered(left, now, out),
             Event::Reread(settings) => self.on_reread(settings, now, out),
             Event::Pair(event) => self.feed_pair(*event, now, out),
+            Event::Inquire(plan) => self.on_inquire(&plan, now),
+            Event::Witness(witness) => self.on_witness(witness),
+            Event::Claimed(claim) => self.on_claimed(claim, now),
             Event::Unheard(counters) => self.count(&counters),
             Event::Hangup => self.on_hangup(out),
             Event::Terminate(signal) => self.on_terminate(signal, now, out),
@@ -386,6 +400,7 @@ impl Node {
             self.hangup_lvsd(out);
         }
         if let Some(settings) = settings {
+            self.vips.terms = Some(Terms::new(settings.keepalive, settings.deadtime));
             self.feed_pair(election::Event::Reloaded(settings), now, out);
         }
     }
@@ -477,6 +492,7 @@ impl Node {
             }
             State::Over => {}
         }
+        self.tend(now, out);
     }
 
     /// Silence heard by a director that was itself asleep proves nothing.
@@ -560,6 +576,7 @@ impl Node {
     }
 
     fn raise(&mut self, now: Instant, out: &mut Vec<Action>) {
+        self.lend(now, out);
         out.push(Action::Look(Reach::All));
         self.state = State::Active { looked: now, look_at: now + LOOK_EVERY };
     }

@@ -11,10 +11,14 @@ use crate::addresses::{self, Wanted};
 use crate::election;
 use crate::heartbeat::Service;
 use crate::messages::Message;
+use crate::witness::Plan;
 
 /// How long lvsd must be well again before a director that could not serve takes
 /// part again; twice the longest wait between two starts of it.
 const STEADY: Duration = Duration::from_secs(60);
+
+/// How much longer the election waits for an answer than the inquiry takes.
+const WITNESS_GRACE: Duration = Duration::from_millis(500);
 
 /// The configuration as pulse sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub struct Settings {
     pub backup: Option<IpAddr>,
     /// `None`: there is no partner.
     pub pair: Option<Pair>,
+    /// The addresses of the real servers, to know one by.
+    pub real_servers: Vec<IpAddr>,
     /// The addresses to hold while active, in file order.
     pub wanted: Vec<Wanted>,
     /// Run when this director becomes active; program and arguments.
@@ -46,6 +52,10 @@ pub struct Pair {
     pub deadtime: Duration,
     /// The ways heartbeats go, the public one first.
     pub ways: Vec<Way>,
+    /// Whether a director whose links are down gives way.
+    pub monitor_links: bool,
+    /// What is asked before a takeover from a silent partner.
+    pub witness: Plan,
     /// What both compare.
     pub fingerprint: u64,
 }
@@ -90,6 +100,12 @@ impl Pair {
             keepalive: config.keepalive,
             deadtime: config.deadtime,
             ways,
+            monitor_links: config.monitor_links,
+            witness: Plan {
+                witnesses: config.witness.clone(),
+                timeout: config.witness_timeout,
+                vip_probe: config.vip_probe,
+            },
             fingerprint: config::fingerprint(config).0,
         }
     }
@@ -102,7 +118,8 @@ impl Pair {
             keepalive: self.keepalive,
             deadtime: self.deadtime,
             paths: self.ways.iter().map(|way| election::Path { name: way.name.clone(), serves: way.serves }).collect(),
-            witness: None,
+            // Every inquiry ends with an answer; the election's own patience is for none.
+            witness: self.witness.wait().map(|wait| wait + WITNESS_GRACE),
             auto_failback: None,
             steady: STEADY,
             fingerprint: self.fingerprint,
@@ -160,6 +177,7 @@ impl Settings {
             primary: config.primary,
             backup: config.backup,
             pair,
+            real_servers: real_servers(config),
             wanted,
             active_cmd: words(config.active_cmd.as_deref()),
             inactive_cmd: words(config.inactive_cmd.as_deref()),
@@ -171,8 +189,25 @@ impl Settings {
     /// use: the addresses its predecessor held, and no commands.
     pub fn as_it_was(path: &Path, wanted: Vec<Wanted>) -> Self {
         let path = path.to_owned();
-        Self { path, primary: None, backup: None, pair: None, wanted, active_cmd: None, inactive_cmd: None }
+        Self {
+            path,
+            primary: None,
+            backup: None,
+            pair: None,
+            real_servers: Vec::new(),
+            wanted,
+            active_cmd: None,
+            inactive_cmd: None,
+        }
     }
+}
+
+fn real_servers(config: &Config) -> Vec<IpAddr> {
+    let servers = config.virtuals.iter().filter(|one| one.active).flat_map(|one| &one.servers);
+    let mut all: Vec<IpAddr> = servers.filter_map(|server| server.address).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// A command line split on blanks, without a shell, as the original did.

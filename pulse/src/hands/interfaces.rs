@@ -55,6 +55,8 @@ pub struct Interfaces {
     lending: Option<Bound<Entry>>,
     /// Addresses whose announcement failed, and it was said.
     mute: HashSet<IpAddr>,
+    /// The links, as they were last seen.
+    links: Vec<Link>,
     /// Links by number, and whether they had a carrier.
     carriers: HashMap<u32, bool>,
 }
@@ -74,6 +76,7 @@ impl Interfaces {
             valid: None,
             lending: None,
             mute: HashSet::new(),
+            links: Vec::new(),
             carriers: HashMap::new(),
         }
     }
@@ -209,6 +212,13 @@ impl Interfaces {
         }
         self.lending = entries.into_iter().next_back().map(Bound::Excluded);
         true
+    }
+
+    /// Whether a claim that came on the link with this index is about the address on
+    /// `device`, and not our own: what we announce comes back through loops and bonds.
+    pub fn is_foreign(&self, index: u32, mac: Mac, device: &str) -> bool {
+        let is_there = self.links.iter().any(|link| link.index == index && link.name == device);
+        is_there && self.links.iter().all(|link| link.mac != Some(mac))
     }
 
     /// Whether a change is one that we made: a renewal is told like an addition.
@@ -410,10 +420,11 @@ impl Interfaces {
         }
     }
 
-    fn read_or_say(&mut self, log: &Log) -> Option<Host> {
+    pub(super) fn read_or_say(&mut self, log: &Log) -> Option<Host> {
         match self.read() {
             Ok(host) => {
                 self.unread = None;
+                self.links.clone_from(&host.links);
                 for link in &host.links {
                     // Only the monitor's news changes it, so that none is missed.
                     self.carriers.entry(link.index).or_insert(link.up && link.running);
