@@ -79,6 +79,7 @@ impl Wanted {
             // the director's own probes would come from the VIP, and a real server
             // that has it on lo would answer itself.
             deprecated: self.address.is_ipv6(),
+            valid: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! PURE. When virtual IPs are announced: five times, one second apart, as the
 //! original's send_arp helper did (piranha.md 2.4), but beside everything else
-//! instead of in a process that sleeps; and when the line that says so is due.
+//! instead of in a process that sleeps; and when the line that says so is due. One
+//! that somebody else claims is announced once more whenever that is heard.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -30,6 +31,8 @@ struct Round {
 #[derive(Clone, Debug, Default)]
 pub struct Announcements {
     rounds: BTreeMap<IpAddr, Round>,
+    /// One of them is worth the line at the end.
+    is_told: bool,
     /// The end of the pause after a full row.
     paused_until: Option<Instant>,
 }
@@ -38,6 +41,13 @@ impl Announcements {
     /// Announces `vip` from now on, from the first time again if it was under way.
     pub fn begin(&mut self, vip: IpAddr, now: Instant) {
         self.rounds.insert(vip, Round { left: TIMES, due: now });
+        self.is_told = true;
+    }
+
+    /// Announces `vip` once more, now, beside what is under way.
+    pub fn defend(&mut self, vip: IpAddr, now: Instant) {
+        let round = self.rounds.entry(vip).or_insert(Round { left: 0, due: now });
+        *round = Round { left: round.left.saturating_add(1), due: now };
     }
 
     /// Stops announcing everything: nothing is held any more.
@@ -67,8 +77,8 @@ impl Announcements {
         }
         self.paused_until = (vips.len() == BURST).then(|| now + PAUSE);
         self.rounds.retain(|_, round| round.left > 0);
-        let finished = !vips.is_empty() && self.rounds.is_empty();
-        (vips, finished)
+        let is_finished = !vips.is_empty() && self.rounds.is_empty();
+        (vips, is_finished && std::mem::take(&mut self.is_told))
     }
 
     /// When the next [`Announcements::turn`] has something to do.

@@ -240,6 +240,15 @@ impl Election {
         Report { election: self, now }
     }
 
+    /// Whether there is, or may be, a partner that would take over from us if we
+    /// were not heard any more.
+    pub fn has_successor(&self) -> bool {
+        match self.partner.standing {
+            Standing::Unknown | Standing::Says(_) => true,
+            Standing::Left | Standing::Silent => false,
+        }
+    }
+
     /// What came in, and what was dropped.
     pub fn counters(&self) -> &Counters {
         &self.partner.counters

@@ -26,17 +26,23 @@ use nix::unistd::Pid;
 use crate::args::Args;
 use crate::election;
 use crate::identity::{Role, role};
+use crate::links::Links;
 use crate::messages::Message;
-use crate::node::{Action, Command as UserCommand, Event};
+use crate::node::{Action, Command as UserCommand, Event, Listening};
 use crate::settings::{Pair, Settings};
 use crate::start;
 use crate::wish::{Asked, Guardian};
 
+pub mod echoes;
 pub mod heartbeats;
 pub mod interfaces;
+mod network;
+pub mod segment;
 mod sync;
+use echoes::Echoes;
 use heartbeats::Heartbeats;
 use interfaces::{Interfaces, Looked};
+use segment::Segment;
 use sync::Sync;
 
 /// How many messages are read from one line, and how many changes from the
@@ -73,6 +79,16 @@ pub struct Hands {
     role: Role,
     heartbeats: Option<Heartbeats>,
     sync: Sync,
+    /// Who else speaks in the networks of our addresses.
+    segment: Segment,
+    listening: Listening,
+    echoes: Echoes,
+    /// The trouble with listening that was said.
+    deaf: Option<String>,
+    /// The links of the heartbeats, with monitor_links.
+    links: Links,
+    /// They are to be looked at, and told one by one.
+    links_due: bool,
     /// Our own program, as it was called when we started: the file may have been
     /// replaced since.
     program: PathBuf,
@@ -156,13 +172,19 @@ impl Hands {
             watch(&registry, &parent.line)?;
         }
         let (lvsd, commands, guardians) = (None, Vec::new(), Vec::new());
-        Ok(Self {
+        let mut hands = Self {
             log,
             args,
             settings,
             role,
             heartbeats,
             sync: Sync::default(),
+            segment: Segment::default(),
+            listening: Listening::default(),
+            echoes: Echoes::default(),
+            deaf: None,
+            links: Links::default(),
+            links_due: true,
             program,
             lvsd_program,
             interfaces,
@@ -178,7 +200,9 @@ impl Hands {
             leaving: false,
             registry,
             ending: None,
-        })
+        };
+        hands.follow_networks();
+        Ok(hands)
     }
 
     /// Whether the end has come, and whether it is an orderly stop.
@@ -235,11 +259,18 @@ impl Hands {
                 }
             }
             Action::Remember { is_released } => start::remember_released(is_released),
-            // There is nobody to ask, and so nobody who does not answer.
             Action::AskWitness => {
-                let answer = election::Event::Witness(election::Answer::Heard);
-                return Some(Event::Pair(Box::new(answer)));
+                let plan = self.settings.pair.as_ref().map(|pair| pair.witness.clone());
+                return Some(Event::Inquire(Box::new(plan.unwrap_or_default())));
             }
+            Action::Ask(questions) => self.ask(questions),
+            Action::Listen(listening) => {
+                self.listening = listening;
+                self.listen();
+            }
+            Action::Probe(vips) => self.interfaces.probe(|vip| vips.contains(vip), &self.settings.wanted, &self.log),
+            Action::Accuse(report) => self.accuse(report),
+            Action::Lend(valid) => self.interfaces.lend(valid, &self.log),
             Action::Reread => return self.reread().then(|| self.reread_event()),
             Action::Exit { stopped } => {
                 self.end_lookup();
@@ -268,10 +299,12 @@ impl Hands {
             None => false,
         };
         let kernel = self.receive_changes(events);
+        let claims = self.receive_claims(events);
+        let lending = self.interfaces.lend_on(&self.log);
         let lvsd = self.receive_lvsd(events);
         let parents = self.receive_parents(events);
         self.receive_hosts(events);
-        partner || kernel || lvsd || parents
+        partner || kernel || claims || lending || lvsd || parents
     }
 
     /// Every child that ended since the last turn. `guardian` is the process the
@@ -308,25 +341,38 @@ impl Hands {
     }
 
     fn receive_changes(&mut self, events: &mut VecDeque<Event>) -> bool {
-        let mut changed = false;
+        let mut is_changed = false;
         let mut back = Vec::new();
+        let mut more = true;
         for _ in 0..READ_AT_ONCE {
             match self.monitor.next() {
                 Ok(Some(change)) => {
-                    changed = true;
+                    is_changed |= !self.interfaces.is_own(&change);
                     back.extend(self.interfaces.carrier_back(&change, &self.settings.wanted));
                 }
-                Ok(None) => return finish_changes(changed, back, events),
+                Ok(None) => {
+                    more = false;
+                    break;
+                }
                 Err(e) => {
                     // The look every few seconds goes on without it.
                     self.log.say(&Message::NotRead(e.to_string()));
                     self.reopen_monitor();
-                    return finish_changes(true, back, events);
+                    (is_changed, more) = (true, false);
+                    break;
                 }
             }
         }
-        finish_changes(changed, back, events);
-        true
+        if is_changed || self.links_due {
+            self.look_at_links(events);
+        }
+        if is_changed {
+            events.push_back(Event::AddressesChanged);
+        }
+        if !back.is_empty() {
+            events.push_back(Event::CarrierBack(back));
+        }
+        more
     }
 
     fn reopen_monitor(&mut self) {
@@ -552,6 +598,7 @@ impl Hands {
                 if let Some((ends, heartbeats)) = ends.zip(self.heartbeats.as_mut()) {
                     heartbeats.reload(ends, read.keyring, &self.registry, &self.log);
                 }
+                self.follow_networks();
             }
             Err(refused) => {
                 self.log.say(&refused.message);
@@ -592,16 +639,6 @@ impl Hands {
             signal(lookup.pid(), Signal::SIGKILL);
         }
     }
-}
-
-fn finish_changes(changed: bool, back: Vec<std::net::IpAddr>, events: &mut VecDeque<Event>) -> bool {
-    if changed {
-        events.push_back(Event::AddressesChanged);
-    }
-    if !back.is_empty() {
-        events.push_back(Event::CarrierBack(back));
-    }
-    false
 }
 
 fn leaving() -> Said {

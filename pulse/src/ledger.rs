@@ -33,6 +33,8 @@ pub struct Contents {
     /// Whether this director was active: active_cmd has been run, inactive_cmd
     /// has not.
     pub active: bool,
+    /// Whether the addresses are on loan ([`crate::lease`]), for a partner's sake.
+    pub lent: bool,
     /// The addresses pulse added.
     pub entries: BTreeSet<Entry>,
 }
@@ -65,6 +67,9 @@ impl Contents {
         if self.active {
             text.push_str("active\n");
         }
+        if self.lent {
+            text.push_str("lent\n");
+        }
         for Entry { address, prefix, device } in &self.entries {
             // Writing into a String cannot fail.
             let _ = writeln!(text, "address {address}/{prefix} {device}");
@@ -89,6 +94,7 @@ impl Contents {
             let bad = Unreadable::Line(number);
             match line.split_once(' ') {
                 None if line == "active" => contents.active = true,
+                None if line == "lent" => contents.lent = true,
                 Some(("boot", id)) => same_boot = id == boot,
                 Some(("address", rest)) => {
                     contents.entries.insert(entry(rest).ok_or(bad)?);

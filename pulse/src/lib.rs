@@ -16,8 +16,11 @@
 //! | [`election`], [`heartbeat`], [`replay`] | pure: which director of a pair is active, and what the two tell each other |
 //! | [`announce`], [`arp`] | pure: when an address is announced, and with which bytes |
 //! | [`sync`] | pure: which half of the connection synchronisation runs |
+//! | [`lease`] | pure: how long the kernel keeps the addresses of a pulse that is gone |
+//! | [`claimants`], [`sieve`] | pure: who else claims them, and what of the network is heard at all |
+//! | [`witness`], [`icmp`], [`links`] | pure: whether it is us who is cut off |
 //! | [`start`], [`run`], [`hands`] | the start, the one loop, the one place that acts |
-//! | [`packet_socket`] | sends frames; the only unsafe code of the suite |
+//! | [`packet_socket`] | sends and hears frames; the only unsafe code of the suite |
 //! | [`guard`] | the guardian that keeps pulse alive where init does not |
 //! | [`messages`] | everything it can say |
 //!
@@ -37,23 +40,29 @@ pub mod addresses;
 pub mod announce;
 pub mod args;
 pub mod arp;
+pub mod claimants;
 pub mod control;
 pub mod election;
 pub mod guard;
 pub mod hands;
 pub mod heartbeat;
+pub mod icmp;
 pub mod identity;
 pub mod inspect;
+pub mod lease;
 pub mod ledger;
+pub mod links;
 pub mod messages;
 pub mod node;
 pub mod packet_socket;
 pub mod replay;
 pub mod run;
 pub mod settings;
+pub mod sieve;
 pub mod start;
 pub mod sync;
 pub mod wish;
+pub mod witness;
 
 /// How long the command waits for the outcome of a start: reading the file and
 /// starting lvsd take a moment even on a busy machine.
@@ -135,13 +144,20 @@ mod tests {
             ("addresses", include_str!("addresses.rs")),
             ("announce", include_str!("announce.rs")),
             ("arp", include_str!("arp.rs")),
+            ("claimants", include_str!("claimants.rs")),
+            ("icmp", include_str!("icmp.rs")),
             ("identity", include_str!("identity.rs")),
+            ("lease", include_str!("lease.rs")),
+            ("links", include_str!("links.rs")),
             ("node", include_str!("node.rs")),
+            ("node/vips", include_str!("node/vips.rs")),
             ("node/children", include_str!("node/children.rs")),
             ("node/pair", include_str!("node/pair.rs")),
             ("settings", include_str!("settings.rs")),
             ("sync", include_str!("sync.rs")),
             ("wish", include_str!("wish.rs")),
+            ("sieve", include_str!("sieve.rs")),
+            ("witness", include_str!("witness.rs")),
         ];
         for (name, text) in files {
             for forbidden in

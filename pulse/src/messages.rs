@@ -11,6 +11,8 @@ use std::time::Duration;
 use common::child::Exit;
 use common::log::{self, Level};
 
+use crate::arp::Shown;
+use crate::claimants::{Report, Suspect};
 use crate::election::Line;
 use crate::identity::Role;
 use crate::replay::Counters;
@@ -236,6 +238,38 @@ pub enum Message {
         address: IpAddr,
         /// Its device.
         device: String,
+    },
+    /// One that is on loan is gone.
+    PutBackLent {
+        /// The virtual IP.
+        address: IpAddr,
+        /// Its device.
+        device: String,
+    },
+    /// The kernel does not renew a loan.
+    NotLent {
+        /// The virtual IP.
+        address: IpAddr,
+        /// Its device.
+        device: String,
+        /// Why.
+        error: String,
+    },
+    /// Somebody else says that it has a virtual IP.
+    Claimed {
+        /// Who, and what.
+        report: Report,
+        /// Who it probably is.
+        suspect: Suspect,
+    },
+    /// Others' claims cannot be heard.
+    NotListening(String),
+    /// A witness cannot be asked.
+    NotAsked {
+        /// The witness.
+        witness: IpAddr,
+        /// Why.
+        error: String,
     },
     /// It went with another that shared its network.
     Collateral {
@@ -478,6 +512,19 @@ impl fmt::Display for Message {
             Self::PutBack { address, device } => {
                 write!(f, "virtual IP {address} was removed from {device} by somebody else: putting it back")
             }
+            Self::PutBackLent { address, device } => write!(
+                f,
+                "virtual IP {address} was gone from {device}, removed by somebody else or not renewed in time: \
+                 putting it back"
+            ),
+            Self::NotLent { address, device, error } => {
+                write!(f, "virtual IP {address} on {device} cannot be renewed ({error}), trying again")
+            }
+            Self::Claimed { report, suspect } => claimed(f, report, suspect),
+            Self::NotListening(error) => {
+                write!(f, "cannot hear who else has our virtual IPs ({error})")
+            }
+            Self::NotAsked { witness, error } => write!(f, "cannot ask witness {witness} ({error})"),
             Self::Collateral { address, with } => {
                 write!(f, "the kernel removed {address} together with {with}: putting it back")
             }
@@ -537,6 +584,16 @@ impl fmt::Display for Message {
     }
 }
 
+fn claimed(f: &mut fmt::Formatter<'_>, report: &Report, suspect: &Suspect) -> fmt::Result {
+    let Report { mac, vip, others, again } = report;
+    write!(f, "virtual IP {vip}")?;
+    if *others > 0 {
+        write!(f, " and {others} more")?;
+    }
+    let (are, still) = (if *others > 0 { "are" } else { "is" }, if *again { "still " } else { "" });
+    write!(f, " {are} {still}claimed by {} ({suspect}), announcing again", Shown(*mac))
+}
+
 impl log::Message for Message {
     fn level(&self) -> Level {
         match self {
@@ -580,6 +637,11 @@ impl log::Message for Message {
             | Self::CommandEnded { .. }
             | Self::CommandFailed { .. }
             | Self::PutBack { .. }
+            | Self::PutBackLent { .. }
+            | Self::NotLent { .. }
+            | Self::Claimed { .. }
+            | Self::NotListening(_)
+            | Self::NotAsked { .. }
             | Self::Collateral { .. }
             | Self::NoDevice { .. }
             | Self::DeviceDown { .. }

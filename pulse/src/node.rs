@@ -32,14 +32,18 @@ use common::ipvs::SyncRole;
 use crate::addresses::Reach;
 use crate::announce::Announcements;
 use crate::election::{self, Election};
+use crate::lease::Terms;
 use crate::messages::Message;
 
 mod children;
 mod event;
 mod pair;
+mod vips;
 
 pub(crate) use children::reported;
 pub use event::{Action, Command, Event, Part, Start};
+pub use vips::Listening;
+use vips::Vips;
 
 /// How long the addresses wait for lvsd at the start; the original waited as
 /// long and then gave up (piranha.md 2.4).
@@ -117,6 +121,7 @@ pub struct Node {
     lvsd: Child,
     guardian: Option<Child>,
     announcements: Announcements,
+    vips: Vips,
     /// What the last look found or raised.
     held: BTreeSet<IpAddr>,
     /// Everything held is announced after the first look, later only what is new.
@@ -158,6 +163,7 @@ impl Node {
             lvsd: Child::new(lvsd_rules(), 0, now),
             guardian,
             announcements: Announcements::default(),
+            vips: Vips::default(),
             held: BTreeSet::new(),
             announced: false,
             told_ready: false,
@@ -224,7 +230,12 @@ impl Node {
         };
         let guardian = self.guardian.as_ref().filter(|_| !self.is_stopping());
         let election = self.pair.as_ref().and_then(Election::deadline);
-        let others = [self.lvsd.deadline(), guardian.and_then(Child::deadline), self.announcements.deadline()];
+        let others = [
+            self.lvsd.deadline(),
+            guardian.and_then(Child::deadline),
+            self.announcements.deadline(),
+            self.vips.deadline(),
+        ];
         let sync = self.sync.map(|(_, look_at)| look_at);
         others.into_iter().chain([state, election, sync, Some(self.alive_at)]).flatten().min()
     }
@@ -240,6 +251,9 @@ impl Node {
             Event::Lowered(left) => self.on_lowered(left, now, out),
             Event::Reread(settings) => self.on_reread(settings, now, out),
             Event::Pair(event) => self.feed_pair(*event, now, out),
+            Event::Inquire(plan) => self.on_inquire(&plan, now),
+            Event::Witness(witness) => self.on_witness(witness),
+            Event::Claimed(claim) => self.on_claimed(claim, now),
             Event::Unheard(counters) => self.count(&counters),
             Event::Wish { asker, wish } => self.on_wish(asker, wish, now, out),
             Event::Hangup => self.on_hangup(out),
@@ -406,6 +420,7 @@ impl Node {
             self.hangup_lvsd(out);
         }
         if let Some(settings) = settings {
+            self.vips.terms = Some(Terms::new(settings.keepalive, settings.deadtime));
             self.feed_pair(election::Event::Reloaded(settings), now, out);
         }
     }
@@ -501,6 +516,7 @@ impl Node {
             }
             State::Over => {}
         }
+        self.tend(now, out);
     }
 
     /// Silence heard by a director that was itself asleep proves nothing.
@@ -589,6 +605,7 @@ impl Node {
     }
 
     fn raise(&mut self, now: Instant, out: &mut Vec<Action>) {
+        self.lend(now, out);
         out.push(Action::Look(Reach::All));
         self.state = State::Active { looked: now, look_at: now + LOOK_EVERY };
         self.synchronise(SyncRole::Master, now, out);

@@ -12,10 +12,14 @@ use crate::addresses::{self, Wanted};
 use crate::election;
 use crate::heartbeat::{Service, Trust};
 use crate::messages::Message;
+use crate::witness::Plan;
 
 /// How long lvsd must be well again before a director that could not serve takes
 /// part again; twice the longest wait between two starts of it.
 const STEADY: Duration = Duration::from_secs(60);
+
+/// How much longer the election waits for an answer than the inquiry takes.
+const WITNESS_GRACE: Duration = Duration::from_millis(500);
 
 /// The configuration as pulse sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub struct Settings {
     pub pair: Option<Pair>,
     /// The synchronisation of connections, as master; `None`: there is none.
     pub sync: Option<SyncDaemon>,
+    /// The addresses of the real servers, to know one by.
+    pub real_servers: Vec<IpAddr>,
     /// The addresses to hold while active, in file order.
     pub wanted: Vec<Wanted>,
     /// Run when this director becomes active; program and arguments.
@@ -53,6 +59,10 @@ pub struct Pair {
     pub auto_failback: Option<Duration>,
     /// Where the keys are, and how far they are enforced.
     pub keys: Option<(PathBuf, Trust)>,
+    /// Whether a director whose links are down gives way.
+    pub monitor_links: bool,
+    /// What is asked before a takeover from a silent partner.
+    pub witness: Plan,
     /// What both compare.
     pub fingerprint: u64,
 }
@@ -99,6 +109,12 @@ impl Pair {
             ways,
             auto_failback: config.auto_failback,
             keys: config.heartbeat_key_file.as_ref().map(|file| (file.into(), trust(config.heartbeat_key_use))),
+            monitor_links: config.monitor_links,
+            witness: Plan {
+                witnesses: config.witness.clone(),
+                timeout: config.witness_timeout,
+                vip_probe: config.vip_probe,
+            },
             fingerprint: config::fingerprint(config).0,
         }
     }
@@ -111,7 +127,8 @@ impl Pair {
             keepalive: self.keepalive,
             deadtime: self.deadtime,
             paths: self.ways.iter().map(|way| election::Path { name: way.name.clone(), serves: way.serves }).collect(),
-            witness: None,
+            // Every inquiry ends with an answer; the election's own patience is for none.
+            witness: self.witness.wait().map(|wait| wait + WITNESS_GRACE),
             auto_failback: self.auto_failback,
             steady: STEADY,
             fingerprint: self.fingerprint,
@@ -191,6 +208,7 @@ impl Settings {
             backup: config.backup,
             pair,
             sync: config.syncdaemon.then(|| sync(config)),
+            real_servers: real_servers(config),
             wanted,
             active_cmd: words(config.active_cmd.as_deref()),
             inactive_cmd: words(config.inactive_cmd.as_deref()),
@@ -202,8 +220,26 @@ impl Settings {
     /// use: the addresses its predecessor held, and no commands.
     pub fn as_it_was(path: &Path, wanted: Vec<Wanted>) -> Self {
         let path = path.to_owned();
-        Self { path, primary: None, backup: None, pair: None, sync: None, wanted, active_cmd: None, inactive_cmd: None }
+        Self {
+            path,
+            primary: None,
+            backup: None,
+            pair: None,
+            sync: None,
+            real_servers: Vec::new(),
+            wanted,
+            active_cmd: None,
+            inactive_cmd: None,
+        }
     }
+}
+
+fn real_servers(config: &Config) -> Vec<IpAddr> {
+    let servers = config.virtuals.iter().filter(|one| one.active).flat_map(|one| &one.servers);
+    let mut all: Vec<IpAddr> = servers.filter_map(|server| server.address).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// A command line split on blanks, without a shell, as the original did.

@@ -215,11 +215,7 @@ fn released_path() -> PathBuf {
 }
 
 /// What was in force before the file was broken.
-fn as_it_was(
-    file: &Path,
-    entries: &std::collections::BTreeSet<ledger::Entry>,
-    host: &addresses::Host,
-) -> (Settings, Keyring) {
+fn as_it_was(file: &Path, ledger: &ledger::Contents, host: &addresses::Host) -> (Settings, Keyring) {
     match read_file(&copy_path(), &Known::default()) {
         Ok(Read { mut settings, .. }) => {
             // Without them we still hear whether the partner has taken over.
@@ -230,7 +226,9 @@ fn as_it_was(
             }
             (settings, keyring)
         }
-        Err(_) => (Settings::as_it_was(file, addresses::as_they_are(entries, host)), Keyring::none()),
+        // What is on loan is for a partner to take, which hears nothing of us.
+        Err(_) if ledger.lent => (Settings::as_it_was(file, Vec::new()), Keyring::none()),
+        Err(_) => (Settings::as_it_was(file, addresses::as_they_are(&ledger.entries, host)), Keyring::none()),
     }
 }
 
@@ -289,7 +287,7 @@ pub fn prepare(args: &Args, log: &Log, beat: impl FnMut()) -> Result<Ready, Refu
     let monitor = Monitor::open().map_err(|e| Refused::system("watch interfaces", &e))?;
     let (ledger, trouble) = Ledger::open(&ledger_path(), daemon::boot_id());
     let carrying_on = ledger.contents().active;
-    let entries = ledger.contents().entries.clone();
+    let held = ledger.contents().clone();
     let mut interfaces = Interfaces::new(route, packets, ledger);
     let host = interfaces.read().map_err(|e| Refused::system("read interfaces and addresses", &e))?;
     let (settings, keyring) = match read(&args.configfile, &hosts(&args.configfile, beat)) {
@@ -304,7 +302,7 @@ pub fn prepare(args: &Args, log: &Log, beat: impl FnMut()) -> Result<Ready, Refu
         Err(refused) if carrying_on => {
             refused.say(log);
             log.say(&Message::OldStays);
-            as_it_was(&args.configfile, &entries, &host)
+            as_it_was(&args.configfile, &held, &host)
         }
         Err(refused) => return Err(refused),
     };

@@ -13,6 +13,7 @@
 
 mod bad_input;
 mod deaths;
+mod devices;
 mod forwarding;
 mod ground;
 mod manners;

@@ -15,6 +15,7 @@
 
 mod ground;
 mod pair;
+mod segment;
 mod stand_in;
 
 use std::time::Duration;

@@ -8,7 +8,8 @@ use super::kind::Reader;
 use super::raw::{Raw, Statement, Value};
 use super::source::Span;
 use super::table::{
-    Block, Config, HEARTBEAT_PATHS_MAX, HealthCheck, Place, RealServer, Stray, VirtualService, keywords, stray,
+    Block, Config, HEARTBEAT_PATHS_MAX, HealthCheck, Place, RealServer, Stray, VirtualService, WITNESSES_MAX, keywords,
+    stray,
 };
 use super::{ServiceKind, kind};
 use crate::check::{CHECKS_MAX, CheckKind, WORDS_MAX};
@@ -362,6 +363,11 @@ fn check_counts(config: &Config, origin: &Origin, reader: &mut Reader<'_>) {
     if paths > HEARTBEAT_PATHS_MAX {
         let message = format!("there are {paths} heartbeat paths of this kind, {HEARTBEAT_PATHS_MAX} is the most");
         reader.error("too-many", origin.of("heartbeat_path"), message, "");
+    }
+    let witnesses = config.witness.len();
+    if witnesses > WITNESSES_MAX {
+        let message = format!("there are {witnesses} witnesses, {WITNESSES_MAX} is the most");
+        reader.error("too-many", origin.of("witness"), message, "");
     }
 }
 

@@ -97,6 +97,10 @@ impl<'a> Linter<'a> {
                 let help = "set backup_active = 1, or remove backup";
                 self.warn("backup-unused", at("backup"), "backup_active is 0: there is no backup director", help);
             }
+            if !self.config.witness.is_empty() {
+                let message = "witness has no effect without a partner";
+                self.warn("ineffective", at("witness"), message, "");
+            }
             return;
         }
         if backup.is_none() && sure_of(&["backup"]) {
@@ -113,6 +117,7 @@ impl<'a> Linter<'a> {
         for span in public.into_iter().chain(private).chain(further) {
             self.warn("heartbeat-same", span, "both directors have the same heartbeat address", "");
         }
+        self.witnesses();
         if !sure_of(&["keepalive", "deadtime"]) {
             return;
         }
@@ -172,6 +177,20 @@ impl<'a> Linter<'a> {
                     self.warn("director-is-server", its.of("address"), message, help);
                 }
             }
+        }
+    }
+
+    fn witnesses(&mut self) {
+        let Config { primary, primary_private, backup, backup_private, .. } = *self.config;
+        let router = self.config.nat_router.as_ref().filter(|_| self.is_nat());
+        let vips = self.config.virtuals.iter().filter_map(|service| service.address.as_ref());
+        let moving = vips.chain(router).map(|place| place.address);
+        let ours: Vec<IpAddr> =
+            [primary, primary_private, backup, backup_private].into_iter().flatten().chain(moving).collect();
+        for witness in self.config.witness.iter().filter(|witness| ours.contains(witness)) {
+            let message = format!("witness {witness} is an address of the directors themselves");
+            let help = "name a third party: the gateway, a switch, a host that is always there";
+            self.warn("witness-inside", self.origin.of("witness"), message, help);
         }
     }
 

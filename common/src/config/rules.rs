@@ -173,6 +173,10 @@ const LINT: &[(&str, &str)] = &[
         "weight-zero",
         "Every active server has weight 0, which means no new connections: no client gets to any of them. The original took 0 for 1.",
     ),
+    (
+        "witness-inside",
+        "A witness is an address of a director, or one that moves with the active director: it says nothing about who is cut off.",
+    ),
 ];
 
 /// What the machine lacks.

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::{
-    Checks, Command, Device, Failback, Flag, Formed, Host, Ip, Kind, List, LowByte, Mark, Mask, OneOf, Own, OwnTime,
-    Paths, PersistenceMask, Port, Quotes, Reader, Scheduler, Serial, Switch, SyncLength, SyncTtl, Text, Time, Weight,
-    Word, Written,
+    Checks, Command, Device, Failback, Flag, Formed, Host, Hosts, Ip, Kind, List, LowByte, Mark, Mask, OneOf, Own,
+    OwnTime, Paths, PersistenceMask, Port, Quotes, Reader, Scheduler, Serial, Switch, SyncLength, SyncTtl, Text, Time,
+    Weight, Word, Written,
 };
 use super::raw::Value;
 use super::source::Span;
@@ -128,6 +128,9 @@ const TCP_PORT: Port = Port { zero: true, names: true };
 /// Beside the public and the private one: pulse's heartbeats have room for eight.
 pub(super) const HEARTBEAT_PATHS_MAX: usize = 6;
 
+/// More than one or two are asked only in vain.
+pub(super) const WITNESSES_MAX: usize = 8;
+
 const SERVICES: OneOf<ServiceKind> = OneOf(&[("lvs", ServiceKind::Lvs), ("fos", ServiceKind::Fos)]);
 const KEY_USES: OneOf<KeyUse> =
     OneOf(&[("receive", KeyUse::Receive), ("permissive", KeyUse::Permissive), ("enforce", KeyUse::Enforce)]);
@@ -146,7 +149,7 @@ pub(super) fn keeps_single_quotes(key: &str) -> bool {
 
 /// Whether a keyword may stand more than once, each time with a further value.
 pub(super) fn may_repeat(place: Place, key: &str) -> bool {
-    matches!((place, key), (Place::Global, "heartbeat_path"))
+    matches!((place, key), (Place::Global, "heartbeat_path" | "witness"))
 }
 
 macro_rules! table {
@@ -279,6 +282,12 @@ table! {
         inactive_cmd: Option<String> = None, PLAIN, Piranha, Node;
         /// Whether a director that lost its links gives up the virtual addresses.
         monitor_links: bool = false, Switch, Piranha, Pair;
+        /// Who must be heard before a director takes over from a silent partner, or else it is the one cut off: the gateway, a switch, a third host. Asked by ICMP echo, and by ARP or neighbour discovery on a network of ours; one answer is enough. May stand several times.
+        witness: Vec<IpAddr> = Vec::new(), Hosts { max: WITNESSES_MAX }, Ours, Node;
+        /// How long the witnesses may take to answer.
+        witness_timeout: Duration = seconds(1), time(PROBE_MIN, 60), Ours, Node;
+        /// How long a director that is about to take over from a silent partner looks for somebody who has a virtual address, by ARP or neighbour discovery; while there is somebody, it does not take over. 0 is not at all.
+        vip_probe: Duration = Duration::ZERO, time(Duration::ZERO, 60), Ours, Node;
         /// Whether connections are synchronised to the standby director.
         syncdaemon: bool = false, Flag, Piranha, Pair;
         /// The device over which connections are synchronised.

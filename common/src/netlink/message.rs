@@ -38,6 +38,8 @@ pub const ACK: u16 = 0x004;
 pub const DUMP_INTERRUPTED: u16 = 0x010;
 /// NLM_F_DUMP: all entries.
 pub const DUMP: u16 = 0x300;
+/// NLM_F_REPLACE: is there and is to be changed.
+pub const REPLACE: u16 = 0x100;
 /// NLM_F_EXCL: must not be there yet.
 pub const EXCLUSIVE: u16 = 0x200;
 /// NLM_F_CREATE.

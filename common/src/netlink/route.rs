@@ -17,6 +17,7 @@
 //!     scope: 0,
 //!     nodad: false,
 //!     deprecated: false,
+//!     valid: None,
 //! };
 //! let ours = route.add_address(&vip).or_exists()?;
 //! if ours {
@@ -91,6 +92,20 @@ pub struct Address {
     /// Answered for, but not chosen as the source of what this machine begins
     /// (RFC 4862 5.5.4: no preferred lifetime); IPv6 only.
     pub deprecated: bool,
+    /// In so many seconds the kernel removes it by itself, a moment later rather
+    /// than sooner; `None`: never.
+    pub valid: Option<u32>,
+}
+
+/// A neighbour the kernel knows: who has an address on a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// The interface's number.
+    pub index: u32,
+    /// The neighbour's address.
+    pub address: IpAddr,
+    /// Its hardware address, of six bytes.
+    pub mac: [u8; 6],
 }
 
 /// What a [`Monitor`] saw.
@@ -212,6 +227,20 @@ impl Route {
             return Err(Error::NoIpv6);
         }
         outcome
+    }
+
+    /// Gives an address that is there another [`Address::valid`] and changes
+    /// nothing else. One that is not there is added: the kernel has it so. Look
+    /// first.
+    pub fn renew_address(&mut self, address: &Address) -> Result<(), Error> {
+        self.order("renew address", message::renew_address(address))
+    }
+
+    /// All neighbours whose hardware address is known.
+    pub fn neighbours(&mut self) -> Result<Vec<Neighbour>, Error> {
+        self.socket
+            .dump(&mut message::list_neighbours(), Instant::now() + DEADLINE, message::read_neighbour)
+            .map_err(|e| explain("list neighbours", e))
     }
 
     /// Deletes exactly that address (and label, where given) and nothing else;

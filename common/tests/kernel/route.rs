@@ -5,7 +5,7 @@ use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use common::netlink::Agreement as _;
-use common::netlink::route::{Address, Change, Error, Link, Monitor, Route};
+use common::netlink::route::{Address, Change, Error, Link, Monitor, Neighbour, Route};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::{namespace, run};
@@ -24,6 +24,7 @@ fn vip(index: u32) -> Address {
         scope: 0,
         nodad: false,
         deprecated: false,
+        valid: None,
     }
 }
 
@@ -37,6 +38,7 @@ fn vip6(index: u32) -> Address {
         scope: 0,
         nodad: true,
         deprecated: false,
+        valid: None,
     }
 }
 
@@ -244,4 +246,65 @@ fn a_dump_of_many_addresses_is_whole() {
         route.add_address(&Address { address, prefix: 32, broadcast: None, label: None, ..vip(index) }).unwrap();
     }
     assert_eq!(route.addresses().unwrap().len(), before + 500);
+}
+
+#[test]
+#[ignore = "needs root and dummy interfaces: run by the lab"]
+fn an_address_on_loan_goes_by_itself_and_stays_as_long_as_it_is_renewed() {
+    let _guard = namespace();
+    let mut route = Route::open().unwrap();
+    let index = link(&mut route, "d0").index;
+    let vip6 = Address { prefix: 128, deprecated: true, ..vip6(index) };
+    let both = [vip(index), vip6];
+    let here = |route: &mut Route| {
+        let all = route.addresses().unwrap();
+        both.each_ref().map(|one| all.iter().find(|it| it.address == one.address).map(|it| it.valid))
+    };
+    for vip in &both {
+        route.add_address(&Address { valid: Some(1), ..vip.clone() }).unwrap();
+    }
+    let until = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < until {
+        assert_eq!(here(&mut route), [Some(Some(1)), Some(Some(1))], "on loan, and renewed in time");
+        for vip in &both {
+            route.renew_address(&Address { valid: Some(1), ..vip.clone() }).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // For ever, and on loan again.
+    for vip in &both {
+        route.renew_address(vip).unwrap();
+    }
+    assert_eq!(here(&mut route), [Some(None), Some(None)]);
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(here(&mut route), [Some(None), Some(None)]);
+    let shown = run("ip", "-o -4 addr show dev d0");
+    assert!(shown.contains("scope global secondary d0:1") && shown.contains("valid_lft forever"), "{shown}");
+    let since = Instant::now();
+    for vip in &both {
+        route.renew_address(&Address { valid: Some(1), ..vip.clone() }).unwrap();
+    }
+    while here(&mut route) != [None, None] {
+        assert!(since.elapsed() < Duration::from_secs(10), "it stays");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(since.elapsed() > Duration::from_millis(900), "sooner than asked: {:?}", since.elapsed());
+}
+
+#[test]
+#[ignore = "needs root and a veth pair: run by the lab"]
+fn neighbours_are_what_ip_shows() {
+    let _guard = namespace();
+    run("ip", "link add v0 type veth peer name v1");
+    run("ip", "link set v0 up");
+    let mut route = Route::open().unwrap();
+    let index = link(&mut route, "v0").index;
+    run("ip", "neigh add 192.0.2.7 lladdr 02:00:00:00:00:09 dev v0 nud stale");
+    run("ip", "neigh add 2001:db8::7 lladdr 02:00:00:00:00:09 dev v0 nud permanent");
+    let mut neighbours = route.neighbours().unwrap();
+    neighbours.retain(|one| one.index == index);
+    neighbours.sort_by_key(|one| one.address);
+    let mac = [2, 0, 0, 0, 0, 9];
+    let known = |address: &str| Neighbour { index, address: address.parse().unwrap(), mac };
+    assert_eq!(neighbours, [known("192.0.2.7"), known("2001:db8::7")]);
 }

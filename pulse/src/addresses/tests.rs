@@ -221,6 +221,7 @@ fn what_went_with_its_network_is_found_and_nothing_else() {
         scope: 0,
         nodad: false,
         deprecated: false,
+        valid: None,
     };
     let before = vec![
         on("10.0.0.9", 24, 2),

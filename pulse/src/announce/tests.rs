@@ -111,3 +111,26 @@ proptest! {
         prop_assert_eq!(said.len(), 2 * usize::from(TIMES));
     }
 }
+
+#[test]
+fn a_defence_is_once_more_and_no_line() {
+    let (mut announcements, now) = (Announcements::default(), Instant::now());
+    announcements.defend(vip(9), now);
+    assert_eq!(announcements.turn(now), (vec![vip(9)], false));
+    assert_eq!((announcements.turn(now + APART), announcements.deadline()), ((vec![], false), None));
+    // in the middle of a round it is beside it
+    announcements.begin(vip(9), now);
+    announcements.turn(now);
+    announcements.defend(vip(9), now + APART / 2);
+    let mut at = now + APART / 2;
+    let mut times = 1;
+    loop {
+        let (vips, finished) = announcements.turn(at);
+        times += vips.len();
+        if finished {
+            break;
+        }
+        at = announcements.deadline().unwrap();
+    }
+    assert_eq!(times, usize::from(TIMES) + 1);
+}

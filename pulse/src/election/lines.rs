@@ -8,6 +8,7 @@ use common::log::{Level, Message};
 
 use super::settings::Role;
 use super::{Activation, Deactivation};
+use crate::arp::Shown;
 use crate::heartbeat::{Reason, Service};
 
 /// One line.
@@ -128,15 +129,6 @@ impl fmt::Display for Seconds {
     }
 }
 
-/// `02:00:0a:00:00:01`
-struct Mac([u8; 6]);
-
-impl fmt::Display for Mac {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().enumerate().try_for_each(|(n, byte)| write!(f, "{}{byte:02x}", if n == 0 { "" } else { ":" }))
-    }
-}
-
 fn lower(service: Service) -> &'static str {
     match service {
         Service::Lvs => "lvs",
@@ -194,7 +186,7 @@ impl fmt::Display for Line {
             Self::Isolated => f.write_str("neither partner nor witness heard: not activating"),
             Self::Connected => f.write_str("witness heard again: listening for the partner"),
             Self::VipHeld { mac } => {
-                write!(f, "partner dead, but {} answers for a VIP: not activating", Mac(*mac))
+                write!(f, "partner dead, but {} answers for a VIP: not activating", Shown(*mac))
             }
             Self::Slept { lasted } => write!(f, "was not running for {}: listening first", Seconds(*lasted)),
             Self::Refused(refusal) => refused(f, *refusal),

@@ -1,22 +1,29 @@
 //! Performs what [`crate::addresses`] decided: reads links and addresses, adds
-//! and removes, keeps the ledger ahead of every addition, sends announcements.
+//! and removes, keeps the ledger ahead of every addition, renews what is on loan,
+//! sends announcements and questions.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Bound;
 
 use common::log::Log;
 use common::netlink::Agreement as _;
-use common::netlink::route::{Address, Change, Error, Link, Route};
+use common::netlink::route::{Address, Change, Error, Link, Neighbour, Route};
 
 use crate::addresses::{self, Host, Reach, Remark, Remarks, Step, Wanted};
 use crate::arp::{self, Form, Mac};
 use crate::ledger::{Entry, Ledger};
 use crate::messages::Message;
 use crate::packet_socket::PacketSocket;
+use crate::witness::{self, Onlink};
 
 /// How many additions are made in one turn of the loop: a file with thousands of
 /// virtual IPs must not stop the beat.
 const SLICE: usize = 256;
+
+/// How many virtual IPs are asked for before a takeover; one that somebody has is
+/// evidence enough, and nobody has only the last of hundreds.
+const PROBED_MAX: usize = 256;
 
 /// The answer to a look.
 #[derive(Debug, Default)]
@@ -38,11 +45,18 @@ pub struct Interfaces {
     remarks: Remarks,
     /// Troubles that were said and are not over; by address, to say each once.
     troubles: BTreeMap<IpAddr, String>,
-    /// The trouble with reading, and with the ledger, that was said.
+    /// The trouble with reading, with the ledger, and with loans that was said.
     unread: Option<String>,
     unwritten: Option<String>,
+    unlent: Option<String>,
+    /// For how many seconds the kernel has our addresses; for ever without.
+    valid: Option<u32>,
+    /// A renewal is under way, and this was the last one renewed.
+    lending: Option<Bound<Entry>>,
     /// Addresses whose announcement failed, and it was said.
     mute: HashSet<IpAddr>,
+    /// The links, as they were last seen.
+    links: Vec<Link>,
     /// Links by number, and whether they had a carrier.
     carriers: HashMap<u32, bool>,
 }
@@ -58,7 +72,11 @@ impl Interfaces {
             troubles: BTreeMap::new(),
             unread: None,
             unwritten: None,
+            unlent: None,
+            valid: None,
+            lending: None,
             mute: HashSet::new(),
+            links: Vec::new(),
             carriers: HashMap::new(),
         }
     }
@@ -103,7 +121,10 @@ impl Interfaces {
                     }
                     if *put_back {
                         let (address, device) = (wanted.address, wanted.device.clone());
-                        log.say(&Message::PutBack { address, device });
+                        log.say(&match self.valid {
+                            None => Message::PutBack { address, device },
+                            Some(_) => Message::PutBackLent { address, device },
+                        });
                     }
                     if self.add(wanted, *index, log) {
                         raised.push(wanted.address);
@@ -139,8 +160,114 @@ impl Interfaces {
             }
         }
         self.remove(&host, &mut removals, &mut forgotten, None, log);
-        self.change_ledger(log, |ledger| ledger.entries.retain(|entry| !forgotten.contains(entry)));
+        self.change_ledger(log, |ledger| {
+            ledger.entries.retain(|entry| !forgotten.contains(entry));
+            ledger.lent &= !ledger.entries.is_empty();
+        });
         self.ledger.contents().entries.len()
+    }
+
+    /// Lends the kernel our addresses anew, for so many seconds or for ever; what is
+    /// added from now on, too. Goes on in [`Interfaces::lend_on`].
+    pub fn lend(&mut self, valid: Option<u32>, log: &Log) {
+        self.change_ledger(log, |ledger| ledger.lent = valid.is_some());
+        self.valid = valid;
+        self.lending = Some(Bound::Unbounded);
+    }
+
+    /// Renews some of the addresses. `true` if there are more.
+    pub fn lend_on(&mut self, log: &Log) -> bool {
+        let Some(from) = self.lending.take() else { return false };
+        let after = (from.as_ref(), Bound::Unbounded);
+        let entries: Vec<Entry> =
+            self.ledger.contents().entries.range::<Entry, _>(after).take(SLICE).cloned().collect();
+        if entries.is_empty() {
+            return false;
+        }
+        // Only what is there: else it would come back without a word and unannounced.
+        let Some(host) = self.read_or_say(log) else {
+            self.lending = Some(from); // tried again in the next turn
+            return false;
+        };
+        let links: HashMap<&str, u32> = host.links.iter().map(|link| (link.name.as_str(), link.index)).collect();
+        let there: HashMap<_, &Address> =
+            host.addresses.iter().map(|one| ((one.index, one.address, one.prefix), one)).collect();
+        for entry in &entries {
+            let index = links.get(entry.device.as_str()).copied().unwrap_or_default();
+            let Some(one) = there.get(&(index, entry.address, entry.prefix)) else { continue };
+            if self.valid.is_none() && one.valid.is_none() {
+                continue;
+            }
+            let renewed = self.route.renew_address(&Address { valid: self.valid, ..(*one).clone() });
+            match renewed.or_absent() {
+                Ok(_) => self.unlent = None,
+                Err(e) => {
+                    let error = e.to_string();
+                    if self.unlent.replace(error.clone()).as_ref() != Some(&error) {
+                        let (address, device) = (entry.address, entry.device.clone());
+                        log.say(&Message::NotLent { address, device, error });
+                    }
+                }
+            }
+        }
+        self.lending = entries.into_iter().next_back().map(Bound::Excluded);
+        true
+    }
+
+    /// Whether a claim that came on the link with this index is about the address on
+    /// `device`, and not our own: what we announce comes back through loops and bonds.
+    pub fn is_foreign(&self, index: u32, mac: Mac, device: &str) -> bool {
+        let is_there = self.links.iter().any(|link| link.index == index && link.name == device);
+        is_there && self.links.iter().all(|link| link.mac != Some(mac))
+    }
+
+    /// Whether a change is one that we made: a renewal is told like an addition.
+    pub fn is_own(&self, change: &Change) -> bool {
+        match change {
+            Change::AddressAdded(one) => {
+                let first = Entry { address: one.address, prefix: one.prefix, device: String::new() };
+                let next = self.ledger.contents().entries.range(first..).next();
+                next.is_some_and(|entry| (entry.address, entry.prefix) == (one.address, one.prefix))
+            }
+            Change::Link(_) | Change::LinkGone(_) | Change::AddressGone(_) | Change::Overrun => false,
+        }
+    }
+
+    /// Everybody the kernel knows in our networks; nobody if it does not say.
+    pub fn neighbours(&mut self) -> Vec<Neighbour> {
+        self.route.neighbours().unwrap_or_default()
+    }
+
+    /// Asks who has these addresses, where they are on a network of ours. A frame
+    /// that cannot be sent is one that was not answered.
+    pub fn ask_for(&mut self, targets: &[IpAddr], wanted: &[Wanted], log: &Log) {
+        let Some(host) = self.read_or_say(log) else { return };
+        let vips: Vec<IpAddr> = wanted.iter().map(|one| one.address).collect();
+        for target in targets {
+            let Some(Onlink { index, mac, from }) = witness::onlink(*target, &host, &vips) else { continue };
+            let _ = match (from, *target) {
+                (IpAddr::V4(from), IpAddr::V4(target)) => self.packets.send(index, &arp::request(mac, from, target)),
+                (IpAddr::V6(from), IpAddr::V6(target)) => {
+                    self.packets.send(index, &arp::neighbour_solicitation(mac, from, target))
+                }
+                (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => Ok(()),
+            };
+        }
+    }
+
+    /// Asks who has these virtual IPs, without claiming them.
+    pub fn probe(&mut self, is_asked: impl Fn(&IpAddr) -> bool, wanted: &[Wanted], log: &Log) {
+        let Some(host) = self.read_or_say(log) else { return };
+        for one in wanted.iter().filter(|one| is_asked(&one.address)).take(PROBED_MAX) {
+            let link = host.links.iter().find(|link| link.name == one.device);
+            let Some(link) = link.filter(|link| link.up && !link.loopback && !link.noarp) else { continue };
+            let Some(mac) = link.mac else { continue };
+            let frame = match one.address {
+                IpAddr::V4(vip) => arp::request(mac, Ipv4Addr::UNSPECIFIED, vip),
+                IpAddr::V6(vip) => arp::neighbour_solicitation(mac, Ipv6Addr::UNSPECIFIED, vip),
+            };
+            let _ = self.packets.send(link.index, &frame);
+        }
     }
 
     /// Sends one announcement, in both forms, for each of `vips`.
@@ -193,7 +320,7 @@ impl Interfaces {
         let (address, device) = (wanted.address, wanted.device.clone());
         let with_prefix = format!("{address}/{}", wanted.prefix);
         log.say(&Message::Adding { address: with_prefix, device: device.clone(), label: wanted.label.clone() });
-        match self.route.add_address(&wanted.on(index)).or_exists() {
+        match self.route.add_address(&Address { valid: self.valid, ..wanted.on(index) }).or_exists() {
             Ok(added) => {
                 self.troubles.remove(&address);
                 added // if it was there after all, it is somebody else's
@@ -293,10 +420,11 @@ impl Interfaces {
         }
     }
 
-    fn read_or_say(&mut self, log: &Log) -> Option<Host> {
+    pub(super) fn read_or_say(&mut self, log: &Log) -> Option<Host> {
         match self.read() {
             Ok(host) => {
                 self.unread = None;
+                self.links.clone_from(&host.links);
                 for link in &host.links {
                     // Only the monitor's news changes it, so that none is missed.
                     self.carriers.entry(link.index).or_insert(link.up && link.running);
@@ -325,7 +453,17 @@ fn key((position, address): (usize, &Address)) -> ((u32, IpAddr, u8), usize) {
 /// What the kernel needs to know which address is meant.
 fn bare(entry: &Entry, index: u32) -> Address {
     let Entry { address, prefix, .. } = *entry;
-    Address { index, address, prefix, broadcast: None, label: None, scope: 0, nodad: false, deprecated: false }
+    Address {
+        index,
+        address,
+        prefix,
+        broadcast: None,
+        label: None,
+        scope: 0,
+        nodad: false,
+        deprecated: false,
+        valid: None,
+    }
 }
 
 fn frames(vip: IpAddr, mac: Mac, device: &str) -> Vec<Vec<u8>> {

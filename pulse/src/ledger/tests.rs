@@ -13,8 +13,8 @@ fn any_contents() -> impl Strategy<Value = Contents> {
     ];
     let entry = (entry, "[a-z][a-z0-9.@-]{0,14}");
     let entry = entry.prop_map(|((address, prefix), device)| Entry { address, prefix, device });
-    (any::<bool>(), prop::collection::btree_set(entry, 0..12))
-        .prop_map(|(active, entries)| Contents { active, entries })
+    (any::<bool>(), any::<bool>(), prop::collection::btree_set(entry, 0..12))
+        .prop_map(|(active, lent, entries)| Contents { active, lent, entries })
 }
 
 proptest! {
@@ -40,7 +40,7 @@ proptest! {
 
 #[test]
 fn a_ledger_of_another_boot_owns_nothing() {
-    let contents = Contents { active: true, entries: [entry_of("10.0.0.9", 24, "eth0")].into() };
+    let contents = Contents { active: true, lent: true, entries: [entry_of("10.0.0.9", 24, "eth0")].into() };
     assert_eq!(Contents::parse(&contents.print("before"), "now"), Ok(Contents::default()));
     assert_eq!(Contents::parse(&format!("{HEAD}\naddress 10.0.0.9/24 eth0\nend\n"), "now"), Ok(Contents::default()));
 }

@@ -10,6 +10,10 @@ fn vip() -> IpAddr {
     [10, 0, 0, 9].into()
 }
 
+fn claim(others: usize, again: bool) -> Report {
+    Report { mac: [2, 0, 0, 0, 0, 7], vip: vip(), others, again }
+}
+
 /// At least one of every line.
 #[allow(clippy::too_many_lines)]
 fn samples() -> Vec<Message> {
@@ -74,6 +78,14 @@ fn samples() -> Vec<Message> {
         Message::Adding { address: "2001:db8::9/128".into(), device: device(), label: None },
         Message::Removing { address: "10.0.0.9/24".into(), device: device() },
         Message::PutBack { address, device: device() },
+        Message::PutBackLent { address, device: device() },
+        Message::NotLent { address, device: device(), error: error() },
+        Message::Claimed { report: claim(0, false), suspect: Suspect::RealServer([10, 0, 0, 11].into()) },
+        Message::Claimed { report: claim(0, true), suspect: Suspect::Unknown },
+        Message::Claimed { report: claim(198, false), suspect: Suspect::Partner([10, 0, 0, 2].into()) },
+        Message::Claimed { report: claim(0, false), suspect: Suspect::Host([10, 0, 0, 77].into()) },
+        Message::NotListening(error()),
+        Message::NotAsked { witness: [10, 0, 0, 254].into(), error: "Network is unreachable".into() },
         Message::Collateral { address: [10, 0, 0, 8].into(), with: address },
         Message::Foreign { address, more: 0, device: device() },
         Message::Foreign { address, more: 299, device: device() },

@@ -7,12 +7,16 @@ use common::child;
 use common::ipvs::SyncRole;
 
 use crate::addresses::Reach;
+use crate::arp::Claim;
+use crate::claimants::Report;
 use crate::election;
 use crate::heartbeat::{Heartbeat, StartId};
 use crate::identity::Role;
 use crate::messages::Message;
+use crate::node::Listening;
 use crate::replay::Counters;
 use crate::wish::{Answer, Wish};
+use crate::witness::{Plan, Questions};
 
 /// This director's part in a pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +77,12 @@ pub enum Event {
         /// What.
         wish: Wish,
     },
+    /// The answer to [`Action::AskWitness`]: what to ask, and for how long.
+    Inquire(Box<Plan>),
+    /// A witness answered.
+    Witness(IpAddr),
+    /// Somebody else says that it has a virtual IP of ours.
+    Claimed(Claim),
     /// Datagrams that were not worth an event, by what was wrong with them.
     Unheard(Box<Counters>),
     /// HUP.
@@ -147,8 +157,18 @@ pub enum Action {
         /// Which.
         is_released: bool,
     },
-    /// Ask the witnesses; answered with [`Event::Pair`].
+    /// Look up who is to be asked; answered with [`Event::Inquire`].
     AskWitness,
+    /// Ask those.
+    Ask(Questions),
+    /// Hear those from now on.
+    Listen(Listening),
+    /// Ask who has these virtual IPs of ours.
+    Probe(Vec<IpAddr>),
+    /// Say who claims one.
+    Accuse(Report),
+    /// Have the kernel keep our addresses for so many seconds from now, or for ever.
+    Lend(Option<u32>),
     /// Read the file again; answered with [`Event::Reread`].
     Reread,
     /// End; `stopped` if nothing of ours is left, otherwise another follows.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Action, Message, Node, Part, State};
 use crate::election::{self, Election};
+use crate::lease::Terms;
 use crate::replay::Counters;
 use crate::wish::{Answer, Wish};
 
@@ -42,6 +43,7 @@ impl Node {
             (false, true) => election::Start::Forced,
             (false, false) => election::Start::Fresh,
         };
+        self.vips.terms = Some(Terms::new(settings.keepalive, settings.deadtime));
         let mut decided = Vec::new();
         self.pair = Some(Election::start(settings, id, how, now, &mut decided));
         self.obey(decided, now, out);
@@ -129,7 +131,10 @@ impl Node {
     fn obey(&mut self, decided: Vec<election::Action>, now: Instant, out: &mut Vec<Action>) {
         for action in decided {
             match action {
-                election::Action::SendHeartbeat(beat) => out.push(Action::SendHeartbeat(Box::new(beat))),
+                election::Action::SendHeartbeat(beat) => {
+                    self.vips.has_beaten = true;
+                    out.push(Action::SendHeartbeat(Box::new(beat)));
+                }
                 election::Action::BecomeActive { .. } => self.become_active(now, out),
                 election::Action::Yield { .. } => self.give_way(now, out),
                 election::Action::Reannounce => self.reannounce(now),

@@ -162,7 +162,8 @@ fn a_single_director_starts_lvsd_at_once_and_says_so() {
             "\"no partner configured: activating lvs\"",
             "Run(Active)",
             "TellAlive",
-            "SpawnLvsd"
+            "SpawnLvsd",
+            "Lend(None)"
         ]
     );
 }
@@ -457,6 +458,11 @@ impl Play {
                 | Action::Synchronise(_)
                 | Action::Answer { .. }
                 | Action::Remember { .. }
+                | Action::Ask(_)
+                | Action::Listen(_)
+                | Action::Probe(_)
+                | Action::Accuse(_)
+                | Action::Lend(_)
                 | Action::Exit { .. } => None,
             };
             if let Some(event) = answer {

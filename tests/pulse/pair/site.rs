@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use common::netlink::route::{Monitor, Route};
+
 use crate::ground::{INSIDE, living, wait_until};
 
 /// What only a shell does without unsafe code. It stays as the namespaces' anchor.
@@ -47,6 +49,15 @@ virtual a {
 }
 ";
 
+/// The MASTER's and the BACKUP's on `v0`.
+const ADDRESSES: [&str; 2] = ["10.0.0.1/24", "10.0.0.2/24"];
+
+/// On the test's own host.
+fn ip(arguments: &str) {
+    let status = Command::new("ip").args(arguments.split(' ')).status().unwrap();
+    assert!(status.success(), "ip {arguments}");
+}
+
 /// A director's host.
 pub struct Host {
     anchor: Child,
@@ -63,17 +74,46 @@ pub struct Site {
 impl Site {
     /// Two hosts whose file has these further lines.
     pub fn new(more: &str) -> Self {
-        let (master, backup) = (Host::new(), Host::new());
-        let ends = |host: &Host| host.anchor.id().to_string();
-        let words = ["link", "add", "v0", "netns", &ends(&master), "type", "veth", "peer", "name", "v0", "netns"];
-        let status = Command::new("ip").args(words).arg(ends(&backup)).status().unwrap();
-        assert!(status.success(), "the cable");
-        for (host, address) in [(&master, "10.0.0.1/24"), (&backup, "10.0.0.2/24")] {
+        let site = Self { master: Host::new(), backup: Host::new() };
+        site.connect("v0", ADDRESSES);
+        site.file(more);
+        site
+    }
+
+    /// The same with a switch in between, which is the test's own host: `sw`,
+    /// 10.0.0.254, with a port for each, `port0` and `port1`.
+    pub fn with_switch(more: &str) -> Self {
+        let site = Self { master: Host::new(), backup: Host::new() };
+        for device in ["sw", "port0", "port1"] {
+            let _ = Command::new("ip").args(["link", "del", device]).stderr(Stdio::null()).status();
+        }
+        ip("addr flush dev v0"); // the ground's own, and it would answer for it
+        ip("link add sw type bridge forward_delay 0 mcast_snooping 0");
+        ip("addr add 10.0.0.254/24 dev sw");
+        ip("link set sw up");
+        for (port, (host, address)) in [&site.master, &site.backup].into_iter().zip(ADDRESSES).enumerate() {
+            ip(&format!("link add port{port} type veth peer name v0 netns {}", host.anchor.id()));
+            ip(&format!("link set port{port} master sw up"));
             host.ip(&format!("addr add {address} dev v0"));
             host.ip("link set v0 up");
-            host.file(more);
         }
-        Self { master, backup }
+        site.file(more);
+        site
+    }
+
+    /// A cable between the two, called so at either end.
+    pub fn connect(&self, device: &str, addresses: [&str; 2]) {
+        let [master, backup] = [&self.master, &self.backup].map(|host| host.anchor.id());
+        ip(&format!("link add {device} netns {master} type veth peer name {device} netns {backup}"));
+        for (host, address) in [&self.master, &self.backup].into_iter().zip(addresses) {
+            host.ip(&format!("addr add {address} dev {device}"));
+            host.ip(&format!("link set {device} up"));
+        }
+    }
+
+    fn file(&self, more: &str) {
+        self.master.file(more);
+        self.backup.file(more);
     }
 
     /// Starts both, as an init would at boot.
@@ -254,16 +294,32 @@ impl Host {
         Duration::from_millis(fields.iter().sum::<u64>() * 10) // USER_HZ is 100 everywhere
     }
 
-    /// A UDP socket on this host, for who speaks in a director's place.
-    pub fn socket(&self, address: &str) -> UdpSocket {
+    /// Does something in this host's network.
+    fn inside<T: Send + 'static>(&self, what: impl FnOnce() -> T + Send + 'static) -> T {
         let namespace = fs::File::open(format!("/proc/{}/ns/net", self.anchor.id())).unwrap();
-        let address = address.to_owned();
         let enter = move || {
             nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
-            UdpSocket::bind(address).unwrap()
+            what()
         };
         // a thread of its own, for it stays there
-        let socket = std::thread::spawn(enter).join().unwrap();
+        std::thread::spawn(enter).join().unwrap()
+    }
+
+    /// Hears of every change of its addresses.
+    pub fn monitor(&self) -> Monitor {
+        self.inside(|| Monitor::open().unwrap())
+    }
+
+    /// The hardware address of `v0`.
+    pub fn mac(&self) -> [u8; 6] {
+        let links = self.inside(|| Route::open().unwrap().links().unwrap());
+        links.into_iter().find(|link| link.name == "v0").unwrap().mac.unwrap()
+    }
+
+    /// A UDP socket on this host, for who speaks in a director's place.
+    pub fn socket(&self, address: &str) -> UdpSocket {
+        let address = address.to_owned();
+        let socket = self.inside(move || UdpSocket::bind(address).unwrap());
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         socket
     }

@@ -74,6 +74,65 @@ impl Kind for Ip {
     }
 }
 
+/// Some hosts by address or name: one, or several between brackets. May stand
+/// several times.
+pub(in crate::config) struct Hosts {
+    /// The most of them, all lines together; who has them all counts.
+    pub(in crate::config) max: usize,
+}
+
+impl Hosts {
+    /// The words, with their places.
+    fn words(value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Vec<(String, Span)>> {
+        Some(match value {
+            Value::List(list) => {
+                let texts = list.iter().map(|(value, at)| reader.scalar(value, *at).map(|text| (text, *at)));
+                texts.collect::<Option<_>>()?
+            }
+            Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) | Value::Block(_) => {
+                vec![(reader.scalar(value, span)?, span)]
+            }
+        })
+    }
+}
+
+impl Kind for Hosts {
+    type Value = Vec<IpAddr>;
+
+    fn read(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Vec<IpAddr>> {
+        let words = Self::words(value, span, reader)?;
+        let mut hosts = Vec::with_capacity(words.len());
+        for (word, at) in words {
+            let host = Host { zero: false }.read(&Value::Text(word), at, reader)??;
+            if matches!(host, IpAddr::V6(host) if host.is_unicast_link_local()) {
+                let message = format!("{host} is an address of every link: it does not say where");
+                reader.error("invalid-argument", at, message, "give it a global address, or a unique local one");
+                return None;
+            }
+            hosts.push(host);
+        }
+        Some(hosts)
+    }
+
+    fn store(&self, place: &mut Vec<IpAddr>, value: Vec<IpAddr>) {
+        place.extend(value);
+    }
+
+    fn write(&self, value: &Vec<IpAddr>) -> Option<Written> {
+        (!value.is_empty()).then(|| Written::List(value.iter().map(IpAddr::to_string).collect()))
+    }
+
+    fn describe(&self) -> String {
+        format!("host name or address, or up to {} in brackets", self.max)
+    }
+
+    fn rewrite(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Written> {
+        let words = Self::words(value, span, reader)?;
+        let plain = |(text, _): (String, Span)| literal(&text).map_or(text, |address| address.to_string());
+        Some(Written::List(words.into_iter().map(plain).collect()))
+    }
+}
+
 /// A netmask; 0.0.0.0 means not set. One with holes is read: the kernel refuses it,
 /// and the address keeps the mask of its class, as it always did.
 pub(in crate::config) struct Mask;

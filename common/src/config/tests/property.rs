@@ -176,6 +176,7 @@ prop_compose! {
         (auto_failback, heartbeat_key_file) in (proptest::option::of(time(30 * 86_400)), command(Quotes::Dropped)),
         (sync_maxlen, sync_port, sync_ttl) in (0u32..=65_507, any::<u16>(), 0u32..=255),
         heartbeat_key_use in prop_oneof![Just(KeyUse::Receive), Just(KeyUse::Enforce)],
+        witness in proptest::collection::vec(host().prop_filter("a place", |a| !matches!(a, IpAddr::V6(a) if a.is_unicast_link_local())), 0..3),
         (backup_active, heartbeat, sync, monitor_links) in any::<(bool, bool, bool, bool)>(),
         (syncdaemon, hard_shutdown, syncd_id) in any::<(bool, bool, u8)>(),
         heartbeat_port in 1u16.., keepalive in time(3600), deadtime in time(86_400),
@@ -193,7 +194,7 @@ prop_compose! {
             serial_no, primary, primary_private, backup, backup_private, backup_active, heartbeat_path, auto_failback,
             heartbeat_key_file, heartbeat_key_use, sync_maxlen, sync_port, sync_ttl, heartbeat, sync,
             monitor_links, syncdaemon, hard_shutdown, syncd_id, heartbeat_port, keepalive, deadtime, network, nat_router, nat_nmask,
-            rsh_command, debug_level, syncd_iface, ipvsadm, active_cmd, inactive_cmd, tcp_timeout, udp_timeout,
+            witness, rsh_command, debug_level, syncd_iface, ipvsadm, active_cmd, inactive_cmd, tcp_timeout, udp_timeout,
             virtuals, failovers, ..Config::default()
         }
     }

@@ -191,6 +191,31 @@ fn a_failback_is_off_on_or_after_a_time() {
 }
 
 #[test]
+fn witnesses_are_one_or_several_between_brackets() {
+    let two: [IpAddr; 2] = ["10.9.0.254".parse().unwrap(), "2001:db8::fe".parse().unwrap()];
+    for file in ["witness = 10.9.254\n", "witness = [ 10.9.0.254 ]\n"] {
+        assert_eq!(config(file).witness, two[..1], "{file}");
+    }
+    let repeated = "witness = 10.9.0.254\nwitness = 2001:db8::fe\n";
+    for file in ["witness = [ 10.9.0.254 2001:db8::fe ]\n", "witness = 10.9.0.254 2001:db8::fe\n", repeated] {
+        assert_eq!(config(file).witness, two, "{file}");
+    }
+    let toml = "witness = [\"10.9.0.254\", \"2001:db8::fe\"]\n";
+    assert_eq!(converting::convert_text(repeated, "lvs.cf", Syntax::Toml), toml);
+    let file = "witness = [ 10.9.0.254 2001:db8::fe ]\n";
+    assert_eq!(converting::convert_text(toml, "x.toml", Syntax::LvsCf), file);
+    for (bad, id) in [
+        ("witness = nobody.invalid\n".to_owned(), "invalid-argument"),
+        ("witness = fe80::1\n".to_owned(), "invalid-argument"),
+        ("witness = 0.0.0.0\n".to_owned(), "invalid-host"),
+        ("witness = 10.0.0.1\n".repeat(9), "too-many"),
+        ("witness_timeout = 0\n".to_owned(), "out-of-range"),
+    ] {
+        assert_eq!(ids(&bad), [id], "{bad}");
+    }
+}
+
+#[test]
 fn an_address_has_a_device_with_or_without_a_label() {
     let labelled = service(" address = 10.0.0.9 eth0.5:web\n").address.unwrap();
     assert_eq!((labelled.device.as_str(), labelled.label.as_deref()), ("eth0.5", Some("eth0.5:web")));

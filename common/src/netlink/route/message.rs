@@ -17,6 +17,7 @@
 //!     scope: 0,
 //!     nodad: false,
 //!     deprecated: false,
+//!     valid: None,
 //! };
 //! let mut request = message::add_address(&vip);
 //! let bytes = request.stamp(1);
@@ -28,8 +29,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use nix::libc;
 
-use super::{Address, Change, Link};
-use crate::netlink::message::{ACK, Attribute, Attributes, CREATE, DUMP, EXCLUSIVE, Malformed, Request, array};
+use super::{Address, Change, Link, Neighbour};
+use crate::netlink::message::{
+    ACK, Attribute, Attributes, CREATE, DUMP, EXCLUSIVE, Malformed, REPLACE, Request, array,
+};
 
 /// RTM_*.
 const NEW_LINK: u16 = 16;
@@ -38,6 +41,7 @@ const GET_LINK: u16 = 18;
 const NEW_ADDRESS: u16 = 20;
 const DEL_ADDRESS: u16 = 21;
 const GET_ADDRESS: u16 = 22;
+const GET_NEIGHBOUR: u16 = 30;
 
 /// IFLA_*.
 mod ifla {
@@ -56,6 +60,12 @@ mod ifa {
     pub(super) const FLAGS: u16 = 8;
 }
 
+/// NDA_*.
+mod nda {
+    pub(super) const DESTINATION: u16 = 1;
+    pub(super) const LINK_ADDRESS: u16 = 2;
+}
+
 /// IFF_*.
 const UP: u32 = 0x1;
 const LOOPBACK: u32 = 0x8;
@@ -67,9 +77,11 @@ const NODAD: u8 = 0x02;
 /// IFA_F_DEPRECATED for IPv6, IFA_F_SECONDARY for IPv4.
 const DEPRECATED: u8 = 0x20;
 
-/// struct ifa_cacheinfo: preferred never, valid for ever, two stamps that are the
-/// kernel's own.
-const NEVER_PREFERRED: [u8; 16] = [0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0];
+/// INFINITY_LIFE_TIME.
+const FOR_EVER: u32 = u32::MAX;
+
+/// NUD_INCOMPLETE | NUD_FAILED: asked for, and no answer.
+const UNKNOWN_NEIGHBOUR: u16 = 0x01 | 0x20;
 
 /// Address families as the first byte of a body.
 const UNSPECIFIED: u8 = 0;
@@ -80,6 +92,8 @@ const _: () = assert!(INET as libc::c_int == libc::AF_INET && INET6 as libc::c_i
 /// Bytes of struct ifinfomsg and struct ifaddrmsg.
 const LINK_HEADER: usize = 16;
 const ADDRESS_HEADER: usize = 8;
+/// Bytes of struct ndmsg.
+const NEIGHBOUR_HEADER: usize = 12;
 
 /// Asks for all links.
 pub fn list_links() -> Request {
@@ -110,15 +124,43 @@ fn address_request(kind: u16, flags: u16, address: &Address) -> Request {
         if let Some(label) = &address.label {
             request.text(ifa::LABEL, label);
         }
-    } else if address.deprecated {
-        request.attribute(ifa::CACHEINFO, &NEVER_PREFERRED);
+    }
+    let valid = address.valid.unwrap_or(FOR_EVER);
+    if address.deprecated && address.address.is_ipv6() {
+        request.attribute(ifa::CACHEINFO, &cache_info(0, valid));
+    } else if address.valid.is_some() {
+        // Preferred as long as valid; one that is preferred for ever is never
+        // looked at again.
+        request.attribute(ifa::CACHEINFO, &cache_info(valid, valid));
     }
     request
+}
+
+/// struct ifa_cacheinfo; the two stamps behind the times are the kernel's own.
+fn cache_info(preferred: u32, valid: u32) -> [u8; 16] {
+    let mut info = [0; 16];
+    let (times, _) = info.split_at_mut(8);
+    let (first, second) = times.split_at_mut(4);
+    first.copy_from_slice(&preferred.to_ne_bytes());
+    second.copy_from_slice(&valid.to_ne_bytes());
+    info
 }
 
 /// Adds an address; it must not be there yet.
 pub fn add_address(address: &Address) -> Request {
     address_request(NEW_ADDRESS, CREATE | EXCLUSIVE, address)
+}
+
+/// Changes the lifetime of an address that is there.
+pub fn renew_address(address: &Address) -> Request {
+    address_request(NEW_ADDRESS, REPLACE, address)
+}
+
+/// Asks for all neighbours of both families.
+pub fn list_neighbours() -> Request {
+    let mut request = Request::new(GET_NEIGHBOUR, DUMP);
+    request.fixed(&[UNSPECIFIED; NEIGHBOUR_HEADER]);
+    request
 }
 
 /// Deletes an address.
@@ -172,6 +214,7 @@ pub fn read_address(body: &[u8]) -> Result<Option<Address>, Malformed> {
     let mut flags = u32::from(header_flags);
     let (mut local, mut peer): (Option<IpAddr>, Option<IpAddr>) = (None, None);
     let (mut broadcast, mut label): (Option<Ipv4Addr>, Option<String>) = (None, None);
+    let mut valid = None;
     for attribute in attributes {
         let attribute = attribute?;
         match attribute.kind {
@@ -180,6 +223,11 @@ pub fn read_address(body: &[u8]) -> Result<Option<Address>, Malformed> {
             ifa::BROADCAST if family == INET => broadcast = Some(attribute.ipv4()?),
             ifa::LABEL => label = Some(attribute.text()),
             ifa::FLAGS => flags = attribute.u32()?,
+            ifa::CACHEINFO => {
+                let seconds = array(attribute.payload, 4).map(u32::from_ne_bytes);
+                let seconds = seconds.ok_or(Malformed("short address lifetimes"))?;
+                valid = (seconds != FOR_EVER).then_some(seconds);
+            }
             _ => {}
         }
     }
@@ -187,7 +235,28 @@ pub fn read_address(body: &[u8]) -> Result<Option<Address>, Malformed> {
     let nodad = flags & u32::from(NODAD) != 0;
     // For IPv4 the same bit says "secondary".
     let deprecated = family == INET6 && flags & u32::from(DEPRECATED) != 0;
-    Ok(Some(Address { index, address, prefix, broadcast, label, scope, nodad, deprecated }))
+    Ok(Some(Address { index, address, prefix, broadcast, label, scope, nodad, deprecated, valid }))
+}
+
+/// Reads a neighbour (an answer to `list_neighbours`). `None`: of another family,
+/// or nobody knows where it is.
+pub fn read_neighbour(body: &[u8]) -> Result<Option<Neighbour>, Malformed> {
+    let short = Malformed("short neighbour header");
+    let (family, attributes) = split(body, NEIGHBOUR_HEADER).ok_or(short)?;
+    let index = array(body, 4).map(u32::from_ne_bytes).ok_or(short)?;
+    let state = array(body, 8).map(u16::from_ne_bytes).ok_or(short)?;
+    let (mut address, mut mac) = (None, None);
+    for attribute in attributes {
+        let attribute = attribute?;
+        match (attribute.kind, family) {
+            (nda::DESTINATION, INET) => address = Some(IpAddr::V4(attribute.ipv4()?)),
+            (nda::DESTINATION, INET6) => address = Some(IpAddr::V6(attribute.ipv6()?)),
+            (nda::LINK_ADDRESS, _) => mac = <[u8; 6]>::try_from(attribute.payload).ok(),
+            _ => {}
+        }
+    }
+    let known = state & UNKNOWN_NEIGHBOUR == 0;
+    Ok(address.zip(mac).filter(|_| known).map(|(address, mac)| Neighbour { index, address, mac }))
 }
 
 /// Reads an event. `None`: one that is not about links and addresses.

@@ -1,10 +1,13 @@
 //! The node in a pair: what follows from what the election decides.
 
 use super::*;
+use crate::arp;
+use crate::claimants::Report;
 use crate::election::{Activation, Path, Request, Settings};
 use crate::messages::Message;
 use crate::replay::Counters;
 use crate::wish::Wish;
+use crate::witness::{Plan, Questions};
 
 const KEEPALIVE: Duration = Duration::from_secs(2);
 const DEADTIME: Duration = Duration::from_secs(5);
@@ -234,7 +237,7 @@ fn a_takeover_raises_in_the_same_turn_because_the_rules_are_there() {
         why: Activation::PartnerDead { silent: DEADTIME },
     }));
     let at = out.iter().position(|action| *action == line).unwrap();
-    assert_eq!(told(&out[at + 1..at + 4]), ["<Active>", "Run(Active)", "Look(All)"]);
+    assert_eq!(told(&out[at + 1..at + 5]), ["<Active>", "Run(Active)", "Lend(None)", "Look(All)"]);
     let out = pair.after(Duration::ZERO, looked(&[], &[9]));
     assert_eq!(out, []);
     assert!(pair.after(Duration::ZERO, Event::Tick).contains(&Action::Announce(vec![vip(9)])));
@@ -297,7 +300,7 @@ fn the_stop_of_a_standby_runs_no_inactive_cmd() {
 fn a_pulse_that_comes_back_touches_and_announces_nothing_until_it_knows_who_serves() {
     let mut pair = Pair::holding();
     let out = pair.wait(DEADTIME - MS * 100);
-    let quiet = |action: &Action| matches!(action, Action::SendHeartbeat(_) | Action::TellAlive);
+    let quiet = |action: &Action| matches!(action, Action::SendHeartbeat(_) | Action::TellAlive | Action::Lend(_));
     assert!(out.iter().all(quiet), "{out:?}");
     let out = pair.hear(Doing::Standby);
     assert!(out.contains(&Action::Look(Reach::All)) && !out.contains(&Action::Run(Command::Active)), "{out:?}");
@@ -467,4 +470,131 @@ fn an_lvsd_that_keeps_dying_hands_over_and_one_that_died_does_not() {
     pair.hear(Doing::Active);
     pair.wait(KEEPALIVE * 2);
     assert_eq!(pair.sent.unwrap().state, Doing::Standby);
+}
+
+fn lent(out: &[Action]) -> Vec<Option<u32>> {
+    let valid = |action: &Action| match action {
+        Action::Lend(valid) => Some(*valid),
+        _ => None,
+    };
+    out.iter().filter_map(valid).collect()
+}
+
+#[test]
+fn addresses_are_on_loan_while_a_partner_would_take_over_and_renewed_with_the_beats() {
+    let mut pair = Pair::active();
+    let mut renewals = Vec::new();
+    for _ in 0..5 {
+        let out = pair.wait(KEEPALIVE);
+        let beats = out.iter().filter(|action| matches!(action, Action::SendHeartbeat(_))).count();
+        renewals.extend(lent(&out));
+        assert_eq!((beats, lent(&out).len()), (1, 1), "{out:?}");
+        pair.hear(Doing::Standby);
+    }
+    assert_eq!(renewals, [Some(4); 5]);
+    // dead: nobody takes over, and a dead pulse should cost nothing
+    let out = pair.wait(DEADTIME * 3);
+    assert_eq!(lent(&out).last(), Some(&None), "{out:?}");
+    assert_eq!(lent(&pair.wait(DEADTIME * 3)), []);
+    // and there again
+    pair.hear(Doing::Standby);
+    assert_eq!(lent(&pair.after(MS, Event::Tick)), [Some(4)]);
+}
+
+#[test]
+fn a_takeover_is_on_loan_from_the_first_moment_and_a_standby_lends_nothing() {
+    let mut pair = Pair::standby();
+    assert_eq!(lent(&pair.wait(KEEPALIVE)), []);
+    let out = pair.hear(Doing::Unfit);
+    let at = |wanted: &Action| out.iter().position(|action| action == wanted).unwrap();
+    assert!(at(&Action::Lend(Some(4))) < at(&Action::Look(Reach::All)), "{out:?}");
+}
+
+#[test]
+fn a_pulse_that_comes_back_renews_what_is_there_while_it_listens() {
+    let mut pair = Pair::begin(Start { carrying_on: true, ..paired(Role::Backup) });
+    let out = pair.wait(KEEPALIVE * 2);
+    assert!(lent(&out).len() >= 2 && lent(&out).iter().all(|valid| *valid == Some(4)), "{out:?}");
+    pair.hear(Doing::Active);
+    assert_eq!(lent(&pair.wait(KEEPALIVE * 2)), [], "on their way down");
+}
+
+const FOREIGN: [u8; 6] = [2, 0, 0, 0, 0, 0x66];
+
+#[test]
+fn who_claims_a_virtual_ip_is_named_and_the_address_announced_again() {
+    let claim = Event::Claimed(arp::Claim { address: vip(9), mac: FOREIGN });
+    let mut pair = Pair::active();
+    pair.wait(MS * 4500);
+    pair.after(MS, claim.clone());
+    let out = pair.after(Duration::ZERO, Event::Tick);
+    let report = Report { mac: FOREIGN, vip: vip(9), others: 0, again: false };
+    assert!(out.contains(&Action::Accuse(report)) && out.contains(&Action::Announce(vec![vip(9)])), "{out:?}");
+    pair.after(MS, Event::Claimed(arp::Claim { address: vip(8), mac: FOREIGN }));
+    let out = pair.after(Duration::ZERO, Event::Tick);
+    assert!(!out.iter().any(|action| matches!(action, Action::Accuse(_))), "we do not hold that one: {out:?}");
+    // whoever has them while we do not has every right to
+    for mut pair in [Pair::standby(), Pair::holding(), Pair::yielding()] {
+        pair.after(MS, claim.clone());
+        let out = pair.after(Duration::ZERO, Event::Tick);
+        assert!(!out.iter().any(|action| matches!(action, Action::Accuse(_) | Action::Announce(_))), "{out:?}");
+    }
+}
+
+/// A standby whose partner fell silent, at the point where it asks.
+fn asking(plan: &Plan) -> Pair {
+    let wait = plan.wait().map(|wait| wait + DEADTIME);
+    let part = Part { settings: Settings { witness: wait, ..settings(election::Role::Backup) }, id: StartId::new(7) };
+    let mut pair = Pair::of(Start { pair: Some(part), ..paired(Role::Backup) });
+    pair.hear(Doing::Active);
+    while !pair.after(Duration::ZERO, Event::Tick).contains(&Action::AskWitness) {
+        pair.life.now = pair.life.node.deadline().unwrap();
+    }
+    pair.after(Duration::ZERO, Event::Inquire(Box::new(plan.clone())));
+    pair
+}
+
+#[test]
+fn a_witness_decides_who_was_cut_off() {
+    let witness = vip(254);
+    let plan = Plan { witnesses: vec![witness], timeout: MS * 900, vip_probe: Duration::ZERO };
+    let ask = Action::Ask(Questions { witnesses: true, vips: false });
+    let listen = |vips, witnesses| Action::Listen(Listening { vips, witnesses });
+
+    let mut pair = asking(&plan);
+    let out = pair.after(Duration::ZERO, Event::Tick);
+    assert_eq!(out, [listen(true, true), ask.clone()], "heard before it is asked");
+    pair.after(MS, Event::Witness(witness));
+    let out = pair.after(Duration::ZERO, Event::Tick);
+    assert!(out.contains(&Action::Look(Reach::All)) && out.contains(&listen(true, false)), "{out:?}");
+
+    let mut pair = asking(&plan);
+    pair.after(MS, Event::Witness(vip(77)));
+    let out = pair.wait(MS * 1000);
+    assert_eq!(out.iter().filter(|action| **action == ask).count(), 3);
+    let isolated = Action::Say(Message::Pair(election::Line::Isolated));
+    assert!(out.contains(&isolated) && !out.contains(&Action::Look(Reach::All)), "{out:?}");
+    assert!(out.contains(&listen(false, false)));
+
+    // the partner is heard: nothing is to be asked any more
+    let mut pair = asking(&plan);
+    pair.after(MS, Event::Tick);
+    pair.hear(Doing::Active);
+    let out = pair.after(MS, Event::Tick);
+    assert!(out.contains(&listen(false, false)), "{out:?}");
+}
+
+#[test]
+fn somebody_who_has_a_virtual_ip_keeps_us_from_taking_it_if_we_are_to_look() {
+    let plan = Plan { witnesses: Vec::new(), timeout: MS, vip_probe: MS * 300 };
+    let mut pair = asking(&plan);
+    assert!(pair.after(MS, Event::Tick).contains(&Action::Ask(Questions { witnesses: false, vips: true })));
+    pair.after(MS, Event::Claimed(arp::Claim { address: vip(9), mac: FOREIGN }));
+    let out = pair.after(MS, Event::Tick);
+    let held = Action::Say(Message::Pair(election::Line::VipHeld { mac: FOREIGN }));
+    assert!(out.contains(&held) && !out.contains(&Action::Look(Reach::All)), "{out:?}");
+
+    let mut pair = asking(&plan);
+    let out = pair.wait(MS * 301);
+    assert!(out.contains(&Action::Look(Reach::All)), "nobody has it: {out:?}");
 }

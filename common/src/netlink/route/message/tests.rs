@@ -16,6 +16,7 @@ fn vip() -> Address {
         scope: 0,
         nodad: false,
         deprecated: false,
+        valid: None,
     }
 }
 
@@ -67,6 +68,43 @@ mod known {
             20, 0, 1, 0, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80,
             20, 0, 6, 0, 0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0, // IFA_CACHEINFO: preferred 0, valid for ever
         ]);
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn a_lifetime_is_renewed_as_the_header_says() {
+        let leased = Address { valid: Some(4), broadcast: None, label: None, ..vip() };
+        assert_eq!(renew_address(&leased).stamp(1)[4..], [
+            20, 0, 5, 1, 1, 0, 0, 0, 0, 0, 0, 0, // REQUEST|ACK|REPLACE
+            2, 24, 0, 0, 2, 0, 0, 0,
+            8, 0, 2, 0, 192, 0, 2, 80,
+            8, 0, 1, 0, 192, 0, 2, 80,
+            20, 0, 6, 0, 4, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // IFA_CACHEINFO: preferred and valid 4 s
+        ]);
+        let six = Address { address: "2001:db8::80".parse().unwrap(), prefix: 128, deprecated: true, ..leased };
+        let bytes = renew_address(&six).stamp(1).to_vec();
+        assert_eq!(bytes[bytes.len() - 20..][..12], [20, 0, 6, 0, 0, 0, 0, 0, 4, 0, 0, 0]);
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn a_neighbour_is_read_and_one_that_nobody_found_is_not() {
+        let body = |state: u8| [
+            2, 0, 0, 0, 3, 0, 0, 0, state, 0, 0, 1, // AF_INET, number 3, unicast
+            8, 0, 1, 0, 10, 0, 0, 7,                // NDA_DST
+            10, 0, 2, 0, 2, 0, 0, 0, 0, 9, 0, 0,    // NDA_LLADDR
+            8, 0, 4, 0, 1, 0, 0, 0,                 // NDA_PROBES
+        ];
+        let known = Neighbour { index: 3, address: "10.0.0.7".parse().unwrap(), mac: [2, 0, 0, 0, 0, 9] };
+        for state in [0x02, 0x04, 0x08, 0x10, 0x80] { // reachable, stale, delay, probe, permanent
+            assert_eq!(read_neighbour(&body(state)), Ok(Some(known.clone())));
+        }
+        for state in [0x01, 0x20] { // incomplete, failed
+            assert_eq!(read_neighbour(&body(state)), Ok(None));
+        }
+        assert_eq!(read_neighbour(&[7, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0]), Ok(None), "a bridge's table");
+        assert!(read_neighbour(&body(2)[..11]).is_err());
+        assert_eq!(list_neighbours().stamp(1)[4..8], [30, 0, 1, 3]);
     }
 
     #[test]
@@ -128,6 +166,7 @@ mod known {
             scope: 254,
             nodad: true,
             deprecated: false,
+            valid: None,
         })));
     }
 }
@@ -164,6 +203,7 @@ prop_compose! {
         scope in any::<u8>(),
         nodad in any::<bool>(),
         deprecated in any::<bool>(),
+        valid in prop::option::of(1..u32::MAX),
     ) -> Address {
         let four = address.is_ipv4();
         Address {
@@ -175,6 +215,7 @@ prop_compose! {
             scope,
             nodad: nodad && !four,
             deprecated: deprecated && !four,
+            valid,
         }
     }
 }
@@ -183,6 +224,9 @@ proptest! {
     #[test]
     fn an_address_that_is_asked_for_reads_as_itself(address in any_address()) {
         let mut request = add_address(&address);
+        let message = messages(request.stamp(1)).next().unwrap().unwrap();
+        prop_assert_eq!(read_change(message.kind, message.body), Ok(Some(Change::AddressAdded(address.clone()))));
+        let mut request = renew_address(&address);
         let message = messages(request.stamp(1)).next().unwrap().unwrap();
         prop_assert_eq!(read_change(message.kind, message.body), Ok(Some(Change::AddressAdded(address.clone()))));
         let mut request = delete_address(&address);
@@ -195,6 +239,6 @@ proptest! {
         if let Some(first) = body.first_mut() {
             *first = family;
         }
-        let _ = (read_change(kind, &body), read_link(&body), read_address(&body));
+        let _ = (read_change(kind, &body), read_link(&body), read_address(&body), read_neighbour(&body));
     }
 }
