@@ -359,6 +359,14 @@ pub fn nanny_place(service: &ServiceKey, rip: IpAddr, rport: u16) -> String {
     name
 }
 
+/// The same of the nanny that watches a failover service: `fos-tcp-192.0.2.1-80`.
+pub fn failover_place(service: &ServiceKey) -> String {
+    match service {
+        ServiceKey::Address { protocol, address, port } => format!("fos-{protocol}-{address}-{port}"),
+        ServiceKey::Mark { mark, .. } => format!("fos-mark{mark}"),
+    }
+}
+
 /// Joins a child at its meeting place. `NotFound` or `ConnectionRefused` means
 /// there is none; `PermissionDenied` that a stranger answers.
 ///

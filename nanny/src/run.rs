@@ -174,7 +174,11 @@ impl Nanny {
         if let Some(command) = &args.load {
             self.log.say(&Message::LoadIgnored { command, weight: args.weight });
         }
-        self.log.say(&Message::Starting { service: &args.service_name, real: args.real });
+        self.log.say(&if args.fos {
+            Message::Watching { service: &args.service_name }
+        } else {
+            Message::Starting { service: &args.service_name, real: args.real }
+        });
     }
 
     fn open_place(&mut self) -> Flow {
@@ -320,6 +324,9 @@ impl Nanny {
         let real = self.args.real;
         for change in changes {
             self.log.say(&match change {
+                Change::Admitted if self.args.fos => Message::ServiceWell { real },
+                Change::Removed | Change::ForcedOut if self.args.fos => Message::ServiceLost { real },
+                Change::LeftOut if self.args.fos => Message::ServiceAbsent { real },
                 Change::Admitted => Message::Active { real },
                 Change::Removed => Message::Inactive { real },
                 Change::LeftOut => Message::LeftOut { real },
@@ -443,6 +450,8 @@ impl Nanny {
                     self.hands.parents.close();
                     return Err(ExitStatus::Stopped);
                 }
+                // It was started again: the answer counts, not the turn.
+                Received::Message(Ask::Check) if self.args.fos => self.next_check = Instant::now(),
                 Received::Message(Ask::Check) => {
                     let log = &self.log;
                     let wanted = self.health.wanted();

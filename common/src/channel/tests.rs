@@ -140,6 +140,18 @@ fn a_nannys_place_is_named_after_what_it_does() {
 }
 
 #[test]
+fn the_place_of_a_watcher_is_no_nannys_and_fits() {
+    let service = ServiceKey::Address {
+        protocol: crate::ipvs::Protocol::Sctp,
+        address: "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap(),
+        port: 65535,
+    };
+    let place = failover_place(&service);
+    assert_eq!(place, "fos-sctp-2001:db8:1111:2222:3333:4444:5555:6666-65535");
+    assert!(place.len() <= NANNY_PLACE_MAX);
+}
+
+#[test]
 fn the_longest_nanny_place_is_a_socket_path_and_still_its_own() {
     use crate::ipvs::Protocol;
     let service = |port| ServiceKey::Address {
