@@ -65,6 +65,11 @@ pub enum Said {
     },
     /// It goes on its own; the text says why. Its end follows.
     Leaving(String),
+    /// lvsd's word that this director cannot serve, and why; said on every change
+    /// and after Hello.
+    Unable(String),
+    /// It can again.
+    Able,
 }
 
 /// What a parent asks of its child. Stop is a signal (TERM), as it always was.
@@ -74,6 +79,11 @@ pub enum Ask {
     Release,
     /// Compare with the kernel now instead of at the next tick.
     Check,
+    /// pulse's word that this director is the active one; said on every change and
+    /// after Hello. Failover services run from here on.
+    Serve,
+    /// The same when it is not.
+    Rest,
 }
 
 /// Why bytes are not a message. The packet is ignored and counted.
@@ -120,6 +130,11 @@ impl Said {
                 let why: String = why.chars().take(REASON_MAX).collect();
                 format!("leaving {why}").into_bytes()
             }
+            Self::Unable(why) => {
+                let why: String = why.chars().take(REASON_MAX).collect();
+                format!("unable {why}").into_bytes()
+            }
+            Self::Able => b"able".to_vec(),
         }
     }
 
@@ -140,6 +155,8 @@ impl Said {
                 Ok(Self::Verdict { available: word == "up", weight })
             }
             "leaving" => Ok(Self::Leaving(rest.to_owned())),
+            "unable" => Ok(Self::Unable(rest.to_owned())),
+            "able" => Ok(Self::Able),
             other => Err(DecodeError::UnknownWord(other.chars().take(32).collect())),
         }
     }
@@ -151,6 +168,8 @@ impl Ask {
         match self {
             Self::Release => b"release".to_vec(),
             Self::Check => b"check".to_vec(),
+            Self::Serve => b"serve".to_vec(),
+            Self::Rest => b"rest".to_vec(),
         }
     }
 
@@ -160,6 +179,8 @@ impl Ask {
         match text {
             "release" => Ok(Self::Release),
             "check" => Ok(Self::Check),
+            "serve" => Ok(Self::Serve),
+            "rest" => Ok(Self::Rest),
             other => Err(DecodeError::UnknownWord(other.chars().take(32).collect())),
         }
     }

@@ -15,7 +15,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -24,6 +24,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, Whence, ftruncate, lseek};
 
 use crate::child::Exit;
+use crate::daemon;
 
 /// How much of what a command prints is kept, in bytes.
 const OUTPUT_MAX: usize = 16 * 1024;
@@ -85,7 +86,7 @@ impl Running {
         // Old kernels have no such memory: its output is lost there.
         let output = bounded_memory().ok();
         let end = || output.as_ref().and_then(|file| file.try_clone().ok()).map_or_else(Stdio::null, Stdio::from);
-        let child = Command::new(program)
+        let child = daemon::command(program)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(end())

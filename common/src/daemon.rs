@@ -254,7 +254,14 @@ fn wait_for_ready(line: &Line, deadline: Instant) -> io::Result<bool> {
     loop {
         match line.receive_said() {
             Received::Message(Said::Ready) => return Ok(true),
-            Received::Message(Said::Hello { .. } | Said::Alive | Said::Verdict { .. } | Said::Leaving(_))
+            Received::Message(
+                Said::Hello { .. }
+                | Said::Alive
+                | Said::Verdict { .. }
+                | Said::Leaving(_)
+                | Said::Unable(_)
+                | Said::Able,
+            )
             | Received::Garbage(_) => continue,
             Received::Ended => return Ok(false),
             Received::Nothing => {}

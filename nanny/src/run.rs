@@ -460,8 +460,8 @@ impl Nanny {
                         self.look(Instant::now());
                     }
                 }
-                // A newer lvsd may say more than we know.
-                Received::Garbage(_) => {}
+                // That is said to lvsd; and a newer one may say more than we know.
+                Received::Message(Ask::Serve | Ask::Rest) | Received::Garbage(_) => {}
                 Received::Nothing => return Ok(()),
                 Received::Ended => {
                     self.log.say(&Message::LineEnded);

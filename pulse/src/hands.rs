@@ -333,7 +333,10 @@ impl Hands {
                     }
                 }
                 Received::Message(Said::Ready) => events.push_back(Event::Lvsd(child::Event::Ready)),
-                Received::Message(Said::Alive | Said::Verdict { .. } | Said::Leaving(_)) | Received::Garbage(_) => {
+                Received::Message(
+                    Said::Alive | Said::Verdict { .. } | Said::Leaving(_) | Said::Unable(_) | Said::Able,
+                )
+                | Received::Garbage(_) => {
                     events.push_back(Event::Lvsd(child::Event::Heard));
                 }
                 Received::Nothing => return false,
@@ -367,7 +370,8 @@ impl Hands {
                     events.push_back(Event::AddressesChanged);
                     false
                 }
-                Received::Garbage(_) => false,
+                // That is said to lvsd.
+                Received::Message(Ask::Serve | Ask::Rest) | Received::Garbage(_) => false,
                 Received::Nothing => true,
                 Received::Ended => {
                     ended.push(parent.pid);

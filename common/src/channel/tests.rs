@@ -10,6 +10,8 @@ fn any_said() -> impl Strategy<Value = Said> {
         Just(Said::Alive),
         (any::<bool>(), any::<u32>()).prop_map(|(available, weight)| Said::Verdict { available, weight }),
         ".{0,80}".prop_map(Said::Leaving),
+        ".{0,80}".prop_map(Said::Unable),
+        Just(Said::Able),
     ]
 }
 

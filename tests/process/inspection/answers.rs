@@ -129,7 +129,6 @@ fn json_is_for_programs_whatever_stands_in_the_file() {
 fn a_file_that_the_program_would_refuse_at_its_start_does_not_pass() {
     let other = "service = fos\nfailover f {\n active = 1\n address = 127.0.0.9 lo:1\n}\n";
     for (program, text, reason) in [
-        (LVSD, other, "service = fos is not supported"),
         (PULSE, other, "service = fos in -: this version runs lvs services only"),
         (PULSE, "primary = 127.0.0.1\n", "no active lvs services defined"),
     ] {
