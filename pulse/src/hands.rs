@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use common::channel::{self, Ask, Line, MeetingPlace, Received, Said};
 use common::child::{self, Exit};
+use common::config::ServiceKind;
 use common::daemon::{self, PidFile};
 use common::log::Log;
 use common::names::{self, Known, Lookup};
@@ -23,7 +24,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use crate::args::Args;
-use crate::election;
+use crate::election::{self, Watched};
 use crate::identity::{Role, role};
 use crate::messages::Message;
 use crate::node::{Action, Command as UserCommand, Event};
@@ -67,6 +68,8 @@ pub struct Hands {
     settings: Settings,
     /// Which director this is, for as long as it runs.
     role: Role,
+    /// This director is the active one.
+    is_active: bool,
     heartbeats: Option<Heartbeats>,
     /// Our own program, as it was called when we started: the file may have been
     /// replaced since.
@@ -101,6 +104,8 @@ pub struct Tools {
     pub settings: Settings,
     /// Which director this is.
     pub role: Role,
+    /// The last pulse was killed while active.
+    pub carrying_on: bool,
     /// In a pair, its sockets.
     pub heartbeats: Option<Heartbeats>,
     /// Our own program.
@@ -130,6 +135,7 @@ impl Hands {
             args,
             settings,
             role,
+            carrying_on,
             heartbeats,
             program,
             lvsd_program,
@@ -156,6 +162,7 @@ impl Hands {
             args,
             settings,
             role,
+            is_active: carrying_on,
             heartbeats,
             program,
             lvsd_program,
@@ -183,7 +190,7 @@ impl Hands {
     /// Performs one action; the answer, if there is one.
     pub fn perform(&mut self, action: Action) -> Option<Event> {
         match action {
-            Action::Say(message) => self.log.say(&message),
+            Action::Say(message) => self.say(&message),
             Action::SpawnLvsd => return Some(Event::Lvsd(self.spawn_lvsd())),
             Action::TerminateLvsd(pid) => signal(pid, Signal::SIGTERM),
             Action::KillLvsd(pid) => signal(pid, Signal::SIGKILL),
@@ -327,16 +334,24 @@ impl Hands {
             match line.receive_said() {
                 Received::Message(Said::Hello { arguments, .. }) => {
                     events.push_back(Event::Lvsd(child::Event::Heard));
+                    // What the one before said is not this one's word.
+                    events.push_back(services(election::Event::Mended));
+                    self.tell_lvsd();
                     if !ours && arguments != text(&self.args.for_lvsd()) {
                         self.log.say(&Message::LvsdOther(pid));
                         events.push_back(Event::Lvsd(child::Event::Replace));
                     }
                 }
+                Received::Message(Said::Unable(why)) => {
+                    self.log.say(&Message::Unable(why));
+                    events.push_back(services(election::Event::Failing));
+                }
+                Received::Message(Said::Able) => {
+                    self.log.say(&Message::Able);
+                    events.push_back(services(election::Event::Mended));
+                }
                 Received::Message(Said::Ready) => events.push_back(Event::Lvsd(child::Event::Ready)),
-                Received::Message(
-                    Said::Alive | Said::Verdict { .. } | Said::Leaving(_) | Said::Unable(_) | Said::Able,
-                )
-                | Received::Garbage(_) => {
+                Received::Message(Said::Alive | Said::Verdict { .. } | Said::Leaving(_)) | Received::Garbage(_) => {
                     events.push_back(Event::Lvsd(child::Event::Heard));
                 }
                 Received::Nothing => return false,
@@ -495,7 +510,25 @@ impl Hands {
                 Err(e) => self.log.say(&Message::CommandFailed { keyword, error: e.to_string() }),
             }
         }
-        self.interfaces.set_active(which == UserCommand::Active, &self.log);
+        self.is_active = which == UserCommand::Active;
+        self.tell_lvsd();
+        self.interfaces.set_active(self.is_active, &self.log);
+    }
+
+    /// Whose turn it is; failover services run on the active director.
+    fn tell_lvsd(&self) {
+        if let Some(line) = self.lvsd.as_ref().and_then(|lvsd| lvsd.line.as_ref()) {
+            let ask = if self.is_active { Ask::Serve } else { Ask::Rest };
+            // One that ended is started again, and told then.
+            let _ = line.send(&ask.encode());
+        }
+    }
+
+    fn say(&self, message: &Message) {
+        // The node does not know what it moves.
+        let is_fos = self.settings.service == ServiceKind::Fos;
+        let is_finished = is_fos && *message == Message::ArpsFinished;
+        self.log.say(if is_finished { &Message::FosArpsFinished } else { message });
     }
 
     /// Whether the file was read; `false` while the hosts it names are looked up.
@@ -525,6 +558,10 @@ impl Hands {
 
     fn reread_with(&mut self, hosts: &Known) {
         match start::read(&self.args.configfile, hosts) {
+            Ok(read) if read.settings.service != self.settings.service => {
+                self.log.say(&Message::OtherService(read.settings.path));
+                self.log.say(&Message::OldStays);
+            }
             Ok(read) if !self.is_our_part(&read.settings) => {
                 self.log.say(&Message::OtherPart);
                 self.log.say(&Message::OldStays);
@@ -587,6 +624,11 @@ fn finish_changes(changed: bool, back: Vec<std::net::IpAddr>, events: &mut VecDe
         events.push_back(Event::CarrierBack(back));
     }
     false
+}
+
+/// What lvsd says of the services it keeps.
+fn services(event: fn(Watched) -> election::Event) -> Event {
+    Event::Pair(Box::new(event(Watched::Services)))
 }
 
 fn leaving() -> Said {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::child::Exit;
+use common::config::ServiceKind;
 use common::log::{self, Level};
 
 use crate::election::Line;
@@ -30,9 +31,18 @@ pub enum Message {
         text: String,
     },
     /// There is nothing to do.
-    NoServices(PathBuf),
-    /// `service = fos`.
-    FailoverServices(PathBuf),
+    NoServices {
+        /// The file.
+        path: PathBuf,
+        /// Of this kind.
+        service: ServiceKind,
+    },
+    /// A reload finds the other kind of service.
+    OtherService(PathBuf),
+    /// lvsd says that this director cannot serve.
+    Unable(String),
+    /// It can again.
+    Able,
     /// A pair without a primary.
     NoPrimary(PathBuf),
     /// `backup_active = 1` without a backup.
@@ -274,6 +284,8 @@ pub enum Message {
     },
     /// All are announced.
     ArpsFinished,
+    /// The same of failover services.
+    FosArpsFinished,
 
     // --test-start
     /// A program would be started.
@@ -349,12 +361,18 @@ impl fmt::Display for Message {
             Self::ConfigBad { path, line, text } => {
                 write!(f, "error parsing {} at line {line}: {text}", path.display())
             }
-            Self::NoServices(path) => write!(f, "no active lvs services defined in {}", path.display()),
-            Self::FailoverServices(path) => write!(
-                f,
-                "service = fos in {}: this version runs lvs services only, not failover services",
-                path.display()
-            ),
+            Self::NoServices { path, service } => {
+                let service = match service {
+                    ServiceKind::Lvs => "lvs",
+                    ServiceKind::Fos => "fos",
+                };
+                write!(f, "no active {service} services defined in {}", path.display())
+            }
+            Self::OtherService(path) => {
+                write!(f, "{}: another service (lvs, fos) takes a restart of pulse", path.display())
+            }
+            Self::Unable(why) => write!(f, "lvsd says: {why}"),
+            Self::Able => f.write_str("lvsd says: this director can serve again"),
             Self::NoPrimary(path) => {
                 write!(f, "backup_active = 1 in {}, but primary is not set: a pair has two addresses", path.display())
             }
@@ -476,6 +494,7 @@ impl fmt::Display for Message {
                 write!(f, "virtual IP {address} cannot be announced on {device} ({error})")
             }
             Self::ArpsFinished => f.write_str("gratuitous lvs arps finished"),
+            Self::FosArpsFinished => f.write_str("gratuitous fos arps finished"),
             Self::WouldExecute(command) => write!(f, "would execute '{command}'"),
             Self::WouldAdd { address, device, label: Some(label) } => {
                 write!(f, "would add {address} to {device} as {label} and announce it")
@@ -504,8 +523,8 @@ impl log::Message for Message {
             Self::Pair(line) => line.level(),
             Self::ConfigUnreadable(_)
             | Self::ConfigBad { .. }
-            | Self::NoServices(_)
-            | Self::FailoverServices(_)
+            | Self::NoServices { .. }
+            | Self::OtherService(_)
             | Self::NoPrimary(_)
             | Self::NotBound(_)
             | Self::BackupInactive
@@ -519,6 +538,7 @@ impl log::Message for Message {
             | Self::NotAdded { .. }
             | Self::LeftBehind(_) => Level::Error,
             Self::UndefinedBackup
+            | Self::Unable(_)
             | Self::MaskByClass { .. }
             | Self::PathUnbound { .. }
             | Self::NotSent { .. }
@@ -545,7 +565,9 @@ impl log::Message for Message {
             | Self::NotRead(_)
             | Self::NotAnnounced { .. }
             | Self::GuardianGone(_) => Level::Warning,
-            Self::Starting(_) | Self::Alone | Self::Forced | Self::CarryingOn | Self::Terminating(_) => Level::Notice,
+            Self::Able | Self::Starting(_) | Self::Alone | Self::Forced | Self::CarryingOn | Self::Terminating(_) => {
+                Level::Notice
+            }
             Self::Rereading
             | Self::PathBound(_)
             | Self::WaitingForStop(_)
@@ -553,6 +575,7 @@ impl log::Message for Message {
             | Self::UnknownChild(_)
             | Self::Foreign { .. }
             | Self::ArpsFinished
+            | Self::FosArpsFinished
             | Self::WouldExecute(_)
             | Self::WouldAdd { .. }
             | Self::WouldRemove { .. }

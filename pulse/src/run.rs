@@ -223,6 +223,7 @@ fn begin(args: Args, log: &Rc<Log>, wait: &Wait, guardian: Option<Line>) -> Resu
         args,
         settings: ready.settings,
         role: ready.role,
+        carrying_on: ready.carrying_on,
         heartbeats,
         program: program(),
         interfaces: ready.interfaces,

@@ -25,6 +25,8 @@ pub struct Settings {
     pub primary: Option<IpAddr>,
     /// The address of the other one.
     pub backup: Option<IpAddr>,
+    /// What is run, which a reload does not change.
+    pub service: ServiceKind,
     /// `None`: there is no partner.
     pub pair: Option<Pair>,
     /// The addresses to hold while active, in file order.
@@ -40,6 +42,8 @@ pub struct Settings {
 pub struct Pair {
     /// The UDP port of heartbeats.
     pub port: u16,
+    /// What the pair runs.
+    pub service: Service,
     /// Between two heartbeats.
     pub keepalive: Duration,
     /// The silence after which the partner is dead.
@@ -87,6 +91,10 @@ impl Pair {
         }));
         Self {
             port: config.heartbeat_port,
+            service: match config.service {
+                ServiceKind::Lvs => Service::Lvs,
+                ServiceKind::Fos => Service::Fos,
+            },
             keepalive: config.keepalive,
             deadtime: config.deadtime,
             ways,
@@ -98,7 +106,7 @@ impl Pair {
     pub fn election(&self, role: election::Role) -> election::Settings {
         election::Settings {
             role,
-            service: Service::Lvs,
+            service: self.service,
             keepalive: self.keepalive,
             deadtime: self.deadtime,
             paths: self.ways.iter().map(|way| election::Path { name: way.name.clone(), serves: way.serves }).collect(),
@@ -131,12 +139,8 @@ impl Settings {
     /// The reason why no director can run with it.
     pub fn new(config: &Config) -> Result<(Self, Vec<Message>), Message> {
         let path = config.path.clone();
-        match config.service {
-            ServiceKind::Lvs => {}
-            ServiceKind::Fos => return Err(Message::FailoverServices(path)),
-        }
-        if !config.virtuals.iter().any(|virtual_service| virtual_service.active) {
-            return Err(Message::NoServices(path));
+        if config.running().next().is_none() {
+            return Err(Message::NoServices { path, service: config.service });
         }
         let mut remarks = Vec::new();
         let pair = match (config.backup_active, config.primary, config.backup) {
@@ -159,6 +163,7 @@ impl Settings {
             path,
             primary: config.primary,
             backup: config.backup,
+            service: config.service,
             pair,
             wanted,
             active_cmd: words(config.active_cmd.as_deref()),
@@ -171,7 +176,8 @@ impl Settings {
     /// use: the addresses its predecessor held, and no commands.
     pub fn as_it_was(path: &Path, wanted: Vec<Wanted>) -> Self {
         let path = path.to_owned();
-        Self { path, primary: None, backup: None, pair: None, wanted, active_cmd: None, inactive_cmd: None }
+        let service = ServiceKind::Lvs;
+        Self { path, primary: None, backup: None, service, pair: None, wanted, active_cmd: None, inactive_cmd: None }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::ground::{inside, wait_until};
 
-mod site;
+pub mod site;
 use site::Site;
 
 /// Quick, and yet slow beside a machine that runs many tests at once.

@@ -53,7 +53,10 @@ impl Keeper {
                     let monitor = wanted.filter_map(|kept| kept.monitor.as_ref()).find(|it| it.place == place);
                     match monitor {
                         Some(monitor) => {
-                            self.nannies.place(id, &Rc::clone(monitor), arguments.as_ref(), now, &mut out);
+                            let monitor = Rc::clone(monitor);
+                            self.nannies.place(id, &monitor, arguments.as_ref(), now, &mut out);
+                            // Its verdict may have come with its name.
+                            out.push(nannies::Action::Judged(monitor.target.service));
                         }
                         None => self.nannies.dismiss(id, None, now, &mut out),
                     }

@@ -1,0 +1,180 @@
+//! Failover services as real processes: two directors, haproxy as the service, and
+//! a client that asks for it all the time and counts.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::ground::{inside, wait_until};
+use crate::pair::site::{Host, Site};
+
+/// Quick, and yet slow beside a machine that runs many tests at once.
+const FILE: &str = r#"primary = 10.0.0.1
+backup = 10.0.0.2
+backup_active = 1
+keepalive = 0.2
+deadtime = 4
+service = fos
+failover web {
+    active = 1
+    address = 10.0.0.9 v0:1
+    vip_nmask = 255.255.255.0
+    port = 8080
+    send = "GET / HTTP/1.0\r\n\r\n"
+    expect = "HTTP/1.1 200"
+    timeout = 0.3
+    start_cmd = "haproxy -D -f /run/haproxy.cfg"
+    stop_cmd = "/run/stop now"
+    restarts = 1
+}
+"#;
+
+/// It binds the address by name, so that it starts only where the address is.
+const HAPROXY: &str = "global
+    pidfile /run/haproxy.pid
+defaults
+    mode http
+    timeout client 5s
+    timeout connect 5s
+    timeout server 5s
+frontend web
+    bind 10.0.0.9:8080
+    http-request return status 200 content-type text/plain lf-string NAME
+";
+
+const STOP: &str = "#!/bin/sh\nkill $(cat /run/haproxy.pid) && rm /run/haproxy.pid\n";
+
+/// One answer, or that there was none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Asked {
+    at: Instant,
+    /// Who answered.
+    by: Option<String>,
+}
+
+/// Asks every few milliseconds.
+struct Client {
+    asked: Arc<Mutex<Vec<Asked>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+fn ask() -> Option<String> {
+    let address: SocketAddr = ([10, 0, 0, 9], 8080).into();
+    let within = Duration::from_millis(500);
+    let mut stream = TcpStream::connect_timeout(&address, within).ok()?;
+    stream.set_read_timeout(Some(within)).ok()?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer.rsplit_once("\r\n\r\n")?.1.trim().to_owned())
+}
+
+impl Client {
+    fn start() -> Self {
+        let (asked, stop) = (Arc::<Mutex<Vec<Asked>>>::default(), Arc::<AtomicBool>::default());
+        let (kept, stopped) = (asked.clone(), stop.clone());
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::SeqCst) {
+                let (at, by) = (Instant::now(), ask());
+                kept.lock().unwrap().push(Asked { at, by });
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        Self { asked, stop, thread: Some(thread) }
+    }
+
+    fn since(&self, at: Instant) -> Vec<Asked> {
+        self.asked.lock().unwrap().iter().filter(|asked| asked.at >= at).cloned().collect()
+    }
+
+    /// Waits until this one answered a question asked after `at`; the gap the client
+    /// saw and what failed meanwhile go to the test's output.
+    fn wait_for(&self, by: &str, at: Instant, what: &str) {
+        let mut answered = None;
+        wait_until(&format!("{by} answers: {what}"), || {
+            answered = self.since(at).into_iter().find(|asked| asked.by.as_deref() == Some(by));
+            answered.is_some()
+        });
+        let until = answered.map_or(at, |asked| asked.at);
+        let failed = self.since(at).iter().filter(|asked| asked.by.is_none() && asked.at <= until).count();
+        eprintln!("measured: {what}: served again after {:?}, {failed} questions failed", until - at);
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn ready(host: &Host, more: &str) {
+    let name = host.read("run/name").unwrap();
+    host.write("run/haproxy.cfg", &HAPROXY.replace("NAME", &name));
+    host.program("run/stop", STOP);
+    host.write("run/lvs.cf", &format!("{more}{FILE}"));
+}
+
+fn haproxy(host: &Host) -> Vec<u32> {
+    host.running("haproxy -D")
+}
+
+#[test]
+fn haproxy_that_dies_is_started_again_and_one_that_cannot_be_runs_on_the_other_director() {
+    inside("fos::haproxy_that_dies_is_started_again_and_one_that_cannot_be_runs_on_the_other_director", |_| {
+        let site = Site::on_a_bridge();
+        let (master, backup) = (&site.master, &site.backup);
+        ready(master, "");
+        ready(backup, "");
+        let client = Client::start();
+        let begun = Instant::now();
+        site.boot();
+        site.wait_for(master);
+        client.wait_for("master", begun, "boot of both");
+        master.wait_for_line("Starting local service 10.0.0.9:8080 ...");
+        master.wait_for_line("failover service web 10.0.0.9:8080 runs");
+        assert_eq!(haproxy(backup), [], "the standby runs nothing");
+
+        // it dies, and is started again where it was
+        let before = haproxy(master);
+        master.kill(&before, "KILL");
+        let killed = Instant::now();
+        master.wait_for_line("Service web 10.0.0.9:8080 died. This is a restart condition!");
+        master.wait_for_line("failover service web: it does not answer, starting it again (1 of 1)");
+        client.wait_for("master", killed, "haproxy killed");
+        wait_until("it runs", || haproxy(master).len() == 1 && haproxy(master) != before);
+        wait_until("it is known to run", || master.count("failover service web 10.0.0.9:8080 runs") == 2);
+        assert!(master.has_vip() && !backup.has_vip());
+
+        // a dead lvsd costs nothing, and the next one does not start it again
+        let (before, killed) = (haproxy(master), Instant::now());
+        master.kill(&master.running("lvsd --nofork"), "KILL");
+        master.wait_for_line("found failover service web 10.0.0.9:8080 started, watching it");
+        wait_until("it is known to run", || master.count("failover service web 10.0.0.9:8080 runs") == 3);
+        assert_eq!(haproxy(master), before);
+        assert!(client.since(killed).iter().all(|asked| asked.by.as_deref() == Some("master")));
+
+        // it dies for good
+        master.write("run/haproxy.cfg", "nonsense\n");
+        master.kill(&haproxy(master), "KILL");
+        let killed = Instant::now();
+        client.wait_for("backup", killed, "haproxy killed for good");
+        site.wait_for(backup);
+        let why = "failover service web cannot run here: ";
+        master.wait_for_line(why);
+        backup.wait_for_line("activating fos");
+        assert!(client.since(killed).iter().all(|asked| asked.by.as_deref() != Some("master")));
+        wait_until("nothing is left of it there", || haproxy(master).is_empty());
+
+        // and a stop stops it
+        backup.stop();
+        assert_eq!(haproxy(backup), []);
+        assert!(!backup.has_vip());
+        backup.wait_for_line("Shutting down local service 10.0.0.9:8080");
+        master.stop();
+    });
+}
