@@ -31,8 +31,10 @@ use crate::node::{Action, Command as UserCommand, Event};
 use crate::settings::{Pair, Settings};
 use crate::start;
 
+pub mod checks;
 pub mod heartbeats;
 pub mod interfaces;
+use checks::Checks;
 use heartbeats::Heartbeats;
 use interfaces::{Interfaces, Looked};
 
@@ -71,6 +73,7 @@ pub struct Hands {
     /// This director is the active one.
     is_active: bool,
     heartbeats: Option<Heartbeats>,
+    checks: Checks,
     /// Our own program, as it was called when we started: the file may have been
     /// replaced since.
     program: PathBuf,
@@ -157,12 +160,14 @@ impl Hands {
             watch(&registry, &parent.line)?;
         }
         let (lvsd, commands, guardians) = (None, Vec::new(), Vec::new());
+        let checks = Checks::new(settings.check.clone(), Instant::now());
         Ok(Self {
             log,
             args,
             settings,
             role,
             is_active: carrying_on,
+            checks,
             heartbeats,
             program,
             lvsd_program,
@@ -180,6 +185,11 @@ impl Hands {
             registry,
             ending: None,
         })
+    }
+
+    /// When [`Hands::receive`] is needed although nothing came.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.checks.deadline()
     }
 
     /// Whether the end has come, and whether it is an orderly stop.
@@ -232,6 +242,7 @@ impl Hands {
             Action::Reread => return self.reread().then(|| self.reread_event()),
             Action::Exit { stopped } => {
                 self.end_lookup();
+                self.checks.end(Instant::now());
                 if let Some(place) = self.place.take().filter(|_| stopped) {
                     place.close();
                 }
@@ -260,6 +271,7 @@ impl Hands {
         let lvsd = self.receive_lvsd(events);
         let parents = self.receive_parents(events);
         self.receive_hosts(events);
+        self.checks.turn(Instant::now(), events, &self.log);
         partner || kernel || lvsd || parents
     }
 
@@ -288,6 +300,8 @@ impl Hands {
                     self.parents.retain(|parent| parent.pid != pid);
                     events.push_back(Event::Guardian(child::Event::Gone(exit)));
                 }
+            } else if self.checks.reaped(pid, exit, Instant::now(), events, &self.log) {
+                // what it means was told
             } else if let Some(at) = self.lookups.iter().position(|looking| *looking == pid) {
                 self.lookups.swap_remove(at); // what it said is in its pipe
             } else {
@@ -570,6 +584,7 @@ impl Hands {
                 read.remarks.iter().for_each(|remark| self.log.say(remark));
                 start::keep(&read);
                 self.settings = read.settings;
+                self.checks.reload(self.settings.check.clone(), Instant::now(), &self.log);
                 let ends = self.pair().map(|(pair, role)| pair.ends(role));
                 if let Some((ends, heartbeats)) = ends.zip(self.heartbeats.as_mut()) {
                     heartbeats.reload(ends, &self.registry, &self.log);

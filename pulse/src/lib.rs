@@ -13,6 +13,7 @@
 //! | [`node`] | pure: the director's life; events in, actions out; in a pair with its part in the election |
 //! | [`addresses`], [`ledger`] | which addresses are ours to hold, and which we added |
 //! | [`election`], [`heartbeat`], [`replay`] | pure: which director of a pair is active, and what the two tell each other |
+//! | [`check`] | pure: when `check_cmd` is run, and what its outcomes mean |
 //! | [`announce`], [`arp`] | pure: when an address is announced, and with which bytes |
 //! | [`start`], [`run`], [`hands`] | the start, the one loop, the one place that acts |
 //! | [`packet_socket`] | sends frames; the only unsafe code of the suite |
@@ -35,6 +36,7 @@ pub mod addresses;
 pub mod announce;
 pub mod args;
 pub mod arp;
+pub mod check;
 pub mod election;
 pub mod guard;
 pub mod hands;
@@ -127,6 +129,7 @@ mod tests {
             ("addresses", include_str!("addresses.rs")),
             ("announce", include_str!("announce.rs")),
             ("arp", include_str!("arp.rs")),
+            ("check", include_str!("check.rs")),
             ("identity", include_str!("identity.rs")),
             ("node", include_str!("node.rs")),
             ("node/children", include_str!("node/children.rs")),

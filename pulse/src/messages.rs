@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::child::Exit;
+use common::command::Failure;
 use common::config::ServiceKind;
 use common::log::{self, Level};
 
@@ -43,6 +44,15 @@ pub enum Message {
     Unable(String),
     /// It can again.
     Able,
+    /// check_cmd fails for good.
+    CheckFailing {
+        /// The last of its failures.
+        failure: Failure,
+        /// So many in a row.
+        times: u32,
+    },
+    /// It succeeds again.
+    CheckMended,
     /// A pair without a primary.
     NoPrimary(PathBuf),
     /// `backup_active = 1` without a backup.
@@ -372,6 +382,10 @@ impl fmt::Display for Message {
                 write!(f, "{}: another service (lvs, fos) takes a restart of pulse", path.display())
             }
             Self::Unable(why) => write!(f, "lvsd says: {why}"),
+            Self::CheckFailing { failure, times } => {
+                write!(f, "check_cmd {failure} ({times} in a row): this director does not serve if the other one can")
+            }
+            Self::CheckMended => f.write_str("check_cmd succeeds again"),
             Self::Able => f.write_str("lvsd says: this director can serve again"),
             Self::NoPrimary(path) => {
                 write!(f, "backup_active = 1 in {}, but primary is not set: a pair has two addresses", path.display())
@@ -539,6 +553,7 @@ impl log::Message for Message {
             | Self::LeftBehind(_) => Level::Error,
             Self::UndefinedBackup
             | Self::Unable(_)
+            | Self::CheckFailing { .. }
             | Self::MaskByClass { .. }
             | Self::PathUnbound { .. }
             | Self::NotSent { .. }
@@ -565,9 +580,13 @@ impl log::Message for Message {
             | Self::NotRead(_)
             | Self::NotAnnounced { .. }
             | Self::GuardianGone(_) => Level::Warning,
-            Self::Able | Self::Starting(_) | Self::Alone | Self::Forced | Self::CarryingOn | Self::Terminating(_) => {
-                Level::Notice
-            }
+            Self::Able
+            | Self::CheckMended
+            | Self::Starting(_)
+            | Self::Alone
+            | Self::Forced
+            | Self::CarryingOn
+            | Self::Terminating(_) => Level::Notice,
             Self::Rereading
             | Self::PathBound(_)
             | Self::WaitingForStop(_)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use common::config::{self, Config, HeartbeatPath, ServiceKind};
 
 use crate::addresses::{self, Wanted};
+use crate::check;
 use crate::election;
 use crate::heartbeat::Service;
 use crate::messages::Message;
@@ -31,6 +32,8 @@ pub struct Settings {
     pub pair: Option<Pair>,
     /// The addresses to hold while active, in file order.
     pub wanted: Vec<Wanted>,
+    /// Whether this director can serve, if a command says.
+    pub check: Option<check::Rules>,
     /// Run when this director becomes active; program and arguments.
     pub active_cmd: Option<Vec<String>>,
     /// Run when it ceases to be.
@@ -166,6 +169,13 @@ impl Settings {
             service: config.service,
             pair,
             wanted,
+            check: words(config.check_cmd.as_deref()).map(|words| check::Rules {
+                words,
+                interval: config.check_interval,
+                timeout: config.check_timeout,
+                fall: config.check_fall,
+                rise: config.check_rise,
+            }),
             active_cmd: words(config.active_cmd.as_deref()),
             inactive_cmd: words(config.inactive_cmd.as_deref()),
         };
@@ -177,7 +187,17 @@ impl Settings {
     pub fn as_it_was(path: &Path, wanted: Vec<Wanted>) -> Self {
         let path = path.to_owned();
         let service = ServiceKind::Lvs;
-        Self { path, primary: None, backup: None, service, pair: None, wanted, active_cmd: None, inactive_cmd: None }
+        Self {
+            path,
+            primary: None,
+            backup: None,
+            service,
+            pair: None,
+            wanted,
+            check: None,
+            active_cmd: None,
+            inactive_cmd: None,
+        }
     }
 }
 

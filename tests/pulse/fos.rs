@@ -178,3 +178,38 @@ fn haproxy_that_dies_is_started_again_and_one_that_cannot_be_runs_on_the_other_d
         master.stop();
     });
 }
+
+#[test]
+fn a_director_whose_check_fails_or_hangs_hands_over_and_a_sick_standby_takes_nothing() {
+    inside("fos::a_director_whose_check_fails_or_hangs_hands_over_and_a_sick_standby_takes_nothing", |_| {
+        let more =
+            "keepalive = 0.2\ndeadtime = 3\ncheck_cmd = \"/run/check now\"\ncheck_interval = 0.1\ncheck_timeout = 1\n";
+        let site = Site::new(more);
+        let (master, backup) = (&site.master, &site.backup);
+        for host in [master, backup] {
+            host.program(
+                "run/check",
+                "#!/bin/sh\n[ -e /run/hangs ] && exec sleep 1234\n[ -e /run/sick ] && echo no disk && exit 3\nexit 0\n",
+            );
+        }
+        site.boot();
+        site.wait_for(master);
+        master.write("run/sick", "");
+        site.wait_for(backup);
+        master.wait_for_line("check_cmd exited with status 3, its last line: no disk (2 in a row)");
+        backup.wait_for_line("activating lvs");
+        // nobody is fit: the active one stays
+        backup.write("run/hangs", "");
+        backup.wait_for_line("check_cmd was killed after 1s (2 in a row)");
+        std::thread::sleep(Duration::from_secs(2));
+        assert!(backup.has_vip() && !master.has_vip());
+        assert_eq!(master.count("activating lvs"), 1, "a sick standby takes nothing");
+        // no heartbeat waited for the script that hangs
+        assert_eq!(master.count("partner dead"), 0);
+        // a reload without the command is a cure
+        backup.file("keepalive = 0.2\ndeadtime = 3\n");
+        backup.kill(&[backup.guardian()], "HUP");
+        backup.wait_for_line("check_cmd succeeds again");
+        wait_until("no script is left", || backup.running("sleep 1234").is_empty());
+    });
+}
