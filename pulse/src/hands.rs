@@ -28,15 +28,18 @@ use crate::election::{self, Watched};
 use crate::identity::{Role, role};
 use crate::messages::Message;
 use crate::node::{Action, Command as UserCommand, Event};
+use crate::notify::{Notice, Standing};
 use crate::settings::{Pair, Settings};
 use crate::start;
 
 pub mod checks;
 pub mod heartbeats;
 pub mod interfaces;
+pub mod listeners;
 use checks::Checks;
 use heartbeats::Heartbeats;
 use interfaces::{Interfaces, Looked};
+use listeners::Listeners;
 
 /// How many messages are read from one line, and how many changes from the
 /// kernel, in one turn of the loop; the rest in the next, which follows at once.
@@ -74,6 +77,9 @@ pub struct Hands {
     is_active: bool,
     heartbeats: Option<Heartbeats>,
     checks: Checks,
+    /// As the listeners know it.
+    check_failed: bool,
+    listeners: Listeners,
     /// Our own program, as it was called when we started: the file may have been
     /// replaced since.
     program: PathBuf,
@@ -161,6 +167,8 @@ impl Hands {
         }
         let (lvsd, commands, guardians) = (None, Vec::new(), Vec::new());
         let checks = Checks::new(settings.check.clone(), Instant::now());
+        let mut listeners = Listeners::default();
+        listeners.set_rules(settings.listeners.clone());
         Ok(Self {
             log,
             args,
@@ -168,6 +176,8 @@ impl Hands {
             role,
             is_active: carrying_on,
             checks,
+            check_failed: false,
+            listeners,
             heartbeats,
             program,
             lvsd_program,
@@ -189,7 +199,7 @@ impl Hands {
 
     /// When [`Hands::receive`] is needed although nothing came.
     pub fn deadline(&self) -> Option<Instant> {
-        self.checks.deadline()
+        [self.checks.deadline(), self.listeners.deadline()].into_iter().flatten().min()
     }
 
     /// Whether the end has come, and whether it is an orderly stop.
@@ -272,6 +282,11 @@ impl Hands {
         let parents = self.receive_parents(events);
         self.receive_hosts(events);
         self.checks.turn(Instant::now(), events, &self.log);
+        if self.checks.fails() != self.check_failed {
+            self.check_failed = self.checks.fails();
+            self.notify(&Notice::of_check(self.check_failed));
+        }
+        self.listeners.turn(Instant::now(), &self.log);
         partner || kernel || lvsd || parents
     }
 
@@ -302,6 +317,8 @@ impl Hands {
                 }
             } else if self.checks.reaped(pid, exit, Instant::now(), events, &self.log) {
                 // what it means was told
+            } else if self.listeners.reaped(pid, exit, Instant::now(), &self.log) {
+                // and so was this
             } else if let Some(at) = self.lookups.iter().position(|looking| *looking == pid) {
                 self.lookups.swap_remove(at); // what it said is in its pipe
             } else {
@@ -357,11 +374,11 @@ impl Hands {
                     }
                 }
                 Received::Message(Said::Unable(why)) => {
-                    self.log.say(&Message::Unable(why));
+                    self.say(&Message::Unable(why));
                     events.push_back(services(election::Event::Failing));
                 }
                 Received::Message(Said::Able) => {
-                    self.log.say(&Message::Able);
+                    self.say(&Message::Able);
                     events.push_back(services(election::Event::Mended));
                 }
                 Received::Message(Said::Ready) => events.push_back(Event::Lvsd(child::Event::Ready)),
@@ -526,6 +543,7 @@ impl Hands {
         }
         self.is_active = which == UserCommand::Active;
         self.tell_lvsd();
+        self.notify(&Notice::of_state(which));
         self.interfaces.set_active(self.is_active, &self.log);
     }
 
@@ -538,11 +556,19 @@ impl Hands {
         }
     }
 
-    fn say(&self, message: &Message) {
+    fn notify(&mut self, notice: &Notice) {
+        let standing = Standing { role: self.role, is_active: self.is_active };
+        self.listeners.tell(notice, standing, Instant::now(), &self.log);
+    }
+
+    fn say(&mut self, message: &Message) {
         // The node does not know what it moves.
         let is_fos = self.settings.service == ServiceKind::Fos;
         let is_finished = is_fos && *message == Message::ArpsFinished;
         self.log.say(if is_finished { &Message::FosArpsFinished } else { message });
+        if let Some(notice) = Notice::of_line(message) {
+            self.notify(&notice);
+        }
     }
 
     /// Whether the file was read; `false` while the hosts it names are looked up.
@@ -584,6 +610,7 @@ impl Hands {
                 read.remarks.iter().for_each(|remark| self.log.say(remark));
                 start::keep(&read);
                 self.settings = read.settings;
+                self.listeners.set_rules(self.settings.listeners.clone());
                 self.checks.reload(self.settings.check.clone(), Instant::now(), &self.log);
                 let ends = self.pair().map(|(pair, role)| pair.ends(role));
                 if let Some((ends, heartbeats)) = ends.zip(self.heartbeats.as_mut()) {

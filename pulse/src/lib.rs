@@ -14,6 +14,7 @@
 //! | [`addresses`], [`ledger`] | which addresses are ours to hold, and which we added |
 //! | [`election`], [`heartbeat`], [`replay`] | pure: which director of a pair is active, and what the two tell each other |
 //! | [`check`] | pure: when `check_cmd` is run, and what its outcomes mean |
+//! | [`notify`] | pure: which events the operator's programs are told of, and how |
 //! | [`announce`], [`arp`] | pure: when an address is announced, and with which bytes |
 //! | [`start`], [`run`], [`hands`] | the start, the one loop, the one place that acts |
 //! | [`packet_socket`] | sends frames; the only unsafe code of the suite |
@@ -46,6 +47,7 @@ pub mod inspect;
 pub mod ledger;
 pub mod messages;
 pub mod node;
+pub mod notify;
 pub mod packet_socket;
 pub mod replay;
 pub mod run;
@@ -131,6 +133,7 @@ mod tests {
             ("arp", include_str!("arp.rs")),
             ("check", include_str!("check.rs")),
             ("identity", include_str!("identity.rs")),
+            ("notify", include_str!("notify.rs")),
             ("node", include_str!("node.rs")),
             ("node/children", include_str!("node/children.rs")),
             ("node/pair", include_str!("node/pair.rs")),

@@ -44,6 +44,17 @@ pub enum Message {
     Unable(String),
     /// It can again.
     Able,
+    /// A run of notify was of no use.
+    NotifyFailed(Failure),
+    /// So many events came faster than notify could be run.
+    NoticesDropped(u64),
+    /// notify_fifo cannot be written.
+    FifoTrouble {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        error: String,
+    },
     /// check_cmd fails for good.
     CheckFailing {
         /// The last of its failures.
@@ -385,6 +396,11 @@ impl fmt::Display for Message {
             Self::CheckFailing { failure, times } => {
                 write!(f, "check_cmd {failure} ({times} in a row): this director does not serve if the other one can")
             }
+            Self::NotifyFailed(failure) => write!(f, "notify {failure}"),
+            Self::NoticesDropped(count) => write!(f, "notify is too slow: {count} events are lost"),
+            Self::FifoTrouble { path, error } => {
+                write!(f, "notify_fifo {} cannot be written: {error}", path.display())
+            }
             Self::CheckMended => f.write_str("check_cmd succeeds again"),
             Self::Able => f.write_str("lvsd says: this director can serve again"),
             Self::NoPrimary(path) => {
@@ -554,6 +570,9 @@ impl log::Message for Message {
             Self::UndefinedBackup
             | Self::Unable(_)
             | Self::CheckFailing { .. }
+            | Self::NotifyFailed(_)
+            | Self::NoticesDropped(_)
+            | Self::FifoTrouble { .. }
             | Self::MaskByClass { .. }
             | Self::PathUnbound { .. }
             | Self::NotSent { .. }

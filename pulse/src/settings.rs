@@ -10,6 +10,7 @@ use common::config::{self, Config, HeartbeatPath, ServiceKind};
 use crate::addresses::{self, Wanted};
 use crate::check;
 use crate::election;
+use crate::hands::listeners::Rules as Listeners;
 use crate::heartbeat::Service;
 use crate::messages::Message;
 
@@ -34,6 +35,8 @@ pub struct Settings {
     pub wanted: Vec<Wanted>,
     /// Whether this director can serve, if a command says.
     pub check: Option<check::Rules>,
+    /// Who is told of what happens.
+    pub listeners: Listeners,
     /// Run when this director becomes active; program and arguments.
     pub active_cmd: Option<Vec<String>>,
     /// Run when it ceases to be.
@@ -176,6 +179,10 @@ impl Settings {
                 fall: config.check_fall,
                 rise: config.check_rise,
             }),
+            listeners: Listeners {
+                command: words(config.notify.as_deref()).map(|words| (words, config.notify_timeout)),
+                fifo: config.notify_fifo.as_ref().map(PathBuf::from),
+            },
             active_cmd: words(config.active_cmd.as_deref()),
             inactive_cmd: words(config.inactive_cmd.as_deref()),
         };
@@ -195,6 +202,7 @@ impl Settings {
             pair: None,
             wanted,
             check: None,
+            listeners: Listeners::default(),
             active_cmd: None,
             inactive_cmd: None,
         }

@@ -137,7 +137,7 @@ fn haproxy_that_dies_is_started_again_and_one_that_cannot_be_runs_on_the_other_d
         client.wait_for("master", begun, "boot of both");
         master.wait_for_line("Starting local service 10.0.0.9:8080 ...");
         master.wait_for_line("failover service web 10.0.0.9:8080 runs");
-        assert_eq!(haproxy(backup), [], "the standby runs nothing");
+        assert!(haproxy(backup).is_empty(), "the standby runs nothing");
 
         // it dies, and is started again where it was
         let before = haproxy(master);
@@ -172,7 +172,7 @@ fn haproxy_that_dies_is_started_again_and_one_that_cannot_be_runs_on_the_other_d
 
         // and a stop stops it
         backup.stop();
-        assert_eq!(haproxy(backup), []);
+        assert!(haproxy(backup).is_empty());
         assert!(!backup.has_vip());
         backup.wait_for_line("Shutting down local service 10.0.0.9:8080");
         master.stop();
@@ -211,5 +211,42 @@ fn a_director_whose_check_fails_or_hangs_hands_over_and_a_sick_standby_takes_not
         backup.kill(&[backup.guardian()], "HUP");
         backup.wait_for_line("check_cmd succeeds again");
         wait_until("no script is left", || backup.running("sleep 1234").is_empty());
+    });
+}
+
+#[test]
+fn programs_are_told_of_events_and_one_that_hangs_or_does_not_read_keeps_nobody_waiting() {
+    inside("fos::programs_are_told_of_events_and_one_that_hangs_or_does_not_read_keeps_nobody_waiting", |_| {
+        let more = "keepalive = 0.2\ndeadtime = 3\nnotify = \"/run/told it\"\nnotify_timeout = 0.5\nnotify_fifo = /run/events\n";
+        let site = Site::new(more);
+        let (master, backup) = (&site.master, &site.backup);
+        master.program("run/told", "#!/bin/sh\necho \"$@\" >> /run/notes\n");
+        backup.program("run/told", "#!/bin/sh\nexec sleep 1234\n");
+        site.boot();
+        site.wait_for(master);
+        let notes = || master.read("run/notes").unwrap_or_default();
+        wait_until("it is told", || notes().starts_with("it state active MASTER active"));
+        // there was no reader until now, which was nobody's trouble
+        assert_eq!(master.count("notify_fifo"), 0);
+        let events = master.path("run/events");
+        let reader = std::thread::spawn(move || {
+            let mut line = String::new();
+            let mut events = std::io::BufReader::new(std::fs::File::open(events).unwrap());
+            std::io::BufRead::read_line(&mut events, &mut line).unwrap();
+            line
+        });
+        backup.stop();
+        let line = reader.join().unwrap();
+        let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        assert_eq!((&event["event"], &event["what"]), (&"partner".into(), &"left".into()), "{line}");
+        assert_eq!((&event["role"], &event["state"]), (&"MASTER".into(), &"active".into()));
+        wait_until("it is told", || notes().contains("it partner left MASTER active"));
+        // the other's listener hangs, and neither it nor anybody else waits for that
+        backup.start();
+        wait_until("the standby is back", || notes().contains("it partner back MASTER active"));
+        master.stop();
+        site.wait_for(backup);
+        backup.wait_for_line("notify was killed after 500ms");
+        wait_until("it is gone", || backup.running("sleep 1234").is_empty());
     });
 }

@@ -48,6 +48,11 @@ impl Checks {
         }
     }
 
+    /// Whether it fails for good.
+    pub fn fails(&self) -> bool {
+        self.check.as_ref().is_some_and(Check::fails)
+    }
+
     /// When [`Checks::turn`] is next needed.
     pub fn deadline(&self) -> Option<Instant> {
         let commands = [&self.running, &self.dying].map(|command| command.as_ref().map(Running::deadline));

@@ -144,7 +144,7 @@ impl Host {
         host
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    pub fn path(&self, path: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root", self.anchor.id())).join(path)
     }
 
