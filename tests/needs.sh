@@ -32,6 +32,7 @@ logger    bsdutils  util-linux
 setsid    util-linux util-linux
 nsenter   util-linux util-linux
 iptables  iptables  iptables-nft
+haproxy   haproxy   haproxy
 cc        gcc       gcc
 nginx     nginx-light nginx
 dnsmasq   dnsmasq-base dnsmasq

@@ -75,6 +75,11 @@ pub enum Said {
         /// What happened in it, a line a step, the last one the reason.
         text: String,
     },
+    /// lvsd's word that this director cannot serve, and why; said on every change
+    /// and after Hello.
+    Unable(String),
+    /// It can again.
+    Able,
 }
 
 /// What a parent asks of its child. Stop is a signal (TERM), as it always was.
@@ -86,6 +91,11 @@ pub enum Ask {
     Check,
     /// Of a nanny: why did the last check fail that did? Answered by [`Said::Why`].
     Why,
+    /// pulse's word that this director is the active one; said on every change and
+    /// after Hello. Failover services run from here on.
+    Serve,
+    /// The same when it is not.
+    Rest,
 }
 
 /// Why bytes are not a message. The packet is ignored and counted.
@@ -136,6 +146,11 @@ impl Said {
                 let text: String = text.chars().take(WHY_MAX).collect();
                 format!("why {at} {text}").into_bytes()
             }
+            Self::Unable(why) => {
+                let why: String = why.chars().take(REASON_MAX).collect();
+                format!("unable {why}").into_bytes()
+            }
+            Self::Able => b"able".to_vec(),
         }
     }
 
@@ -161,6 +176,8 @@ impl Said {
                 let at = at.parse().map_err(|_| DecodeError::BadField("why"))?;
                 Ok(Self::Why { at, text: text.to_owned() })
             }
+            "unable" => Ok(Self::Unable(rest.to_owned())),
+            "able" => Ok(Self::Able),
             other => Err(DecodeError::UnknownWord(other.chars().take(32).collect())),
         }
     }
@@ -173,6 +190,8 @@ impl Ask {
             Self::Release => b"release".to_vec(),
             Self::Check => b"check".to_vec(),
             Self::Why => b"why".to_vec(),
+            Self::Serve => b"serve".to_vec(),
+            Self::Rest => b"rest".to_vec(),
         }
     }
 
@@ -183,6 +202,8 @@ impl Ask {
             "release" => Ok(Self::Release),
             "check" => Ok(Self::Check),
             "why" => Ok(Self::Why),
+            "serve" => Ok(Self::Serve),
+            "rest" => Ok(Self::Rest),
             other => Err(DecodeError::UnknownWord(other.chars().take(32).collect())),
         }
     }
@@ -385,6 +406,14 @@ pub fn nanny_place(service: &ServiceKey, rip: IpAddr, rport: u16) -> String {
         let _ = write!(name, "-{hash:016x}");
     }
     name
+}
+
+/// The same of the nanny that watches a failover service: `fos-tcp-192.0.2.1-80`.
+pub fn failover_place(service: &ServiceKey) -> String {
+    match service {
+        ServiceKey::Address { protocol, address, port } => format!("fos-{protocol}-{address}-{port}"),
+        ServiceKey::Mark { mark, .. } => format!("fos-mark{mark}"),
+    }
 }
 
 /// Joins a child at its meeting place. `NotFound` or `ConnectionRefused` means

@@ -45,15 +45,13 @@ mod source;
 mod table;
 mod toml_file;
 
-pub use diagnostic::{DIAGNOSTICS_MAX, Diagnostic, Severity, json};
+pub use diagnostic::{DIAGNOSTICS_MAX, Diagnostic, Severity, json, json_text};
 pub use fingerprint::{Fingerprint, fingerprint};
 pub use lint::classful;
 pub use machine::{Machine, Program};
 pub use manual::manual;
 pub use outside::{Fake, Outside, Patient, System, open};
 pub use table::{Config, HealthCheck, Keyword, Place, RealServer, Scope, Since, VirtualService, keywords};
-
-pub(crate) use diagnostic::json_text;
 
 use kind::Reader;
 use lint::Linter;

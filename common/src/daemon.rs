@@ -255,7 +255,13 @@ fn wait_for_ready(line: &Line, deadline: Instant) -> io::Result<bool> {
         match line.receive_said() {
             Received::Message(Said::Ready) => return Ok(true),
             Received::Message(
-                Said::Hello { .. } | Said::Alive | Said::Verdict { .. } | Said::Leaving(_) | Said::Why { .. },
+                Said::Hello { .. }
+                | Said::Alive
+                | Said::Verdict { .. }
+                | Said::Leaving(_)
+                | Said::Unable(_)
+                | Said::Able
+                | Said::Why { .. },
             )
             | Received::Garbage(_) => continue,
             Received::Ended => return Ok(false),

@@ -10,7 +10,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::config::{
-    self, Config, Diagnostic, Failed, Fingerprint, Loaded, Machine, Outside, Patient, Severity, Syntax, json_text,
+    self, Config, Diagnostic, Failed, Fingerprint, Loaded, Machine, Outside, Patient, ServiceKind, Severity, Syntax,
+    json_text,
 };
 use crate::daemon::ExitStatus;
 use crate::names::{self, Known, Lookup};
@@ -151,17 +152,22 @@ struct Verdict {
 
 /// What a good file asks for; only what is active counts.
 struct Size {
-    virtuals: usize,
-    servers: usize,
+    /// The services of the kind that is run, in words.
+    services: String,
     fingerprint: Fingerprint,
 }
 
 impl Verdict {
     fn of(Loaded { config, warnings: diagnostics }: Loaded, refusal: Option<String>) -> Self {
-        let active = || config.virtuals.iter().filter(|service| service.active);
+        let active = || config.running();
         let servers = active().flat_map(|service| &service.servers).filter(|server| server.active);
-        let (virtuals, servers) = (active().count(), servers.count());
-        let size = Size { virtuals, servers, fingerprint: config::fingerprint(&config) };
+        let services = match config.service {
+            ServiceKind::Lvs => {
+                format!("{}, {}", many(active().count(), "virtual service"), many(servers.count(), "real server"))
+            }
+            ServiceKind::Fos => many(active().count(), "failover service"),
+        };
+        let size = Size { services, fingerprint: config::fingerprint(&config) };
         Self { size: Some(size), diagnostics, refusal }
     }
 
@@ -187,12 +193,11 @@ impl Verdict {
         // past that many the last diagnostic says how many more there are
         let least = if self.diagnostics.iter().any(|d| d.id == "more") { "at least " } else { "" };
         let _ = match &self.size {
-            Some(Size { virtuals, servers, fingerprint }) if self.is_good() => {
-                let (virtuals, servers) = (many(*virtuals, "virtual service"), many(*servers, "real server"));
+            Some(Size { services, fingerprint }) if self.is_good() => {
                 let hue = paint("\x1b[1;32m");
                 writeln!(
                     out,
-                    "{bold}{name}:{off} {hue}good:{off} {virtuals}, {servers}, {least}{warnings}, fingerprint {fingerprint}"
+                    "{bold}{name}:{off} {hue}good:{off} {services}, {least}{warnings}, fingerprint {fingerprint}"
                 )
             }
             Some(_) | None => {

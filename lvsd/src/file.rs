@@ -4,9 +4,10 @@
 use std::io;
 use std::path::Path;
 
-use common::config::{self, Outside, ServiceKind, Severity, Syntax};
+use common::config::{self, Loaded, Outside, ServiceKind, Severity, Syntax};
 use common::daemon::ExitStatus;
 
+use crate::failover::wanted::{self as failover, Block};
 use crate::messages::Message;
 use crate::nanny_command::Manner;
 use crate::wanted::Wanted;
@@ -20,18 +21,49 @@ pub struct Trouble {
     pub status: ExitStatus,
 }
 
-/// Why a file for failover services is refused.
-pub(crate) const NOT_LVS: &str = "service = fos is not supported, only service = lvs";
-
 /// What a file asks for, and the lines that come with it: warnings, and what was
 /// left out.
-pub type Asked = Result<(Wanted, Vec<Message>), Trouble>;
+pub type Asked<T = Wanted> = Result<(T, Vec<Message>), Trouble>;
 
-/// Reads the file, with the names of hosts as `outside` knows them.
+/// What the file is for; of a wrong one what most are for, it is said where it is
+/// read.
+pub fn service(path: &Path, outside: &dyn Outside) -> ServiceKind {
+    load(path, outside).map_or(ServiceKind::Lvs, |loaded| loaded.config.service)
+}
+
+/// Reads a file for virtual services, with the names of hosts as `outside` knows
+/// them.
 ///
 /// # Errors
-/// It cannot be read, or is wrong, or is for another kind of service.
+/// It cannot be read, or is wrong, or is for failover services.
 pub fn read(path: &Path, outside: &dyn Outside, nanny: &Path, manner: &Manner) -> Asked {
+    let loaded = load(path, outside)?;
+    if loaded.config.service != ServiceKind::Lvs {
+        return Err(other(path, "fos", "lvs"));
+    }
+    Ok(Wanted::new(&loaded.config, nanny, manner))
+}
+
+/// The same of a file for failover services.
+///
+/// # Errors
+/// It cannot be read, or is wrong, or is for virtual services.
+pub fn read_failover(path: &Path, outside: &dyn Outside, nanny: &Path, manner: &Manner) -> Asked<Vec<Block>> {
+    let loaded = load(path, outside)?;
+    if loaded.config.service != ServiceKind::Fos {
+        return Err(other(path, "lvs", "fos"));
+    }
+    Ok(failover::wanted(&loaded.config, nanny, manner))
+}
+
+/// A reload cannot make one of the other.
+fn other(path: &Path, is: &str, was: &str) -> Trouble {
+    let path = path.display();
+    let text = format!("{path}: service = {is} takes the place of service = {was} at a restart of pulse only");
+    Trouble { lines: vec![Message::Diagnostic(text)], status: ExitStatus::Configuration }
+}
+
+fn load(path: &Path, outside: &dyn Outside) -> Result<Loaded, Trouble> {
     if let Err(e) = config::open(path) {
         let is_forbidden = e.kind() == io::ErrorKind::PermissionDenied;
         let status = if is_forbidden { ExitStatus::Permission } else { ExitStatus::Configuration };
@@ -39,13 +71,8 @@ pub fn read(path: &Path, outside: &dyn Outside, nanny: &Path, manner: &Manner) -
         let reason = Message::Diagnostic(format!("{file}: {e}"));
         return Err(Trouble { lines: vec![Message::CannotOpen { file }, reason], status });
     }
-    let loaded = config::load_with(path, Syntax::of(path), outside)
-        .map_err(|failed| Trouble { lines: words(path, &failed), status: ExitStatus::Configuration })?;
-    if loaded.config.service != ServiceKind::Lvs {
-        let text = format!("{}: {NOT_LVS}", path.display());
-        return Err(Trouble { lines: vec![Message::Diagnostic(text)], status: ExitStatus::Configuration });
-    }
-    Ok(Wanted::new(&loaded.config, nanny, manner))
+    config::load_with(path, Syntax::of(path), outside)
+        .map_err(|failed| Trouble { lines: words(path, &failed), status: ExitStatus::Configuration })
 }
 
 /// The original's line, with the line of the first error, and all of them. What

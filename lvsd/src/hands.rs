@@ -4,10 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -19,6 +22,7 @@ use common::child::Exit;
 use common::daemon::{self, run_root};
 use common::ipvs::{Agreement as _, Destination, DestinationEntry, Error, Ipvs, Service, ServiceKey, Timeouts};
 
+use crate::nannies::{self, Id, Nannies};
 use crate::plan::{Step, Table};
 use crate::preview::Found;
 use crate::wanted::Monitor;
@@ -133,7 +137,7 @@ impl<K: Ipvs> Kernel<K> {
 ///
 /// # Errors
 /// The system's, with the program's name.
-pub fn spawn(monitor: &Monitor) -> io::Result<(u32, Line)> {
+fn spawn(monitor: &Monitor) -> io::Result<(u32, Line)> {
     use std::os::unix::process::CommandExt as _;
     let (line, theirs) = Line::pair()?;
     let child = daemon::command(&monitor.program)
@@ -144,6 +148,54 @@ pub fn spawn(monitor: &Monitor) -> io::Result<(u32, Line)> {
         .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", monitor.program.display())))?;
     // Its end is seen by [`reap`], which needs no handle.
     Ok((child.id(), line))
+}
+
+/// Whether a process answers at a nanny's meeting place; it is taken if so, and
+/// heard through the registry.
+pub fn find(nannies: &mut Nannies, id: Id, places: Option<&Path>, registry: &Registry, now: Instant) -> bool {
+    let (Some(folder), Some(place)) = (places, nannies.meeting_place(id)) else { return false };
+    let Some((line, pid)) = meet(&folder.join(place)) else { return false };
+    if listen(&line, id, registry).is_err() {
+        return false;
+    }
+    nannies.found(id, line, pid, now);
+    true
+}
+
+/// Starts the nanny with this id, which is wanted so; what follows goes to `out`.
+pub fn start(
+    nannies: &mut Nannies,
+    id: Id,
+    monitor: &Monitor,
+    registry: &Registry,
+    now: Instant,
+    out: &mut Vec<nannies::Action>,
+) {
+    match spawn(monitor) {
+        Ok((pid, line)) => match listen(&line, id, registry) {
+            Ok(()) => nannies.started(id, pid, line, now, out),
+            Err(e) => {
+                signal(pid, Signal::SIGKILL);
+                nannies.not_started(id, &e.to_string(), now, out);
+            }
+        },
+        Err(e) => nannies.not_started(id, &e.to_string(), now, out),
+    }
+}
+
+/// Knocks at a meeting place that no wish led to.
+pub fn knock(nannies: &mut Nannies, path: &Path, registry: &Registry, now: Instant) {
+    let Some(place) = path.file_name().and_then(|name| name.to_str()) else { return };
+    if let Some((line, pid)) = meet(path) {
+        let fd = line.as_fd().as_raw_fd();
+        let id = nannies.guest(place, line, pid, now);
+        // One that cannot be heard counts as one that does not answer.
+        let _ = registry.register(&mut SourceFd(&fd), Token(id), Interest::READABLE);
+    }
+}
+
+fn listen(line: &Line, id: Id, registry: &Registry) -> io::Result<()> {
+    registry.register(&mut SourceFd(&line.as_fd().as_raw_fd()), Token(id), Interest::READABLE)
 }
 
 /// Sends a signal. One that is gone already needs none; 0 is no process but our own

@@ -6,12 +6,10 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use common::config::{Config, ServiceKind};
 use common::daemon::ExitStatus;
 use common::inspection::{self, Format, Inspection, Inspector, coloured};
 
 use crate::args::{Args, DEFAULT_FILE};
-use crate::file;
 
 /// What was typed of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -104,17 +102,12 @@ pub(crate) fn look(Look { what, file, toml }: Look<'_>) -> ExitCode {
     let inspector = Inspector::new(file, toml);
     let of_problems = coloured(&std::io::stderr());
     let inspection = match what {
-        What::Check { json: true } => inspector.check(Format::Json, refusal),
-        What::Check { json: false } => inspector.check(Format::Text { colour: coloured(&std::io::stdout()) }, refusal),
+        What::Check { json: true } => inspector.check(Format::Json, |_| None),
+        What::Check { json: false } => inspector.check(Format::Text { colour: coloured(&std::io::stdout()) }, |_| None),
         What::Dump => inspector.dump(of_problems),
         What::Convert => inspector.convert(of_problems),
     };
     print(&inspection).into()
-}
-
-/// Why lvsd does not run with a good file.
-fn refusal(config: &Config) -> Option<String> {
-    (config.service != ServiceKind::Lvs).then(|| file::NOT_LVS.to_owned())
 }
 
 /// Prints; half a file on a full disk is no success.

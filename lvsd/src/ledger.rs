@@ -99,7 +99,7 @@ pub fn print(ledger: &Ledger, boot: &str) -> String {
 }
 
 /// A name that cannot forge a field.
-fn plain(name: &str) -> String {
+pub(crate) fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
@@ -145,7 +145,7 @@ fn parse_line(fields: &[&str], ledger: &mut Ledger) -> Option<()> {
 }
 
 /// The inverse of `ServiceKey`'s `Display`.
-fn parse_key(text: &str) -> Option<ServiceKey> {
+pub(crate) fn parse_key(text: &str) -> Option<ServiceKey> {
     let (word, rest) = text.split_once(' ')?;
     let protocol = match word {
         "tcp" => Protocol::Tcp,

@@ -12,6 +12,8 @@
 //! | [`inspect`] | `--check`, `--dump`, `--convert` |
 //! | [`mod@file`] | the configuration file, or words about why not |
 //! | [`hosts`] | the addresses that host names had last |
+//! | [`asking`] | host names that are looked up for a reload |
+//! | [`failover`] | `service = fos`: the same without IPVS, for services of this host |
 //! | [`wanted`] | pure: what the file asks of lvsd |
 //! | [`nanny_command`] | pure: a nanny's arguments, both ways |
 //! | [`plan`] | pure: what should be, what is → steps |
@@ -30,7 +32,9 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod asking;
 pub mod departure;
+pub mod failover;
 pub mod file;
 pub mod hands;
 pub mod hosts;

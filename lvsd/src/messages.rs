@@ -5,10 +5,11 @@
 //! `tests/messages/lvsd.txt` shows one sample of each.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use common::child::Exit;
+use common::command::Failure;
 use common::ipvs::{DestinationKey, ServiceKey, Timeouts};
 use common::log::{Level, Message as Line};
 
@@ -93,6 +94,33 @@ pub enum Message {
     /// A virtual or server that lacks what it cannot be without.
     Incomplete { name: String, what: &'static str },
 
+    /// A failover service is being started.
+    FailoverStarting { at: SocketAddr },
+    /// A failover service is being stopped.
+    FailoverStopping { at: SocketAddr },
+    /// Its nanny was started.
+    FailoverWatched { at: SocketAddr, pid: u32 },
+    /// It runs.
+    FailoverServes { name: String, at: SocketAddr },
+    /// start_cmd failed; the line that says why follows.
+    FailoverNotStarted { at: SocketAddr },
+    /// It fails its checks; the line that says what is done follows.
+    FailoverDied { name: String, at: SocketAddr },
+    /// It is started again.
+    FailoverAgain { name: String, why: String, time: u32, of: u32 },
+    /// It is given up here.
+    FailoverGivenUp { name: String, why: String },
+    /// stop_cmd was of no use.
+    FailoverNotStopped { name: String, failure: Failure },
+    /// One that a dead lvsd started was found.
+    FailoverAdopted { name: String, at: SocketAddr },
+    /// One that is watched where another is.
+    SameFailover { name: String, first: String, at: SocketAddr },
+    /// Its nanny died.
+    FailoverUnwatched { at: SocketAddr, exit: Exit, why: Option<String>, again_in: Duration },
+    /// A stop ended although these services did not.
+    FailoverLeftBehind { services: usize },
+
     /// A nanny was silent too long.
     NannyFrozen { name: String, server: String, pid: u32, silent: Duration },
     /// A nanny did not end when asked.
@@ -167,9 +195,17 @@ impl Line for Message {
             | Self::ParseError { .. }
             | Self::Diagnostic(_)
             | Self::SameService { .. }
+            | Self::SameFailover { .. }
+            | Self::FailoverNotStarted { .. }
+            | Self::FailoverGivenUp { .. }
             | Self::Incomplete { .. }
             | Self::TableUnreadable { .. } => Level::Error,
             Self::NannyDied { .. }
+            | Self::FailoverDied { .. }
+            | Self::FailoverAgain { .. }
+            | Self::FailoverNotStopped { .. }
+            | Self::FailoverUnwatched { .. }
+            | Self::FailoverLeftBehind { .. }
             | Self::NannyFrozen { .. }
             | Self::NannyStubborn { .. }
             | Self::NannyNotStarted { .. }
@@ -182,7 +218,9 @@ impl Line for Message {
             | Self::NamesStale { .. }
             | Self::NoState { .. }
             | Self::LedgerDamaged { .. } => Level::Warning,
-            Self::SorryIn { .. }
+            Self::FailoverServes { .. }
+            | Self::FailoverAdopted { .. }
+            | Self::SorryIn { .. }
             | Self::SorryOut { .. }
             | Self::DrainBegins { .. }
             | Self::DrainEnds { .. }
@@ -195,6 +233,9 @@ impl Line for Message {
             | Self::Slept { .. }
             | Self::Released => Level::Notice,
             Self::Starting { .. }
+            | Self::FailoverStarting { .. }
+            | Self::FailoverStopping { .. }
+            | Self::FailoverWatched { .. }
             | Self::MonitorCreated { .. }
             | Self::ShuttingDown { .. }
             | Self::SignalStop { .. }
@@ -299,6 +340,35 @@ impl fmt::Display for Message {
                 write!(f, "virtual service {name}: {service} is virtual service {first} already, ignoring")
             }
             Self::Incomplete { name, what } => write!(f, "{name}: {what}, ignoring"),
+
+            Self::FailoverStarting { at } => write!(f, "Starting local service {at} ..."),
+            Self::FailoverStopping { at } => write!(f, "Shutting down local service {at}"),
+            Self::FailoverWatched { at, pid } => write!(f, "Starting monitor for {at} running as pid {pid}"),
+            Self::FailoverServes { name, at } => write!(f, "failover service {name} {at} runs"),
+            Self::FailoverNotStarted { at } => write!(f, "Failed to start service {at}!"),
+            Self::FailoverDied { name, at } => {
+                write!(f, "Service {name} {at} died. This is a restart condition!")
+            }
+            Self::FailoverAgain { name, why, time, of } => {
+                write!(f, "failover service {name}: {why}, starting it again ({time} of {of})")
+            }
+            Self::FailoverGivenUp { name, why } => {
+                write!(f, "failover service {name} cannot run here: {why}. This is a failover condition!")
+            }
+            Self::FailoverNotStopped { name, failure } => {
+                write!(f, "failover service {name}: stop_cmd {failure}, it may run on")
+            }
+            Self::FailoverAdopted { name, at } => write!(f, "found failover service {name} {at} started, watching it"),
+            Self::SameFailover { name, first, at } => {
+                write!(f, "failover service {name}: {at} is failover service {first} already, ignoring")
+            }
+            Self::FailoverUnwatched { at, exit, why, again_in } => {
+                write!(f, "Monitor for service {at} died! ({exit}{}) ", Because(why.as_deref()))?;
+                write!(f, "starting another{}, the service stays", Again(*again_in))
+            }
+            Self::FailoverLeftBehind { services } => {
+                write!(f, "{services} failover services did not end, leaving them behind")
+            }
 
             Self::NannyFrozen { name, server, pid, silent } => {
                 write!(f, "nanny for child {name}/{server} (pid {pid}) said nothing for {}, ", Seconds(*silent))?;

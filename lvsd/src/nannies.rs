@@ -385,7 +385,7 @@ impl Nannies {
             Said::Hello { arguments, .. } if nanny.guest.is_some() => {
                 self.introduced(id, Some(arguments.iter().collect()), now, out);
             }
-            Said::Hello { .. } | Said::Alive => self.feed(id, Event::Heard, now, out),
+            Said::Hello { .. } | Said::Alive | Said::Unable(_) | Said::Able => self.feed(id, Event::Heard, now, out),
             Said::Ready => self.feed(id, Event::Ready, now, out),
             // It was about the destination that this one's successor does not keep.
             Said::Verdict { .. } if nanny.is_predecessor => self.feed(id, Event::Heard, now, out),

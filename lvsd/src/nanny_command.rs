@@ -7,6 +7,7 @@
 //!    -a REENTRY -I IPVSADM -t TIMEOUT -w WEIGHT -V VIP -M m|g|i [-U LOADCMD] [--nodaemon] --lvs
 //! ```
 //!
+//! That of a failover service is shorter and ends in `--fos`.
 //! Ours alone are `--check KIND`, `--with NAME=VALUE` behind it and
 //! `--checks-needed N`, given only if the file has checks by name and then instead
 //! of -e, -s, -x and --regex, and `--log-facility NAME` before `--lvs`, given only if
@@ -98,6 +99,25 @@ pub fn arguments(config: &Config, service: &VirtualService, server: &RealServer,
     list.pair_if("--log-facility", manner.log_facility.as_ref());
     list.flag_if("--lvs", true);
     Some(list.0.iter().collect())
+}
+
+/// The arguments for a failover service at its virtual address. The original's
+/// watched it from the other director, whose address it gave (piranha.md 5).
+pub fn failover_arguments(service: &VirtualService, address: IpAddr, manner: &Manner) -> Arguments {
+    let mut list = List(vec!["-c".to_owned()]);
+    list.pair("-h", &address);
+    list.pair("-p", &service.port);
+    list.flag_if("-u", service.protocol == Protocol::Udp);
+    list.pair_if("-e", service.send_program.as_ref());
+    list.pair_if("-s", service.send.as_ref());
+    list.pair_if("-x", service.expect.as_ref());
+    list.flag_if("--regex", service.use_regex);
+    list.flag_if("-v", manner.verbose);
+    list.pair("-t", &seconds(service.timeout));
+    list.flag_if("--nodaemon", manner.foreground);
+    list.pair_if("--log-facility", manner.log_facility.as_ref());
+    list.flag_if("--fos", true);
+    list.0.iter().collect()
 }
 
 /// Whose destination a nanny with these arguments keeps, if they are ones that

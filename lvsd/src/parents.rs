@@ -24,6 +24,10 @@ pub enum Request {
     Release,
     /// Compare with the kernel now.
     Check,
+    /// This director is active.
+    Serve,
+    /// It is not.
+    Rest,
 }
 
 /// The lines.
@@ -34,13 +38,15 @@ pub struct Parents {
     first_token: usize,
     /// Oldest first.
     lines: Vec<(usize, Line)>,
+    /// Why this director cannot serve, if so.
+    unable: Option<String>,
 }
 
 impl Parents {
     /// None yet. They hear from us every `beat`; tokens are `first_token` to
     /// `first_token + MAX - 1`.
     pub fn new(beat: Duration, first_token: usize, now: Instant) -> Self {
-        Self { beat, next_beat: now, first_token, lines: Vec::new() }
+        Self { beat, next_beat: now, first_token, lines: Vec::new(), unable: None }
     }
 
     /// One more. One that cannot be listened to is turned away.
@@ -57,8 +63,17 @@ impl Parents {
             common::daemon::arguments().iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
         let hello = Said::Hello { pid: std::process::id(), arguments };
         let state = if is_ready { Said::Ready } else { Said::Alive };
-        if line.send(&hello.encode()).is_ok() && line.send(&state.encode()).is_ok() {
+        let unable = self.unable.clone().map(Said::Unable);
+        if [Some(hello), Some(state), unable].iter().flatten().all(|said| line.send(&said.encode()).is_ok()) {
             self.lines.push((token, line));
+        }
+    }
+
+    /// Whether this director can serve; said if it is news.
+    pub fn say_unable(&mut self, unable: Option<String>) {
+        if self.unable != unable {
+            self.say(&unable.clone().map_or(Said::Able, Said::Unable));
+            self.unable = unable;
         }
     }
 
@@ -87,6 +102,8 @@ impl Parents {
             match line.receive_ask() {
                 Received::Message(Ask::Release) => requests.push(Request::Release),
                 Received::Message(Ask::Check) => requests.push(Request::Check),
+                Received::Message(Ask::Serve) => requests.push(Request::Serve),
+                Received::Message(Ask::Rest) => requests.push(Request::Rest),
                 // Why is asked of nannies.
                 Received::Message(Ask::Why) | Received::Garbage(_) => {}
                 Received::Nothing => return,

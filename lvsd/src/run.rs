@@ -28,6 +28,7 @@ use common::child::Rules;
 use common::ipvs::{Ipvs, ServiceKey};
 use common::log::Log;
 
+use crate::asking::Asking;
 use crate::departure::{self, Departure};
 use crate::hands::{self, Kernel};
 use crate::hosts::Hosts;
@@ -40,8 +41,6 @@ use crate::wanted::{Target, Virtual, Wanted};
 
 mod monitors;
 mod reload;
-
-use reload::Asking;
 
 const SIGNALS: Token = Token(0);
 const MEETING: Token = Token(1);
@@ -322,7 +321,7 @@ impl<K: Ipvs> Daemon<K> {
             }
             Phase::Stopping { until } => Some(until),
         };
-        let lookup = self.lookup.as_ref().map(|asking| asking.until);
+        let lookup = self.lookup.as_ref().map(Asking::until);
         let deadlines = [self.parents.deadline(), self.nannies.deadline(), phase, lookup];
         deadlines.into_iter().flatten().fold(self.look_at, Instant::min)
     }
@@ -333,7 +332,7 @@ impl<K: Ipvs> Daemon<K> {
             match signal {
                 SIGCHLD => {
                     while let Some((pid, exit)) = hands::reap() {
-                        self.lookup_ended(pid);
+                        self.lookup.iter_mut().for_each(|asking| asking.ended(pid));
                         let mut out = Vec::new();
                         self.nannies.reaped(pid, exit, now, &mut out);
                         self.perform(out, now);
@@ -486,4 +485,4 @@ impl<K: Ipvs> Daemon<K> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

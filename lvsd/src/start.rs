@@ -14,6 +14,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use common::channel::{Line, MeetingPlace, Said};
 use common::child::Rules;
+use common::config::ServiceKind;
 use common::daemon::{self, Background, ExitStatus, PidFile, PidFileError};
 use common::ipvs::client::Client;
 use common::ipvs::{Error, Ipvs};
@@ -21,6 +22,8 @@ use common::log::{Log, words};
 use common::names::{self, Lookup};
 
 use crate::args::{self, Args, Asked};
+use crate::failover;
+use crate::failover::run::Keeper;
 use crate::file;
 use crate::hands::{self, Kernel};
 use crate::hosts::Hosts;
@@ -37,6 +40,9 @@ use crate::wanted::{Virtual, Wanted};
 
 /// The original's.
 const PID_FILE: &str = "/var/run/lvs.pid";
+
+/// Which failover services were started, in the folder of what is kept.
+const FAILOVER_LEDGER: &str = "fos.ledger";
 
 /// How long the caller of a daemon that goes to the background waits for its
 /// start: host names that nobody resolves are what takes longest.
@@ -106,6 +112,15 @@ fn manner(args: &Args) -> Manner {
 /// `--test-start`: reads everything, changes nothing, needs no rights.
 fn test_start(args: &Args) -> ExitCode {
     let (hosts, stale) = hosts(&args.configfile, || ());
+    if file::service(&args.configfile, &hosts) == ServiceKind::Fos {
+        return match preview_failover(&args.configfile, &hosts, &manner(args)) {
+            Ok((items, lines)) => {
+                let text = lines.iter().chain(&stale).map(ToString::to_string);
+                print(&(join(text.chain(items.iter().map(|item| format!("would {item}")))) + "\n"))
+            }
+            Err(trouble) => complain(&join(trouble.lines.iter().map(ToString::to_string)), trouble.status),
+        };
+    }
     let (wanted, lines) = match file::read(&args.configfile, &hosts, &daemon::sibling("nanny"), &manner(args)) {
         Ok(read) => read,
         Err(trouble) => {
@@ -132,6 +147,13 @@ fn plan(file: &Path, args: &Args) -> ExitCode {
         Some(Asked::Print(_) | Asked::Wrong(_)) | None => manner(args),
     };
     let (hosts, stale) = hosts(file, || ());
+    let what = if living.is_some() { "reload" } else { "start" };
+    if file::service(file, &hosts) == ServiceKind::Fos {
+        return match preview_failover(file, &hosts, &manner) {
+            Ok((items, lines)) => plan_of(what, file, &items, lines.iter().chain(&stale)),
+            Err(trouble) => complain(&join(trouble.lines.iter().map(on_stderr)), trouble.status),
+        };
+    }
     let (wanted, lines) = match file::read(file, &hosts, &daemon::sibling("nanny"), &manner) {
         Ok(read) => read,
         Err(trouble) => return complain(&join(trouble.lines.iter().map(on_stderr)), trouble.status),
@@ -144,7 +166,7 @@ fn plan(file: &Path, args: &Args) -> ExitCode {
     let found = hands::monitors();
     let world = World { table: &table, ledger: &ledger, found: &found, since_boot: hands::since_boot() };
     let items = preview::preview(&wanted, &world, unknown);
-    let (what, file) = (if living.is_some() { "reload" } else { "start" }, file.display());
+    let file = file.display();
     // What is worth a warning is no step.
     for line in lines.iter().chain(&stale) {
         let _ = writeln!(std::io::stderr(), "{}", on_stderr(line));
@@ -153,6 +175,22 @@ fn plan(file: &Path, args: &Args) -> ExitCode {
     let mut text = vec![format!("a {what} with {file} would{end}")];
     text.extend(items.iter().map(|item| format!("  {item}")));
     print(&(join(text.into_iter()) + "\n"))
+}
+
+/// What would be done with failover services, and what is worth a line.
+fn preview_failover(file: &Path, hosts: &Hosts, manner: &Manner) -> file::Asked<Vec<String>> {
+    let (blocks, lines) = file::read_failover(file, hosts, &daemon::sibling("nanny"), manner)?;
+    let ledger = failover::ledger::LedgerFile::at(daemon::run_root().join(FAILOVER_LEDGER));
+    let (started, _) = ledger.read().unwrap_or_default();
+    Ok((failover::preview::preview(&blocks, &started), lines))
+}
+
+fn plan_of<'a>(what: &str, file: &Path, items: &[String], lines: impl Iterator<Item = &'a Message>) -> ExitCode {
+    for line in lines {
+        let _ = writeln!(std::io::stderr(), "{}", on_stderr(line));
+    }
+    let head = format!("a {what} with {} would:", file.display());
+    print(&(join(std::iter::once(head).chain(items.iter().map(|item| format!("  {item}")))) + "\n"))
 }
 
 /// What nannies will say is not known beforehand.
@@ -204,6 +242,9 @@ fn serve(args: &Args, launch: Option<daemon::Launch>) -> ExitCode {
         let _ = parent.as_ref().map(|line| line.send(&Said::Alive.encode()));
     };
     let (hosts, stale) = hosts(&path, alive);
+    if file::service(&path, &hosts) == ServiceKind::Fos {
+        return serve_failover(args, launch, log, (path, hosts, stale), parent);
+    }
     let (wanted, lines) = match file::read(&path, &hosts, &nanny, &manner) {
         Ok((wanted, mut lines)) => {
             lines.extend(stale);
@@ -244,6 +285,67 @@ fn serve(args: &Args, launch: Option<daemon::Launch>) -> ExitCode {
     }
 }
 
+/// The same for failover services: no right to IPVS is needed, nor a kernel that has
+/// it.
+fn serve_failover(
+    args: &Args,
+    launch: Option<daemon::Launch>,
+    log: Log,
+    (path, hosts, stale): (PathBuf, Hosts, Option<Message>),
+    parent: Option<Line>,
+) -> ExitCode {
+    let (nanny, manner) = (daemon::sibling("nanny"), manner(args));
+    let refuse = |lines: &[Message], status: ExitStatus| {
+        if !args.nodaemon {
+            for line in lines {
+                log.say(line);
+            }
+        }
+        complain(&join(lines.iter().map(on_stderr)), status)
+    };
+    let (blocks, mut lines) = match file::read_failover(&path, &hosts, &nanny, &manner) {
+        Ok(asked) => asked,
+        Err(trouble) => return refuse(&trouble.lines, trouble.status),
+    };
+    lines.extend(stale);
+    let pid_file = match take_pid_file() {
+        Ok(pid_file) => pid_file,
+        Err(Refusal { text, status }) => return refuse(&[Message::Diagnostic(format!("lvs: {text}"))], status),
+    };
+    raise_descriptors();
+    let (folder, meeting, places) = open_folder(&log);
+    let file = folder.map(|folder| failover::ledger::LedgerFile::at(folder.join(FAILOVER_LEDGER)));
+    let inherited = match file.as_ref().map(failover::ledger::LedgerFile::read) {
+        Some(Ok((ledger, bad))) => {
+            if bad > 0 {
+                log.say(&Message::LedgerDamaged { lines: bad });
+            }
+            ledger
+        }
+        Some(Err(e)) => {
+            log.say(&Message::NoState { reason: format!("{FAILOVER_LEDGER}: {e}") });
+            failover::ledger::Ledger::new()
+        }
+        None => failover::ledger::Ledger::new(),
+    };
+    let settings = Settings { file: path, nanny, manner, rules: Rules::default(), places };
+    if let Some(launch) = launch
+        && let Err(e) = launch.ready()
+    {
+        pid_file.remove();
+        return complain(&format!("lvs: cannot let go of the terminal: {e}"), ExitStatus::System);
+    }
+    let ended = Keeper::new(settings, hosts, log, (inherited, file), meeting, parent).and_then(|mut keeper| {
+        keeper.say_notes(&lines);
+        keeper.run(blocks)
+    });
+    pid_file.remove();
+    match ended {
+        Ok(End::Stopped | End::Released) => ExitStatus::Stopped.into(),
+        Err(e) => complain(&format!("lvs: {e}"), ExitStatus::System),
+    }
+}
+
 /// The original's lines have the `lvs: ` in them, ours get it.
 fn on_stderr(line: &Message) -> String {
     match line.to_string() {
@@ -252,14 +354,18 @@ fn on_stderr(line: &Message) -> String {
     }
 }
 
-/// What lvsd cannot be without.
-fn open_all() -> Result<(PidFile, Client), Refusal> {
-    let pid_file = PidFile::take(Path::new(PID_FILE)).map_err(|e| {
+fn take_pid_file() -> Result<PidFile, Refusal> {
+    PidFile::take(Path::new(PID_FILE)).map_err(|e| {
         let is_forbidden = matches!(&e, PidFileError::Io { source, .. }
             if source.kind() == std::io::ErrorKind::PermissionDenied);
         let status = if is_forbidden { ExitStatus::Permission } else { ExitStatus::System };
         Refusal { text: e.to_string(), status }
-    })?;
+    })
+}
+
+/// What lvsd cannot be without.
+fn open_all() -> Result<(PidFile, Client), Refusal> {
+    let pid_file = take_pid_file()?;
     // The kernel answers the first question, not the opening, if a right is missing.
     let client = Client::open().and_then(|mut client| client.timeouts().map(|_| client));
     match client {
@@ -290,14 +396,8 @@ fn raise_descriptors() {
 /// What lvsd can be without, with a line that says what that means.
 fn open_state(log: &Log) -> (Services, Option<MeetingPlace>, Option<PathBuf>) {
     let no_state = |reason: String| log.say(&Message::NoState { reason });
-    let opened = daemon::run_dir("").and_then(|folder| Ok((folder, daemon::run_dir("nanny")?)));
-    let (folder, places) = match opened {
-        Ok(folders) => folders,
-        Err(e) => {
-            no_state(format!("{}: {e}", daemon::run_root().display()));
-            return (Services::new(Ledger::default(), None), None, None);
-        }
-    };
+    let (folder, meeting, places) = open_folder(log);
+    let Some(folder) = folder else { return (Services::new(Ledger::default(), None), None, None) };
     let file = LedgerFile::at(folder.join("lvsd.ledger"), daemon::boot_id());
     let ledger = match file.read() {
         Ok((ledger, bad)) => {
@@ -311,9 +411,24 @@ fn open_state(log: &Log) -> (Services, Option<MeetingPlace>, Option<PathBuf>) {
             Ledger::default()
         }
     };
+    (Services::new(ledger, Some(file)), meeting, places)
+}
+
+/// The folder of what is kept, the place in it where a new pulse finds us, and the
+/// folder of the nannies' places.
+fn open_folder(log: &Log) -> (Option<PathBuf>, Option<MeetingPlace>, Option<PathBuf>) {
+    let no_state = |reason: String| log.say(&Message::NoState { reason });
+    let opened = daemon::run_dir("").and_then(|folder| Ok((folder, daemon::run_dir("nanny")?)));
+    let (folder, places) = match opened {
+        Ok(folders) => folders,
+        Err(e) => {
+            no_state(format!("{}: {e}", daemon::run_root().display()));
+            return (None, None, None);
+        }
+    };
     let place = folder.join("lvsd");
     let meeting = MeetingPlace::open(&place).map_err(|e| no_state(format!("{}: {e}", place.display()))).ok();
-    (Services::new(ledger, Some(file)), meeting, Some(places))
+    (Some(folder), meeting, Some(places))
 }
 
 #[cfg(test)]

@@ -35,7 +35,8 @@ const INTERVAL_FOR_ZERO: Duration = Duration::from_secs(1);
 /// The original's default of `--interval`.
 const INTERVAL_DEFAULT: Duration = Duration::from_secs(10);
 
-/// The original's default of `--reentrytime`, also for 0.
+/// The original's default of `--reentrytime`, also for 0; of a failover service it
+/// is the interval.
 const REENTRY_DEFAULT: Duration = Duration::from_secs(180);
 
 /// The original's default of `--scale`.
@@ -98,6 +99,8 @@ pub struct Args {
     pub quiesce: bool,
     /// Checks go over UDP.
     pub udp: bool,
+    /// A failover service is watched: there is no destination to keep.
+    pub fos: bool,
     /// The kernel is not touched.
     pub dry: bool,
     /// Where it runs.
@@ -138,7 +141,7 @@ fn resolve(words: &Words) -> Result<Args, String> {
     let mark = value(words, "fwmark", number)?.unwrap_or(0);
     let weight = value(words, "weight", weight)?.unwrap_or(1);
     let interval = value(words, "interval", time)?.unwrap_or(INTERVAL_DEFAULT);
-    let reentry = value(words, "reentrytime", time)?.unwrap_or(REENTRY_DEFAULT);
+    let reentry = value(words, "reentrytime", time)?.filter(|time| !time.is_zero());
     let method = value(words, "method", method)?.unwrap_or(ForwardingMethod::Masquerade);
     let facility = value(words, "log-facility", common::log::facility)?.unwrap_or(Facility::LOG_DAEMON);
     let checks_needed = value(words, "checks-needed", number)?.unwrap_or(0);
@@ -146,12 +149,13 @@ fn resolve(words: &Words) -> Result<Args, String> {
 
     let rip = address(words, "server")?.ok_or("No address supplied. Use '--help' for help. ")?;
     let vip = address(words, "virtaddress")?;
-    if words.has("fos") {
-        return Err("failover services (--fos) are not supported".into());
+    let fos = words.has("fos");
+    if fos == words.has("lvs") {
+        return Err(if fos { "--lvs and --fos exclude each other" } else { "unknown service type" }.into());
     }
-    if !words.has("lvs") {
-        return Err("unknown service type".into());
-    }
+    let interval_was_zero = interval.is_zero();
+    let interval = if interval_was_zero { INTERVAL_FOR_ZERO } else { interval.max(INTERVAL_MIN) };
+    let vip = vip.or(fos.then_some(rip));
     let service = match (mark, vip) {
         (0, None) => return Err("No virtual service supplied: it takes --virtaddress or --fwmark".into()),
         (0, Some(address)) => {
@@ -167,9 +171,9 @@ fn resolve(words: &Words) -> Result<Args, String> {
     let checks = checks(words)?;
     let load = words.last("loadcmd").map(|word| word.value.to_string_lossy().into_owned());
     let args = Args {
-        interval: if interval.is_zero() { INTERVAL_FOR_ZERO } else { interval.max(INTERVAL_MIN) },
-        interval_was_zero: interval.is_zero(),
-        reentry: if reentry.is_zero() { REENTRY_DEFAULT } else { reentry },
+        interval,
+        interval_was_zero,
+        reentry: reentry.unwrap_or(if fos { interval } else { REENTRY_DEFAULT }),
         service_name: vip.map_or_else(|| service.to_string(), |vip| SocketAddr::new(vip, port).to_string()),
         service,
         virtual_port: port,
@@ -188,6 +192,7 @@ fn resolve(words: &Words) -> Result<Args, String> {
         suppress: words.has("suppress"),
         quiesce: words.has("quiesce_server"),
         udp: words.has("udp"),
+        fos,
         dry: words.has("norun"),
         place: match (words.has("nodaemon"), words.has("nofork")) {
             (true, _) => Place::Foreground,

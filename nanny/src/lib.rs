@@ -2,6 +2,8 @@
 //! in the kernel: adds it when the server answers, removes it (or gives it weight
 //! 0) when it does not, and puts it back when somebody else removed it. lvsd starts
 //! one per real server. It reads no file; its command line is its configuration.
+//! Of a failover service (`--fos`) there is no destination: it watches, and tells
+//! lvsd what it sees.
 //!
 //! | file | what it is |
 //! | --- | --- |
@@ -32,7 +34,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use common::channel::{Line, nanny_place};
+use common::channel::{Line, failover_place, nanny_place};
 use common::daemon::{self, Background, ExitStatus, Launch};
 use common::ipvs::Ipvs;
 use common::ipvs::client::Client;
@@ -116,7 +118,12 @@ fn setup(args: Args, launch: Option<Launch>, secure: Option<Begin>) -> run::Setu
     if args.place == Place::Foreground {
         log = log.with_stdout("nanny");
     }
-    let name = nanny_place(&args.service, args.real.ip(), args.real.port());
+    let name = if args.fos {
+        failover_place(&args.service)
+    } else {
+        nanny_place(&args.service, args.real.ip(), args.real.port())
+    };
+    let kernel = !args.dry && !args.fos;
     // A dry one and the real one of a destination may live beside each other.
     let place = (!args.dry).then(|| {
         // What is wrong with the folder shows when the place is opened in it.
@@ -125,7 +132,7 @@ fn setup(args: Args, launch: Option<Launch>, secure: Option<Begin>) -> run::Setu
     run::Setup {
         place,
         seed: schedule::seed(&name),
-        open: (!args.dry).then(|| Box::new(|| Ok(Box::new(Client::open()?) as Box<dyn Ipvs>)) as hands::table::Open),
+        open: kernel.then(|| Box::new(|| Ok(Box::new(Client::open()?) as Box<dyn Ipvs>)) as hands::table::Open),
         line: if launch.is_some() { None } else { Line::from_stdin() },
         launch,
         log,

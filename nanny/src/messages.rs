@@ -23,6 +23,14 @@ use crate::probe::program::Command;
 pub enum Message<'a> {
     /// Start.
     Starting { service: &'a str, real: SocketAddr },
+    /// Start of the watch over a failover service.
+    Watching { service: &'a str },
+    /// A failover service answers.
+    ServiceWell { real: SocketAddr },
+    /// It does not any more.
+    ServiceLost { real: SocketAddr },
+    /// It does not yet.
+    ServiceAbsent { real: SocketAddr },
     /// No check was asked for on port 80.
     AssumingWeb,
     /// A program makes the check; a send string is ignored.
@@ -133,7 +141,10 @@ impl log::Message for Message<'_> {
             | Self::TableTrouble { .. }
             | Self::Slept { .. }
             | Self::NoPlace { .. } => Level::Warning,
-            Self::Active { .. }
+            Self::ServiceWell { .. }
+            | Self::ServiceLost { .. }
+            | Self::ServiceAbsent { .. }
+            | Self::Active { .. }
             | Self::Inactive { .. }
             | Self::ForcedOut { .. }
             | Self::LeftOut { .. }
@@ -143,6 +154,7 @@ impl log::Message for Message<'_> {
             | Self::ServiceBack { .. }
             | Self::TableWell => Level::Notice,
             Self::Starting { .. }
+            | Self::Watching { .. }
             | Self::AssumingWeb
             | Self::ProgramRequested { .. }
             | Self::AdjustingWeight { .. }
@@ -170,6 +182,10 @@ impl fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Starting { service, real } => write!(f, "starting LVS client monitor for {service} -> {real}"),
+            Self::Watching { service } => write!(f, "Failover service monitor for {service} started"),
+            Self::ServiceWell { real } => write!(f, "failover service {real} is available"),
+            Self::ServiceLost { real } => write!(f, "failover service {real} is not available any more"),
+            Self::ServiceAbsent { real } => write!(f, "failover service {real} is not available yet"),
             Self::AssumingWeb => f.write_str("nanny: no monitor configured, assuming web service on port 80"),
             Self::ProgramRequested { program, send } => write!(
                 f,

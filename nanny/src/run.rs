@@ -214,7 +214,11 @@ impl Nanny {
         if args.interval_was_zero {
             self.log.say(&Message::IntervalZero);
         }
-        self.log.say(&Message::Starting { service: &args.service_name, real: args.real });
+        self.log.say(&if args.fos {
+            Message::Watching { service: &args.service_name }
+        } else {
+            Message::Starting { service: &args.service_name, real: args.real }
+        });
     }
 
     fn open_place(&mut self) -> Flow {
@@ -473,6 +477,9 @@ impl Nanny {
         let real = self.args.real;
         for change in changes {
             self.log.say(&match change {
+                Change::Admitted if self.args.fos => Message::ServiceWell { real },
+                Change::Removed | Change::ForcedOut if self.args.fos => Message::ServiceLost { real },
+                Change::LeftOut if self.args.fos => Message::ServiceAbsent { real },
                 Change::Admitted => Message::Active { real },
                 Change::Removed => Message::Inactive { real },
                 Change::LeftOut => Message::LeftOut { real },
@@ -604,6 +611,8 @@ impl Nanny {
                     self.hands.parents.close();
                     return Err(ExitStatus::Stopped);
                 }
+                // It was started again: the answer counts, not the turn.
+                Received::Message(Ask::Check) if self.args.fos => self.next_check = Instant::now(),
                 Received::Message(Ask::Check) => {
                     let log = &self.log;
                     let wanted = self.health.wanted();
@@ -616,8 +625,8 @@ impl Nanny {
                     let (at, text) = self.why.clone().unwrap_or_default();
                     self.hands.parents.tell_one(number, &Said::Why { at, text });
                 }
-                // A newer lvsd may say more than we know.
-                Received::Garbage(_) => {}
+                // That is said to lvsd; and a newer one may say more than we know.
+                Received::Message(Ask::Serve | Ask::Rest) | Received::Garbage(_) => {}
                 Received::Nothing => return Ok(()),
                 Received::Ended => {
                     self.log.say(&Message::LineEnded);

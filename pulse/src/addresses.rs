@@ -85,13 +85,12 @@ impl Wanted {
 }
 
 /// The distinct addresses the configuration wants, in file order: the NAT router
-/// first, then the VIP of each active virtual; the first one with an address
+/// first, then the VIP of each active block; the first one with an address
 /// decides its device and mask (piranha.md 2.4).
 pub fn wanted(config: &Config) -> Vec<Wanted> {
     let router = config.nat_router.as_ref().filter(|_| config.network == ForwardingMethod::Masquerade);
     let router = router.map(|place| Wanted::new(place, config.nat_nmask));
-    let vips = config.virtuals.iter().filter(|virtual_service| virtual_service.active);
-    let vips = vips.filter_map(|vip| Some(Wanted::new(vip.address.as_ref()?, vip.vip_nmask)));
+    let vips = config.running().filter_map(|vip| Some(Wanted::new(vip.address.as_ref()?, vip.vip_nmask)));
     let mut seen = HashSet::new();
     router.into_iter().chain(vips).filter(|wanted| seen.insert(wanted.address)).collect()
 }

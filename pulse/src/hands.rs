@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use common::channel::{self, Ask, Line, MeetingPlace, Received, Said};
 use common::child::{self, Exit};
+use common::config::ServiceKind;
 use common::daemon::{self, PidFile};
 use common::ipvs::SyncDaemon;
 use common::log::Log;
@@ -24,24 +25,29 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use crate::args::Args;
-use crate::election;
+use crate::election::{self, Watched};
 use crate::identity::{Role, role};
 use crate::links::Links;
 use crate::messages::Message;
 use crate::node::{Action, Command as UserCommand, Event, Listening};
+use crate::notify::{Notice, Standing};
 use crate::settings::{Pair, Settings};
 use crate::start;
 use crate::wish::{Asked, Guardian};
 
+pub mod checks;
 pub mod echoes;
 pub mod heartbeats;
 pub mod interfaces;
+pub mod listeners;
 mod network;
 pub mod segment;
 mod sync;
+use checks::Checks;
 use echoes::Echoes;
 use heartbeats::Heartbeats;
 use interfaces::{Interfaces, Looked};
+use listeners::Listeners;
 use segment::Segment;
 use sync::Sync;
 
@@ -77,6 +83,8 @@ pub struct Hands {
     settings: Settings,
     /// Which director this is, for as long as it runs.
     role: Role,
+    /// This director is the active one.
+    is_active: bool,
     heartbeats: Option<Heartbeats>,
     sync: Sync,
     /// Who else speaks in the networks of our addresses.
@@ -89,6 +97,10 @@ pub struct Hands {
     links: Links,
     /// They are to be looked at, and told one by one.
     links_due: bool,
+    checks: Checks,
+    /// As the listeners know it.
+    check_failed: bool,
+    listeners: Listeners,
     /// Our own program, as it was called when we started: the file may have been
     /// replaced since.
     program: PathBuf,
@@ -122,6 +134,8 @@ pub struct Tools {
     pub settings: Settings,
     /// Which director this is.
     pub role: Role,
+    /// The last pulse was killed while active.
+    pub carrying_on: bool,
     /// In a pair, its sockets.
     pub heartbeats: Option<Heartbeats>,
     /// Our own program.
@@ -151,6 +165,7 @@ impl Hands {
             args,
             settings,
             role,
+            carrying_on,
             heartbeats,
             program,
             lvsd_program,
@@ -172,11 +187,18 @@ impl Hands {
             watch(&registry, &parent.line)?;
         }
         let (lvsd, commands, guardians) = (None, Vec::new(), Vec::new());
+        let checks = Checks::new(settings.check.clone(), Instant::now());
+        let mut listeners = Listeners::default();
+        listeners.set_rules(settings.listeners.clone());
         let mut hands = Self {
             log,
             args,
             settings,
             role,
+            is_active: carrying_on,
+            checks,
+            check_failed: false,
+            listeners,
             heartbeats,
             sync: Sync::default(),
             segment: Segment::default(),
@@ -205,6 +227,11 @@ impl Hands {
         Ok(hands)
     }
 
+    /// When [`Hands::receive`] is needed although nothing came.
+    pub fn deadline(&self) -> Option<Instant> {
+        [self.checks.deadline(), self.listeners.deadline()].into_iter().flatten().min()
+    }
+
     /// Whether the end has come, and whether it is an orderly stop.
     pub fn ending(&self) -> Option<bool> {
         self.ending
@@ -213,7 +240,7 @@ impl Hands {
     /// Performs one action; the answer, if there is one.
     pub fn perform(&mut self, action: Action) -> Option<Event> {
         match action {
-            Action::Say(message) => self.log.say(&message),
+            Action::Say(message) => self.say(&message),
             Action::SpawnLvsd => return Some(Event::Lvsd(self.spawn_lvsd())),
             Action::TerminateLvsd(pid) => signal(pid, Signal::SIGTERM),
             Action::KillLvsd(pid) => signal(pid, Signal::SIGKILL),
@@ -274,6 +301,7 @@ impl Hands {
             Action::Reread => return self.reread().then(|| self.reread_event()),
             Action::Exit { stopped } => {
                 self.end_lookup();
+                self.checks.end(Instant::now());
                 if let Some(place) = self.place.take().filter(|_| stopped) {
                     place.close();
                 }
@@ -304,6 +332,12 @@ impl Hands {
         let lvsd = self.receive_lvsd(events);
         let parents = self.receive_parents(events);
         self.receive_hosts(events);
+        self.checks.turn(Instant::now(), events, &self.log);
+        if self.checks.fails() != self.check_failed {
+            self.check_failed = self.checks.fails();
+            self.notify(&Notice::of_check(self.check_failed));
+        }
+        self.listeners.turn(Instant::now(), &self.log);
         partner || kernel || claims || lending || lvsd || parents
     }
 
@@ -332,6 +366,10 @@ impl Hands {
                     self.parents.retain(|parent| parent.pid != pid);
                     events.push_back(Event::Guardian(child::Event::Gone(exit)));
                 }
+            } else if self.checks.reaped(pid, exit, Instant::now(), events, &self.log) {
+                // what it means was told
+            } else if self.listeners.reaped(pid, exit, Instant::now(), &self.log) {
+                // and so was this
             } else if let Some(at) = self.lookups.iter().position(|looking| *looking == pid) {
                 self.lookups.swap_remove(at); // what it said is in its pipe
             } else {
@@ -391,10 +429,21 @@ impl Hands {
             match line.receive_said() {
                 Received::Message(Said::Hello { arguments, .. }) => {
                     events.push_back(Event::Lvsd(child::Event::Heard));
+                    // What the one before said is not this one's word.
+                    events.push_back(services(election::Event::Mended));
+                    self.tell_lvsd();
                     if !ours && arguments != text(&self.args.for_lvsd()) {
                         self.log.say(&Message::LvsdOther(pid));
                         events.push_back(Event::Lvsd(child::Event::Replace));
                     }
+                }
+                Received::Message(Said::Unable(why)) => {
+                    self.say(&Message::Unable(why));
+                    events.push_back(services(election::Event::Failing));
+                }
+                Received::Message(Said::Able) => {
+                    self.say(&Message::Able);
+                    events.push_back(services(election::Event::Mended));
                 }
                 Received::Message(Said::Ready) => events.push_back(Event::Lvsd(child::Event::Ready)),
                 Received::Message(Said::Alive | Said::Verdict { .. } | Said::Leaving(_) | Said::Why { .. })
@@ -556,7 +605,34 @@ impl Hands {
                 Err(e) => self.log.say(&Message::CommandFailed { keyword, error: e.to_string() }),
             }
         }
-        self.interfaces.set_active(which == UserCommand::Active, &self.log);
+        self.is_active = which == UserCommand::Active;
+        self.tell_lvsd();
+        self.notify(&Notice::of_state(which));
+        self.interfaces.set_active(self.is_active, &self.log);
+    }
+
+    /// Whose turn it is; failover services run on the active director.
+    fn tell_lvsd(&self) {
+        if let Some(line) = self.lvsd.as_ref().and_then(|lvsd| lvsd.line.as_ref()) {
+            let ask = if self.is_active { Ask::Serve } else { Ask::Rest };
+            // One that ended is started again, and told then.
+            let _ = line.send(&ask.encode());
+        }
+    }
+
+    fn notify(&mut self, notice: &Notice) {
+        let standing = Standing { role: self.role, is_active: self.is_active };
+        self.listeners.tell(notice, standing, Instant::now(), &self.log);
+    }
+
+    fn say(&mut self, message: &Message) {
+        // The node does not know what it moves.
+        let is_fos = self.settings.service == ServiceKind::Fos;
+        let is_finished = is_fos && *message == Message::ArpsFinished;
+        self.log.say(if is_finished { &Message::FosArpsFinished } else { message });
+        if let Some(notice) = Notice::of_line(message) {
+            self.notify(&notice);
+        }
     }
 
     /// Whether the file was read; `false` while the hosts it names are looked up.
@@ -586,6 +662,10 @@ impl Hands {
 
     fn reread_with(&mut self, hosts: &Known) {
         match start::read(&self.args.configfile, hosts) {
+            Ok(read) if read.settings.service != self.settings.service => {
+                self.log.say(&Message::OtherService(read.settings.path));
+                self.log.say(&Message::OldStays);
+            }
             Ok(read) if !self.is_our_part(&read.settings) => {
                 self.log.say(&Message::OtherPart);
                 self.log.say(&Message::OldStays);
@@ -594,6 +674,8 @@ impl Hands {
                 read.remarks.iter().for_each(|remark| self.log.say(remark));
                 start::keep(&read);
                 self.settings = read.settings;
+                self.listeners.set_rules(self.settings.listeners.clone());
+                self.checks.reload(self.settings.check.clone(), Instant::now(), &self.log);
                 let ends = self.pair().map(|(pair, role)| pair.ends(role));
                 if let Some((ends, heartbeats)) = ends.zip(self.heartbeats.as_mut()) {
                     heartbeats.reload(ends, read.keyring, &self.registry, &self.log);
@@ -639,6 +721,11 @@ impl Hands {
             signal(lookup.pid(), Signal::SIGKILL);
         }
     }
+}
+
+/// What lvsd says of the services it keeps.
+fn services(event: fn(Watched) -> election::Event) -> Event {
+    Event::Pair(Box::new(event(Watched::Services)))
 }
 
 fn leaving() -> Said {

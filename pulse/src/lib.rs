@@ -14,6 +14,8 @@
 //! | [`node`] | pure: the director's life; events in, actions out; in a pair with its part in the election |
 //! | [`addresses`], [`ledger`] | which addresses are ours to hold, and which we added |
 //! | [`election`], [`heartbeat`], [`replay`] | pure: which director of a pair is active, and what the two tell each other |
+//! | [`check`] | pure: when `check_cmd` is run, and what its outcomes mean |
+//! | [`notify`] | pure: which events the operator's programs are told of, and how |
 //! | [`announce`], [`arp`] | pure: when an address is announced, and with which bytes |
 //! | [`sync`] | pure: which half of the connection synchronisation runs |
 //! | [`lease`] | pure: how long the kernel keeps the addresses of a pulse that is gone |
@@ -40,6 +42,7 @@ pub mod addresses;
 pub mod announce;
 pub mod args;
 pub mod arp;
+pub mod check;
 pub mod claimants;
 pub mod control;
 pub mod election;
@@ -54,6 +57,7 @@ pub mod ledger;
 pub mod links;
 pub mod messages;
 pub mod node;
+pub mod notify;
 pub mod packet_socket;
 pub mod replay;
 pub mod run;
@@ -144,9 +148,11 @@ mod tests {
             ("addresses", include_str!("addresses.rs")),
             ("announce", include_str!("announce.rs")),
             ("arp", include_str!("arp.rs")),
+            ("check", include_str!("check.rs")),
             ("claimants", include_str!("claimants.rs")),
             ("icmp", include_str!("icmp.rs")),
             ("identity", include_str!("identity.rs")),
+            ("notify", include_str!("notify.rs")),
             ("lease", include_str!("lease.rs")),
             ("links", include_str!("links.rs")),
             ("node", include_str!("node.rs")),

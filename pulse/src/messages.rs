@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::child::Exit;
+use common::command::Failure;
+use common::config::ServiceKind;
 use common::log::{self, Level};
 
 use crate::arp::Shown;
@@ -33,9 +35,38 @@ pub enum Message {
         text: String,
     },
     /// There is nothing to do.
-    NoServices(PathBuf),
-    /// `service = fos`.
-    FailoverServices(PathBuf),
+    NoServices {
+        /// The file.
+        path: PathBuf,
+        /// Of this kind.
+        service: ServiceKind,
+    },
+    /// A reload finds the other kind of service.
+    OtherService(PathBuf),
+    /// lvsd says that this director cannot serve.
+    Unable(String),
+    /// It can again.
+    Able,
+    /// A run of notify was of no use.
+    NotifyFailed(Failure),
+    /// So many events came faster than notify could be run.
+    NoticesDropped(u64),
+    /// notify_fifo cannot be written.
+    FifoTrouble {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        error: String,
+    },
+    /// check_cmd fails for good.
+    CheckFailing {
+        /// The last of its failures.
+        failure: Failure,
+        /// So many in a row.
+        times: u32,
+    },
+    /// It succeeds again.
+    CheckMended,
     /// A pair without a primary.
     NoPrimary(PathBuf),
     /// `backup_active = 1` without a backup.
@@ -338,6 +369,8 @@ pub enum Message {
     },
     /// All are announced.
     ArpsFinished,
+    /// The same of failover services.
+    FosArpsFinished,
 
     // --test-start
     /// A program would be started.
@@ -413,12 +446,27 @@ impl fmt::Display for Message {
             Self::ConfigBad { path, line, text } => {
                 write!(f, "error parsing {} at line {line}: {text}", path.display())
             }
-            Self::NoServices(path) => write!(f, "no active lvs services defined in {}", path.display()),
-            Self::FailoverServices(path) => write!(
-                f,
-                "service = fos in {}: this version runs lvs services only, not failover services",
-                path.display()
-            ),
+            Self::NoServices { path, service } => {
+                let service = match service {
+                    ServiceKind::Lvs => "lvs",
+                    ServiceKind::Fos => "fos",
+                };
+                write!(f, "no active {service} services defined in {}", path.display())
+            }
+            Self::OtherService(path) => {
+                write!(f, "{}: another service (lvs, fos) takes a restart of pulse", path.display())
+            }
+            Self::Unable(why) => write!(f, "lvsd says: {why}"),
+            Self::CheckFailing { failure, times } => {
+                write!(f, "check_cmd {failure} ({times} in a row): this director does not serve if the other one can")
+            }
+            Self::NotifyFailed(failure) => write!(f, "notify {failure}"),
+            Self::NoticesDropped(count) => write!(f, "notify is too slow: {count} events are lost"),
+            Self::FifoTrouble { path, error } => {
+                write!(f, "notify_fifo {} cannot be written: {error}", path.display())
+            }
+            Self::CheckMended => f.write_str("check_cmd succeeds again"),
+            Self::Able => f.write_str("lvsd says: this director can serve again"),
             Self::NoPrimary(path) => {
                 write!(f, "backup_active = 1 in {}, but primary is not set: a pair has two addresses", path.display())
             }
@@ -562,6 +610,7 @@ impl fmt::Display for Message {
                 write!(f, "virtual IP {address} cannot be announced on {device} ({error})")
             }
             Self::ArpsFinished => f.write_str("gratuitous lvs arps finished"),
+            Self::FosArpsFinished => f.write_str("gratuitous fos arps finished"),
             Self::WouldExecute(command) => write!(f, "would execute '{command}'"),
             Self::WouldAdd { address, device, label: Some(label) } => {
                 write!(f, "would add {address} to {device} as {label} and announce it")
@@ -600,8 +649,8 @@ impl log::Message for Message {
             Self::Pair(line) => line.level(),
             Self::ConfigUnreadable(_)
             | Self::ConfigBad { .. }
-            | Self::NoServices(_)
-            | Self::FailoverServices(_)
+            | Self::NoServices { .. }
+            | Self::OtherService(_)
             | Self::NoPrimary(_)
             | Self::NotBound(_)
             | Self::KeyFile { .. }
@@ -616,6 +665,11 @@ impl log::Message for Message {
             | Self::NotAdded { .. }
             | Self::LeftBehind(_) => Level::Error,
             Self::UndefinedBackup
+            | Self::Unable(_)
+            | Self::CheckFailing { .. }
+            | Self::NotifyFailed(_)
+            | Self::NoticesDropped(_)
+            | Self::FifoTrouble { .. }
             | Self::MaskByClass { .. }
             | Self::PathUnbound { .. }
             | Self::NotSynchronised { .. }
@@ -649,7 +703,13 @@ impl log::Message for Message {
             | Self::NotRead(_)
             | Self::NotAnnounced { .. }
             | Self::GuardianGone(_) => Level::Warning,
-            Self::Starting(_) | Self::Alone | Self::Forced | Self::CarryingOn | Self::Terminating(_) => Level::Notice,
+            Self::Able
+            | Self::CheckMended
+            | Self::Starting(_)
+            | Self::Alone
+            | Self::Forced
+            | Self::CarryingOn
+            | Self::Terminating(_) => Level::Notice,
             Self::Rereading
             | Self::PathBound(_)
             | Self::Synchronising { .. }
@@ -658,6 +718,7 @@ impl log::Message for Message {
             | Self::UnknownChild(_)
             | Self::Foreign { .. }
             | Self::ArpsFinished
+            | Self::FosArpsFinished
             | Self::WouldExecute(_)
             | Self::WouldAdd { .. }
             | Self::WouldRemove { .. }

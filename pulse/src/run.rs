@@ -154,7 +154,8 @@ fn turn((mut hands, mut node, mut actions): Begun, wait: &mut Wait, log: &Log) -
     let mut queue: VecDeque<Event> = VecDeque::new();
     let mut more = false;
     while hands.ending().is_none() {
-        let deadline = if more { Some(Instant::now()) } else { node.deadline() };
+        let nearest = [node.deadline(), hands.deadline()].into_iter().flatten().min();
+        let deadline = if more { Some(Instant::now()) } else { nearest };
         if actions.is_empty() {
             let slept = wait.until(deadline).map_err(|e| Refused::system("wait for events", &e))?;
             queue.extend(slept.map(Event::Slept));
@@ -224,6 +225,7 @@ fn begin(args: Args, log: &Rc<Log>, wait: &Wait, guardian: Option<Line>) -> Resu
         args,
         settings: ready.settings,
         role: ready.role,
+        carrying_on: ready.carrying_on,
         heartbeats,
         program: program(),
         interfaces: ready.interfaces,

@@ -9,7 +9,9 @@ use common::config::{self, Config, HeartbeatPath, KeyUse, ServiceKind};
 use common::ipvs::{SyncDaemon, SyncRole};
 
 use crate::addresses::{self, Wanted};
+use crate::check;
 use crate::election;
+use crate::hands::listeners::Rules as Listeners;
 use crate::heartbeat::{Service, Trust};
 use crate::messages::Message;
 use crate::witness::Plan;
@@ -30,6 +32,8 @@ pub struct Settings {
     pub primary: Option<IpAddr>,
     /// The address of the other one.
     pub backup: Option<IpAddr>,
+    /// What is run, which a reload does not change.
+    pub service: ServiceKind,
     /// `None`: there is no partner.
     pub pair: Option<Pair>,
     /// The synchronisation of connections, as master; `None`: there is none.
@@ -38,6 +42,10 @@ pub struct Settings {
     pub real_servers: Vec<IpAddr>,
     /// The addresses to hold while active, in file order.
     pub wanted: Vec<Wanted>,
+    /// Whether this director can serve, if a command says.
+    pub check: Option<check::Rules>,
+    /// Who is told of what happens.
+    pub listeners: Listeners,
     /// Run when this director becomes active; program and arguments.
     pub active_cmd: Option<Vec<String>>,
     /// Run when it ceases to be.
@@ -49,6 +57,8 @@ pub struct Settings {
 pub struct Pair {
     /// The UDP port of heartbeats.
     pub port: u16,
+    /// What the pair runs.
+    pub service: Service,
     /// Between two heartbeats.
     pub keepalive: Duration,
     /// The silence after which the partner is dead.
@@ -104,6 +114,10 @@ impl Pair {
         }));
         Self {
             port: config.heartbeat_port,
+            service: match config.service {
+                ServiceKind::Lvs => Service::Lvs,
+                ServiceKind::Fos => Service::Fos,
+            },
             keepalive: config.keepalive,
             deadtime: config.deadtime,
             ways,
@@ -123,7 +137,7 @@ impl Pair {
     pub fn election(&self, role: election::Role) -> election::Settings {
         election::Settings {
             role,
-            service: Service::Lvs,
+            service: self.service,
             keepalive: self.keepalive,
             deadtime: self.deadtime,
             paths: self.ways.iter().map(|way| election::Path { name: way.name.clone(), serves: way.serves }).collect(),
@@ -178,12 +192,8 @@ impl Settings {
     /// The reason why no director can run with it.
     pub fn new(config: &Config) -> Result<(Self, Vec<Message>), Message> {
         let path = config.path.clone();
-        match config.service {
-            ServiceKind::Lvs => {}
-            ServiceKind::Fos => return Err(Message::FailoverServices(path)),
-        }
-        if !config.virtuals.iter().any(|virtual_service| virtual_service.active) {
-            return Err(Message::NoServices(path));
+        if config.running().next().is_none() {
+            return Err(Message::NoServices { path, service: config.service });
         }
         let mut remarks = Vec::new();
         let pair = match (config.backup_active, config.primary, config.backup) {
@@ -206,10 +216,22 @@ impl Settings {
             path,
             primary: config.primary,
             backup: config.backup,
+            service: config.service,
             pair,
             sync: config.syncdaemon.then(|| sync(config)),
             real_servers: real_servers(config),
             wanted,
+            check: words(config.check_cmd.as_deref()).map(|words| check::Rules {
+                words,
+                interval: config.check_interval,
+                timeout: config.check_timeout,
+                fall: config.check_fall,
+                rise: config.check_rise,
+            }),
+            listeners: Listeners {
+                command: words(config.notify.as_deref()).map(|words| (words, config.notify_timeout)),
+                fifo: config.notify_fifo.as_ref().map(PathBuf::from),
+            },
             active_cmd: words(config.active_cmd.as_deref()),
             inactive_cmd: words(config.inactive_cmd.as_deref()),
         };
@@ -220,14 +242,18 @@ impl Settings {
     /// use: the addresses its predecessor held, and no commands.
     pub fn as_it_was(path: &Path, wanted: Vec<Wanted>) -> Self {
         let path = path.to_owned();
+        let service = ServiceKind::Lvs;
         Self {
             path,
             primary: None,
             backup: None,
+            service,
             pair: None,
             sync: None,
             real_servers: Vec::new(),
             wanted,
+            check: None,
+            listeners: Listeners::default(),
             active_cmd: None,
             inactive_cmd: None,
         }

@@ -59,8 +59,8 @@ impl Asked {
         Ok(Self::By(match Ask::decode(packet)? {
             Ask::Release => Guardian::Release,
             Ask::Check => Guardian::Check,
-            // Asked of nannies.
-            Ask::Why => return Err(DecodeError::UnknownWord(text.to_owned())),
+            // Asked of lvsd and of nannies.
+            Ask::Serve | Ask::Rest | Ask::Why => return Err(DecodeError::UnknownWord(text.to_owned())),
         }))
     }
 }

@@ -210,6 +210,13 @@ impl Nanny {
         Self::run(port, more, Self::command().stdin(stdin))
     }
 
+    /// Watches a failover service on 127.0.0.1:`port`.
+    pub(crate) fn watch(port: u16, more: &[&str], stdin: Stdio) -> Self {
+        let mut command = Self::command();
+        command.args(["-n", "--fos", "-h", "127.0.0.1", "-p", &port.to_string()]).args(more);
+        Self::listen(command.stdin(stdin))
+    }
+
     /// The program itself.
     pub(crate) fn command() -> Command {
         Command::new(env!("CARGO_BIN_EXE_nanny"))
@@ -217,12 +224,14 @@ impl Nanny {
 
     /// The same by a command prepared for it.
     pub(crate) fn run(port: u16, more: &[&str], command: &mut Command) -> Self {
-        let mut child = command
+        command
             .args(["-n", "--norun", "--lvs", "-h", "127.0.0.1", "-r", &port.to_string(), "-V", "192.0.2.1", "-M", "g"])
-            .args(more)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .args(more);
+        Self::listen(command)
+    }
+
+    fn listen(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {

@@ -109,6 +109,45 @@ fn glasses_overrule_checks_until_they_are_taken_off() {
 }
 
 #[test]
+fn a_failover_service_is_watched_without_a_destination() {
+    let mut server = Server::start(Answer::Text(b"HTTP"));
+    let (line, theirs) = Line::pair().unwrap();
+    let mut nanny = Nanny::watch(server.port, &["-x", "HTTP", "-t", "0.2"], theirs.into());
+    let hear = |expected: &Said| {
+        ground::wait_for("a word on the line", || match line.receive_said() {
+            Received::Message(said) if said == *expected => Some(()),
+            Received::Message(_) | Received::Nothing => None,
+            other @ (Received::Garbage(_) | Received::Ended) => panic!("{other:?}"),
+        });
+    };
+    let at = format!("127.0.0.1:{}", server.port);
+    nanny.wait_for(&format!("Failover service monitor for {at} started"));
+    nanny.wait_for(&format!("failover service {at} is available"));
+    hear(&Said::Verdict { available: true, weight: 1 });
+    server.stop();
+    nanny.wait_for(&format!("CONNECT to {at} failed: Connection refused"));
+    nanny.wait_for(&format!("failover service {at} is not available any more"));
+    hear(&Said::Verdict { available: false, weight: 0 });
+    server.restart();
+    hear(&Said::Verdict { available: true, weight: 1 });
+    assert_eq!(nanny.stop(), Some(0));
+    // whether there is IPVS here or not, and whoever asks
+    assert_eq!(nanny.said("IPVS"), 0);
+}
+
+#[test]
+fn a_word_from_lvsd_is_a_check_at_once() {
+    let mut server = Server::start(Answer::Text(b"HTTP"));
+    server.stop();
+    let (line, theirs) = Line::pair().unwrap();
+    let mut nanny = Nanny::watch(server.port, &["-t", "1000"], theirs.into());
+    nanny.wait_for("is not available yet");
+    server.restart();
+    line.send(&Ask::Check.encode()).unwrap();
+    nanny.wait_for("is available");
+}
+
+#[test]
 fn lvsd_hears_of_it_and_its_death_changes_nothing() {
     let server = Server::start(Answer::Text(b"HTTP"));
     let (line, theirs) = Line::pair().unwrap();

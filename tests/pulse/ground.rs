@@ -80,6 +80,7 @@ pub fn inside(name: &str, scenario: impl FnOnce(&mut Ground)) {
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}");
     assert!(text.contains("1 passed"), "the test did not run inside: {text}");
+    text.lines().filter(|line| line.starts_with("measured: ")).for_each(|line| eprintln!("{line}"));
 }
 
 /// Waits for a condition, generously.

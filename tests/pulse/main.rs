@@ -13,6 +13,7 @@
     unreachable_pub
 )]
 
+mod fos;
 mod ground;
 mod pair;
 mod segment;
@@ -481,7 +482,7 @@ fn refusals(ground: &mut Ground) {
     std::fs::write("/run/lvs.cf", good.replace("active = 1", "active = 0")).unwrap();
     refused(ground, 78, "pulse: no active lvs services defined in /run/lvs.cf");
     std::fs::write("/run/lvs.cf", format!("service = fos\n{}", good.replace("service = lvs\n", ""))).unwrap();
-    refused(ground, 78, "pulse: service = fos in /run/lvs.cf: ");
+    refused(ground, 78, "pulse: no active fos services defined in /run/lvs.cf");
     std::fs::write("/run/lvs.cf", good.replace("primary = 10.0.0.1", "primary = 10.0.0.77")).unwrap();
     refused(ground, 78, "pulse: this host has neither the address of primary (10.0.0.77) nor that of backup");
     ground.wait_for_line("We are backup node and backup is marked inactive -- exiting pulse");

@@ -11,6 +11,8 @@ fn any_said() -> impl Strategy<Value = Said> {
         (any::<bool>(), any::<u32>()).prop_map(|(available, weight)| Said::Verdict { available, weight }),
         ".{0,80}".prop_map(Said::Leaving),
         (any::<u64>(), "[ -~\n]{0,80}").prop_map(|(at, text)| Said::Why { at, text }),
+        ".{0,80}".prop_map(Said::Unable),
+        Just(Said::Able),
     ]
 }
 
@@ -138,6 +140,18 @@ fn a_nannys_place_is_named_after_what_it_does() {
     assert_eq!(nanny_place(&mark, "198.51.100.7".parse().unwrap(), 80), "mark21-198.51.100.7-80");
     let mark = ServiceKey::Mark { family: Family::V6, mark: 21 };
     assert_eq!(nanny_place(&mark, "2001:db8::7".parse().unwrap(), 80), "mark21v6-2001:db8::7-80");
+}
+
+#[test]
+fn the_place_of_a_watcher_is_no_nannys_and_fits() {
+    let service = ServiceKey::Address {
+        protocol: crate::ipvs::Protocol::Sctp,
+        address: "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap(),
+        port: 65535,
+    };
+    let place = failover_place(&service);
+    assert_eq!(place, "fos-sctp-2001:db8:1111:2222:3333:4444:5555:6666-65535");
+    assert!(place.len() <= NANNY_PLACE_MAX);
 }
 
 #[test]

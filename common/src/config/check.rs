@@ -96,10 +96,19 @@ pub(super) fn read(raw: &Raw, reader: &mut Reader<'_>) -> (Config, Origin) {
         reader.warning("private-alone", origin.of("backup_private"), "there is no second heartbeat path", help);
     }
     check_pair(&config, &origin, reader);
-    if config.service == ServiceKind::Lvs && origin.is_sure_of(&["service"]) {
-        let network = origin.is_sure_of(&["network"]).then_some(config.network);
-        for (service, its) in config.virtuals.iter().zip(&origin.virtuals) {
-            check_virtual(service, its, network, reader);
+    let network = origin.is_sure_of(&["network"]).then_some(config.network);
+    match config.service {
+        _ if !origin.is_sure_of(&["service"]) => {}
+        ServiceKind::Lvs => {
+            for (service, its) in config.virtuals.iter().zip(&origin.virtuals) {
+                check_virtual(service, its, network, reader);
+            }
+        }
+        ServiceKind::Fos => {
+            check_shared_disk(&origin, reader);
+            for (service, its) in config.failovers.iter().zip(&origin.failovers) {
+                check_failover(service, its, reader);
+            }
         }
     }
     (config, origin)
@@ -440,6 +449,34 @@ fn check_checks(checks: &[HealthCheck], origins: &[Origin], server: Option<IpAdd
             reader.error("mixed-families", its.of("source_address"), message, "");
             return;
         }
+    }
+}
+
+/// Somebody relies on the disk being reserved, so that going on without would
+/// let both directors write to it.
+fn check_shared_disk(origin: &Origin, reader: &mut Reader<'_>) {
+    for key in ["primary_shared", "backup_shared", "reservation_conflict_action"] {
+        if origin.has(key) {
+            let message = format!("{key}: reservations of a shared SCSI disk are not supported");
+            let help = "remove the line if nothing depends on it; a shared disk needs a cluster file system or fencing";
+            reader.error("shared-disk", origin.of(key), message, help);
+        }
+    }
+}
+
+/// What cannot be meant of a failover service that is run.
+fn check_failover(service: &VirtualService, origin: &Origin, reader: &mut Reader<'_>) {
+    if !service.active || !origin.is_whole() {
+        return;
+    }
+    let name = &service.name;
+    if service.address.is_none() {
+        let message = format!("failover \"{name}\" is active and has no address");
+        reader.error("missing-address", origin.of("address"), message, "address = ADDRESS DEVICE:LABEL");
+    }
+    if service.port == 0 {
+        let message = format!("failover \"{name}\" is on port 0: there is nothing to watch");
+        reader.error("port-zero", origin.of("port"), message, "set port");
     }
 }
 

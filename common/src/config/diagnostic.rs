@@ -143,7 +143,7 @@ pub fn json(diagnostics: &[Diagnostic]) -> String {
 }
 
 /// A JSON string (RFC 8259, section 7).
-pub(crate) fn json_text(text: &str) -> String {
+pub fn json_text(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

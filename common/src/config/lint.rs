@@ -16,8 +16,11 @@ use super::table::{Config, RealServer, VirtualService};
 use super::{DeviceAddress, HeartbeatPath, ServiceKind};
 use crate::ipvs::{ForwardingMethod, ServiceKey};
 
+mod failover;
 mod machine;
 mod probe;
+
+use failover::for_failovers;
 
 /// What the rules look at, and where they speak.
 pub(super) struct Linter<'a> {
@@ -34,14 +37,14 @@ impl<'a> Linter<'a> {
             return;
         }
         self.other_kind();
-        if self.config.service == ServiceKind::Fos {
-            let span = self.origin.of("service");
-            self.warn("failover-services", span, "service = fos: failover services are not run", "");
-            return;
-        }
         self.pair();
         self.router();
+        self.commands();
         let active = self.active();
+        if self.config.service == ServiceKind::Fos {
+            self.failovers(&active);
+            return;
+        }
         if active.is_empty() && !self.origin.broken && sure_of_all(&self.origin.virtuals, &["active"]) {
             let (span, help) = (self.origin.of("service"), "set active = 1 in a virtual block");
             self.warn("no-active-virtual", span, "no virtual is active: there is nothing to do", help);
@@ -57,7 +60,7 @@ impl<'a> Linter<'a> {
 
     /// The rules that need to know the machine.
     pub(super) fn on(&mut self, machine: &Machine) {
-        if self.config.service == ServiceKind::Lvs && self.origin.is_sure_of(&["service"]) {
+        if self.origin.is_sure_of(&["service"]) {
             self.machine(machine);
         }
     }
@@ -66,9 +69,13 @@ impl<'a> Linter<'a> {
         self.report.say(self.sources, (id, Severity::Warning), span, message.into(), help);
     }
 
+    /// The blocks that are run.
     fn active(&self) -> Vec<(&'a VirtualService, &'a Origin)> {
-        let all = self.config.virtuals.iter().zip(&self.origin.virtuals);
-        all.filter(|(service, origin)| service.active && !origin.broken).collect()
+        let (blocks, origins) = match self.config.service {
+            ServiceKind::Lvs => (&self.config.virtuals, &self.origin.virtuals),
+            ServiceKind::Fos => (&self.config.failovers, &self.origin.failovers),
+        };
+        blocks.iter().zip(origins).filter(|(service, origin)| service.active && !origin.broken).collect()
     }
 
     /// Blocks of the kind that `service` does not name; a file may hold both.
@@ -222,13 +229,20 @@ impl<'a> Linter<'a> {
         self.warn("classful-mask", span, message, &format!("set {keyword}"));
     }
 
-    fn service(&mut self, service: &VirtualService, origin: &Origin) {
-        let name = &service.name;
+    fn address(&mut self, service: &VirtualService, origin: &Origin) {
         if let Some(address) = &service.address {
             self.bare_device(address, origin.of("address"));
             if service.vip_nmask.is_none() && origin.is_sure_of(&["vip_nmask"]) {
                 self.classful_mask(address.address, "vip_nmask", origin.of("address"));
             }
+        }
+    }
+
+    fn service(&mut self, service: &VirtualService, origin: &Origin) {
+        let name = &service.name;
+        self.address(service, origin);
+        for key in for_failovers(service) {
+            self.warn("ineffective", origin.of(key), format!("{key} has an effect in a failover block only"), "");
         }
         let is_ipv6 = service.virtual_address().is_some_and(|a| a.is_ipv6());
         for (key, mask) in [("vip_nmask", service.vip_nmask), ("pmask", service.pmask)] {

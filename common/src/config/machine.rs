@@ -63,9 +63,9 @@ impl Machine {
             }
             Err(_) => (None, None),
         };
-        let virtuals = config.virtuals.iter().filter(|service| service.active);
-        let commands = virtuals.filter_map(|service| service.send_program.as_deref());
-        let commands = commands.chain(config.active_cmd.as_deref()).chain(config.inactive_cmd.as_deref());
+        let of_blocks = config.running().flat_map(|block| [&block.send_program, &block.start_cmd, &block.stop_cmd]);
+        let ours = [&config.active_cmd, &config.inactive_cmd, &config.check_cmd, &config.notify];
+        let commands = of_blocks.chain(ours).filter_map(|command| command.as_deref());
         let paths = commands.map(program_of).filter(|path| path.starts_with('/'));
         Self {
             devices,

@@ -78,6 +78,10 @@ const VALUE: &[(&str, &str)] = &[
     ("port-zero", "A service on every port (port 0) must be persistent: the kernel refuses others."),
     ("private-alone", "backup_private without primary_private has no effect."),
     ("serial-cut", "A serial number of more than 32 bits is cut, as it always was."),
+    (
+        "shared-disk",
+        "primary_shared, backup_shared or reservation_conflict_action with service = fos: reservations of a shared SCSI disk are not supported. A shared disk needs a cluster file system, or fencing.",
+    ),
     ("server-port-name", "The port of a real server is a name. It is read; the original takes only numbers there."),
     (
         "single-quotes",
@@ -122,7 +126,6 @@ const LINT: &[(&str, &str)] = &[
         "expect-unread",
         "expect waits for an answer that does not come: nothing is sent to a service in which the client speaks first; or expect is empty.",
     ),
-    ("failover-services", "service = fos: failover services are not run."),
     ("heartbeat-same", "Two heartbeat addresses are equal: a director would talk to itself."),
     (
         "http-line-end",
@@ -138,9 +141,18 @@ const LINT: &[(&str, &str)] = &[
         "keepalive-deadtime",
         "keepalive is not less than deadtime: the partner is declared dead between two of its heartbeats.",
     ),
+    ("no-active-failover", "service = fos, and no failover block is active: there is nothing to do."),
     ("no-active-server", "An active virtual has no active real server."),
     ("no-active-virtual", "No virtual is active: there is nothing to do."),
     ("no-primary", "primary is not set: no node is the primary director."),
+    (
+        "no-start-cmd",
+        "An active failover block has no start_cmd: nothing starts its service, here or on the other director.",
+    ),
+    (
+        "no-stop-cmd",
+        "An active failover block has no stop_cmd: its service runs on when the other director has taken over, and cannot be started afresh.",
+    ),
     (
         "other-kind",
         "A block is active that is not run: a failover block under service = lvs, or a virtual block under service = fos.",
@@ -159,6 +171,7 @@ const LINT: &[(&str, &str)] = &[
     ),
     ("reentry-short", "reentry is less than timeout: a failed server is back after a single good check."),
     ("same-destination", "Two active servers of a virtual are one destination to the kernel."),
+    ("same-failover", "Two active failover blocks are watched at the same address and port: only the first is run."),
     (
         "same-service",
         "Two active virtuals are one service to the kernel: the same mark, or the same protocol, address and port.",

@@ -1,10 +1,22 @@
-//! The model as the kernel is to have it: services and destinations.
+//! The model as it is to be run: which blocks, and for the kernel services and
+//! destinations.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{RealServer, VirtualService};
+use super::{Config, RealServer, ServiceKind, VirtualService};
 use crate::ipvs::{Destination, DestinationKey, Family, ForwardingMethod, Service, ServiceFlags, ServiceKey, Tunnel};
+
+impl Config {
+    /// The active blocks of the kind that is run (`service`), in file order.
+    pub fn running(&self) -> impl Iterator<Item = &VirtualService> {
+        let blocks = match self.service {
+            ServiceKind::Lvs => &self.virtuals,
+            ServiceKind::Fos => &self.failovers,
+        };
+        blocks.iter().filter(|block| block.active)
+    }
+}
 
 impl VirtualService {
     /// The virtual address, without its device.

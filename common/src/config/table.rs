@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::{
-    Checks, Command, Device, Failback, Flag, Formed, Host, Hosts, Ip, Kind, List, LowByte, Mark, Mask, OneOf, Own,
-    OwnTime, Paths, PersistenceMask, Port, Quotes, Reader, Scheduler, Serial, Switch, SyncLength, SyncTtl, Text, Time,
-    Weight, Word, Written,
+    Checks, Command, Count, Device, Failback, Flag, Formed, Host, Hosts, Ip, Kind, List, LowByte, Mark, Mask, OneOf,
+    Own, OwnTime, Paths, PersistenceMask, Port, Quotes, Reader, Scheduler, Serial, Switch, SyncLength, SyncTtl, Text,
+    Time, Weight, Word, Written,
 };
 use super::raw::Value;
 use super::source::Span;
@@ -280,6 +280,22 @@ table! {
         active_cmd: Option<String> = None, PLAIN, Piranha, Node;
         /// A command that is run, and not waited for, when the director becomes inactive.
         inactive_cmd: Option<String> = None, PLAIN, Piranha, Node;
+        /// A command that is run again and again, on the standby too: while it fails, with any status but 0, this director does not serve if the other one can.
+        check_cmd: Option<String> = None, PLAIN, Ours, Node;
+        /// The time from one run of check_cmd to the next.
+        check_interval: Duration = seconds(5), time(PROBE_MIN, 86_400), Ours, Node;
+        /// How long a run of check_cmd may take; then it is killed with its process group, and has failed.
+        check_timeout: Duration = seconds(5), time(PROBE_MIN, 3600), Ours, Node;
+        /// How many runs of check_cmd in a row must fail before it counts.
+        check_fall: u32 = 2, Count { max: 1000 }, Ours, Node;
+        /// How many runs of check_cmd in a row must be good before the failure is over.
+        check_rise: u32 = 2, Count { max: 1000 }, Ours, Node;
+        /// A command that is run for each event, with words about it as arguments: see NOTIFICATIONS in pulse(8).
+        notify: Option<String> = None, PLAIN, Ours, Node;
+        /// How long a run of notify may take; then it is killed with its process group.
+        notify_timeout: Duration = seconds(10), time(PROBE_MIN, 3600), Ours, Node;
+        /// A FIFO that gets a line of JSON for each event; it is made if it is not there, and costs nothing while nobody reads.
+        notify_fifo: Option<String> = None, PLAIN, Ours, Node;
         /// Whether a director that lost its links gives up the virtual addresses.
         monitor_links: bool = false, Switch, Piranha, Pair;
         /// Who must be heard before a director takes over from a silent partner, or else it is the one cut off: the gateway, a switch, a third host. Asked by ICMP echo, and by ARP or neighbour discovery on a network of ours; one answer is enough. May stand several times.
@@ -369,10 +385,18 @@ table! {
         drain: Duration = Duration::ZERO, time(Duration::ZERO, 30 * 86_400), Ours, Pair;
         /// The path of nanny.
         client_monitor: String = "/usr/sbin/nanny".to_owned(), Word, Piranha, Node;
-        /// The command that starts a failover service.
+        /// The command that starts a failover service; it ends, with status 0, when the service runs.
         start_cmd: Option<String> = None, QUOTED, Piranha, Pair;
         /// The command that stops a failover service.
         stop_cmd: Option<String> = None, QUOTED, Piranha, Pair;
+        /// How long start_cmd may take, and then the service until its first good check.
+        start_timeout: Duration = seconds(30), time(PROBE_MIN, 3600), Ours, Pair;
+        /// How long stop_cmd may take.
+        stop_timeout: Duration = seconds(10), time(PROBE_MIN, 3600), Ours, Pair;
+        /// How often a failover service that fails is started again here, within restart_period, before the other director gets it.
+        restarts: u32 = 3, Count { max: 1000 }, Ours, Pair;
+        /// The time in which restarts are counted.
+        restart_period: Duration = seconds(600), time(seconds(1), 30 * 86_400), Ours, Pair;
         /// Was to name a host; nothing reads it.
         master: Option<String> = None, PLAIN, Piranha, Nobody;
         /// Was to list directories to copy; nothing reads it.

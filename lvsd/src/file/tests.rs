@@ -40,8 +40,20 @@ fn a_good_file_is_read() {
 }
 
 #[test]
-fn failover_services_are_refused_with_a_sentence() {
+fn a_reload_does_not_make_failover_services_of_virtual_ones() {
     let trouble = read_text("service = fos\n").unwrap_err();
-    assert!(words(&trouble)[0].contains("service = fos is not supported"), "{trouble:?}");
+    assert!(
+        words(&trouble)[0].ends_with(": service = fos takes the place of service = lvs at a restart of pulse only")
+    );
     assert_eq!(trouble.status, ExitStatus::Configuration);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lvs.cf");
+    std::fs::write(&path, "service = lvs\n").unwrap();
+    let trouble = read_failover(&path, &Known::default(), Path::new("nanny"), &Manner::default()).unwrap_err();
+    assert!(words(&trouble)[0].contains(": service = lvs takes the place of service = fos"), "{trouble:?}");
+    assert_eq!(service(&path, &Known::default()), ServiceKind::Lvs);
+    std::fs::write(&path, "service = fos\nfailover web {\n active = 1\n address = 192.0.2.9 eth0:1\n}\n").unwrap();
+    assert_eq!(service(&path, &Known::default()), ServiceKind::Fos);
+    let (blocks, lines) = read_failover(&path, &Known::default(), Path::new("nanny"), &Manner::default()).unwrap();
+    assert_eq!((blocks.len(), lines), (1, vec![]));
 }

@@ -5,6 +5,34 @@ use common::log::words;
 
 use super::*;
 
+/// The same for failover services.
+fn failover_samples() -> Vec<Message> {
+    let name = || "web".to_owned();
+    let at: SocketAddr = "192.0.2.1:443".parse().unwrap();
+    vec![
+        Message::FailoverStarting { at },
+        Message::FailoverStopping { at },
+        Message::FailoverWatched { at, pid: 4711 },
+        Message::FailoverServes { name: name(), at },
+        Message::FailoverNotStarted { at },
+        Message::FailoverDied { name: name(), at },
+        Message::FailoverAgain { name: name(), why: "it does not answer".to_owned(), time: 1, of: 3 },
+        Message::FailoverGivenUp { name: name(), why: "no good check within 30s".to_owned() },
+        Message::FailoverNotStopped {
+            name: name(),
+            failure: Failure::Ended(Exit::Status(1), "httpd is not running".to_owned()),
+        },
+        Message::FailoverNotStopped {
+            name: name(),
+            failure: Failure::TimedOut(Duration::from_secs(10), String::new()),
+        },
+        Message::FailoverAdopted { name: name(), at },
+        Message::SameFailover { name: name(), first: "mail".to_owned(), at },
+        Message::FailoverUnwatched { at, exit: Exit::Signal(9), why: None, again_in: Duration::ZERO },
+        Message::FailoverLeftBehind { services: 1 },
+    ]
+}
+
 /// One sample per line; a new variant belongs here too.
 fn samples() -> Vec<Message> {
     let name = || "web".to_owned();
@@ -98,7 +126,7 @@ fn samples() -> Vec<Message> {
 #[test]
 fn every_line_is_as_the_operators_reference_has_it() {
     let mut text = String::new();
-    for message in samples() {
+    for message in samples().into_iter().chain(failover_samples()) {
         let level = format!("{:?}", message.level()).to_lowercase();
         writeln!(text, "{level:<7} lvsd: {}", words(&message)).unwrap();
     }

@@ -1,15 +1,10 @@
 //! The loop's dealings with processes: looking for those of a predecessor,
 //! starting, signalling, and listening to them.
 
-use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::Instant;
 
-use mio::unix::SourceFd;
-use mio::{Interest, Token};
 use nix::sys::signal::Signal;
 
-use common::channel::Line;
 use common::ipvs::{Ipvs, ServiceKey};
 
 use super::{Daemon, GATHER, Phase};
@@ -23,13 +18,7 @@ impl<K: Ipvs> Daemon<K> {
     pub(super) fn meet_guests(&mut self, count: usize, now: Instant) {
         for _ in 0..count {
             let Some(path) = self.calls.pop_front() else { return };
-            let Some(place) = path.file_name().and_then(|name| name.to_str()) else { continue };
-            if let Some((line, pid)) = hands::meet(&path) {
-                let fd = line.as_fd().as_raw_fd();
-                let id = self.nannies.guest(place, line, pid, now);
-                // One that cannot be heard counts as one that does not answer.
-                let _ = self.poll.registry().register(&mut SourceFd(&fd), Token(id), Interest::READABLE);
-            }
+            hands::knock(&mut self.nannies, &path, self.poll.registry(), now);
         }
     }
 
@@ -93,28 +82,13 @@ impl<K: Ipvs> Daemon<K> {
             return;
         }
         let mut out = Vec::new();
-        match hands::spawn(&monitor) {
-            Ok((pid, line)) => match self.listen(&line, id) {
-                Ok(()) => self.nannies.started(id, pid, line, now, &mut out),
-                Err(e) => {
-                    hands::signal(pid, Signal::SIGKILL);
-                    self.nannies.not_started(id, &e.to_string(), now, &mut out);
-                }
-            },
-            Err(e) => self.nannies.not_started(id, &e.to_string(), now, &mut out),
-        }
+        hands::start(&mut self.nannies, id, &monitor, self.poll.registry(), now, &mut out);
         self.perform(out, now);
     }
 
     /// Whether a process answers at its meeting place; it is taken if so.
     fn find(&mut self, id: Id, now: Instant) -> bool {
-        let (Some(folder), Some(place)) = (&self.settings.places, self.nannies.meeting_place(id)) else { return false };
-        let Some((line, pid)) = hands::meet(&folder.join(place)) else { return false };
-        if self.listen(&line, id).is_err() {
-            return false;
-        }
-        self.nannies.found(id, line, pid, now);
-        true
+        hands::find(&mut self.nannies, id, self.settings.places.as_deref(), self.poll.registry(), now)
     }
 
     pub(super) fn find_again(&mut self, id: Id, now: Instant) {
@@ -123,11 +97,6 @@ impl<K: Ipvs> Daemon<K> {
             self.nannies.lost(id, now, &mut out);
             self.perform(out, now);
         }
-    }
-
-    fn listen(&self, line: &Line, id: Id) -> io::Result<()> {
-        let fd = line.as_fd().as_raw_fd();
-        self.poll.registry().register(&mut SourceFd(&fd), Token(id), Interest::READABLE)
     }
 
     /// A guest said who it is: it is the nanny of a destination that the file

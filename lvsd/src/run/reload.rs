@@ -2,33 +2,16 @@
 //! (`set_ups`), and only then does what left it go.
 
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::Instant;
 
-use mio::Interest;
-use mio::unix::SourceFd;
-use nix::sys::signal::Signal;
-
-use common::daemon;
 use common::ipvs::Ipvs;
-use common::names::{self, Known, Lookup};
+use common::names::{self, Known};
 
 use super::{Daemon, Outcome, Phase, RESOLVER, Settings};
+use crate::asking::Asking;
 use crate::departure::{self, Departure};
 use crate::file;
-use crate::hands;
-use crate::hosts::PATIENCE;
 use crate::messages::Message;
-
-/// Host names that are being looked up for a reload.
-#[derive(Debug)]
-pub(super) struct Asking {
-    lookup: Lookup,
-    names: BTreeSet<String>,
-    pub(super) until: Instant,
-    /// The process has not been reaped.
-    lives: bool,
-}
 
 impl<K: Ipvs> Daemon<K> {
     /// HUP: reads the file; if it names hosts, once their answers came. The loop goes
@@ -44,37 +27,23 @@ impl<K: Ipvs> Daemon<K> {
         if names.is_empty() {
             return self.take(&names, &Known::default(), now);
         }
-        let patience = if self.hosts.know(&names) { PATIENCE } else { names::WITHIN };
-        let Ok(lookup) = Lookup::start(&daemon::sibling("lvsd"), &names, now) else {
-            return self.take(&names, &Known::default(), now);
-        };
-        // Unwatched it is read at the next deadline.
-        let fd = lookup.as_fd().as_raw_fd();
-        let _ = self.poll.registry().register(&mut SourceFd(&fd), RESOLVER, Interest::READABLE);
-        self.lookup = Some(Asking { lookup, names, until: now + patience, lives: true });
+        let watch = (self.poll.registry(), RESOLVER);
+        self.lookup = Asking::begin(&names, &self.hosts, watch, now);
+        if self.lookup.is_none() {
+            self.take(&names, &Known::default(), now);
+        }
     }
 
     /// The host names of a reload, when all came or their time is over.
     pub(super) fn take_answers(&mut self, now: Instant) {
-        let Some(asking) = &mut self.lookup else { return };
-        let is_over = now >= asking.until;
-        // For us its time is over before its own is, if so.
-        let Some(answers) = asking.lookup.read(if is_over { now + names::WITHIN } else { now }) else { return };
-        let names = std::mem::take(&mut asking.names);
+        let Some((names, answers)) = self.lookup.as_mut().and_then(|asking| asking.answers(now)) else { return };
         self.end_lookup();
         self.take(&names, &answers, now);
     }
 
-    /// A child ended that may be the one that looks names up.
-    pub(super) fn lookup_ended(&mut self, pid: u32) {
-        if let Some(asking) = self.lookup.as_mut().filter(|asking| asking.lookup.pid() == pid) {
-            asking.lives = false;
-        }
-    }
-
     pub(super) fn end_lookup(&mut self) {
-        if let Some(asking) = self.lookup.take().filter(|asking| asking.lives) {
-            hands::signal(asking.lookup.pid(), Signal::SIGKILL);
+        if let Some(asking) = self.lookup.take() {
+            asking.end();
         }
     }
 

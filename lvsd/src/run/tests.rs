@@ -17,6 +17,11 @@ use crate::ledger::{Ledger, LedgerFile};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+/// Held by whoever reaps children.
+pub(crate) fn one_at_a_time() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Generous: a condition that does not come in this time does not come.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -50,7 +55,7 @@ fn file(dir: &Path, virtuals: &[(u8, &str, &[u8])]) -> String {
 
 impl Stage {
     fn start(virtuals: &[(u8, &str, &[u8])]) -> Self {
-        let one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = one_at_a_time();
         let dir = tempfile::tempdir().unwrap();
         let script = dir.path().join("watch");
         std::fs::write(&script, "#!/bin/sh\nexec sleep 1000\n").unwrap();

@@ -49,12 +49,7 @@ impl Row {
 /// All options, in the order of `--help`.
 pub static ROWS: [Row; 31] = [
     takes('t', "interval", "TIME", "check this often, and give a check this long [default: 10]"),
-    takes(
-        'a',
-        "reentrytime",
-        "TIME",
-        "checks must be good so long before a failed server returns [default, and for 0: 180]",
-    ),
+    takes('a', "reentrytime", "TIME", "checks must be good so long before a failed server returns [default: 180]"),
     takes('h', "server", "ADDRESS", "the real server's address (required)"),
     takes('p', "port", "PORT", "the virtual service's port [default: 80]"),
     takes('r', "rport", "PORT", "the real server's port, where checks go [default: that of --port]"),
@@ -78,8 +73,8 @@ pub static ROWS: [Row; 31] = [
     flag('c', "nofork", "stay a child of the caller, log to syslog"),
     flag('n', "nodaemon", "stay in the foreground, log to stdout and syslog"),
     long_flag("norun", "check and log, but do not touch IPVS (also --test-start)").or(&["test-start"]),
-    long_flag("lvs", "serve an LVS virtual service (required)"),
-    long_flag("fos", "refused: failover services are not supported"),
+    long_flag("lvs", "serve an LVS virtual service (this or --fos is required)"),
+    long_flag("fos", "watch a failover service and tell lvsd; there is no destination"),
     flag('v', "verbose", "log every check"),
     long_takes("log-facility", "NAME", "syslog facility: daemon, local0, ... [default: daemon]"),
     long_flag("version", "print the version and exit"),
@@ -88,10 +83,11 @@ pub static ROWS: [Row; 31] = [
 
 const ABOUT: &str = "\
 Usage: nanny --lvs -h ADDRESS {-V ADDRESS [-p PORT] | -f MARK} [OPTION...]
+       nanny --fos -h ADDRESS [-p PORT] [OPTION...]
 
 Watches one real server of an IPVS virtual service: adds its destination to the
 kernel when it answers, removes it when it does not. Started by lvsd, one per
-real server.
+real server. With --fos it watches a failover service and leaves IPVS alone.
 ";
 
 const AFTER: &str = "

@@ -110,8 +110,20 @@ fn refusals_are_in_the_originals_words() {
     assert_eq!(usage("-t -3"), "bad argument -t -3: number too large or too small");
     assert_eq!(usage("-t 3x"), "bad argument -t 3x: it takes a number of seconds, or one with ms, s or m");
     assert_eq!(usage("-M t"), "bad argument -M t: it takes m, g or i");
-    assert!(usage("--fos -h 198.51.100.7").contains("--fos"));
+    assert_eq!(usage("--fos --lvs -h 198.51.100.7"), "--lvs and --fos exclude each other");
     assert!(usage("--lvs -h 198.51.100.7").starts_with("No virtual service supplied"));
+}
+
+#[test]
+fn a_failover_service_is_watched_where_it_is_and_back_with_one_good_check() {
+    // piranha.md 4.1: with --fos the reentry time is the interval by default
+    let args = typed("-c -h 192.0.2.9 -p 8443 -t 0.5 --fos").unwrap();
+    assert!(args.fos && !args.dry);
+    assert_eq!((args.real, args.service_name.as_str()), ("192.0.2.9:8443".parse().unwrap(), "192.0.2.9:8443"));
+    assert_eq!((args.reentry, args.threshold()), (args.interval, 1));
+    assert_eq!(typed("-h 192.0.2.9 -t 2 -a 10 --fos").unwrap().threshold(), 5);
+    // and 180 s otherwise
+    assert_eq!(typed("-h 192.0.2.9 -V 192.0.2.1 -a 0 --lvs").unwrap().reentry, Duration::from_secs(180));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 
 use super::*;
 
+#[allow(clippy::too_many_lines, reason = "one line for each message")]
 fn everything() -> String {
     let real: SocketAddr = "198.51.100.7:8080".parse().unwrap();
     let service = "192.0.2.1:80";
@@ -47,6 +48,10 @@ fn everything() -> String {
     let mut lines = vec![
         Message::Starting { service, real },
         Message::Starting { service: "[2001:db8::1]:80", real: "[2001:db8::7]:80".parse().unwrap() },
+        Message::Watching { service },
+        Message::ServiceWell { real },
+        Message::ServiceLost { real },
+        Message::ServiceAbsent { real },
         Message::AssumingWeb,
         Message::ProgramRequested { program: b"/usr/local/bin/check %h", send: None },
         Message::ProgramRequested { program: b"/usr/local/bin/check %h", send: Some(b"QUIT\\r\\n") },
@@ -122,10 +127,11 @@ fn every_line_is_as_operators_know_it() {
 
 #[test]
 fn the_originals_lines_are_verbatim() {
-    // piranha.md 6.3 and 6.5
+    // piranha.md 5, 6.3 and 6.5
     let all = everything();
     for line in [
         "starting LVS client monitor for 192.0.2.1:80 -> 198.51.100.7:8080",
+        "Failover service monitor for 192.0.2.1:80 started",
         "nanny: no monitor configured, assuming web service on port 80",
         "External program use requested: (/usr/local/bin/check %h), IGNORING send string option ((null))",
         "[ active ] making 198.51.100.7:8080 available",

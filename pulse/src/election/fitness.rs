@@ -26,12 +26,16 @@ pub enum Watched {
     Lvsd,
     /// `check_cmd` succeeds.
     Check,
+    /// The failover services that lvsd keeps can run here; to the partner this is
+    /// lvsd's affair.
+    Services,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Fitness {
     lvsd: Condition,
     check: Condition,
+    services: Condition,
     /// Per path, whether its link is down.
     down: Vec<bool>,
     pub(super) is_released: bool,
@@ -39,7 +43,8 @@ pub(super) struct Fitness {
 
 impl Fitness {
     pub(super) fn new(paths: usize) -> Self {
-        Self { lvsd: Condition::default(), check: Condition::default(), down: vec![false; paths], is_released: false }
+        let (lvsd, check, services) = Default::default();
+        Self { lvsd, check, services, down: vec![false; paths], is_released: false }
     }
 
     /// After a reload; a link that is gone from the file is forgotten.
@@ -62,6 +67,7 @@ impl Fitness {
         match watched {
             Watched::Lvsd => &mut self.lvsd,
             Watched::Check => &mut self.check,
+            Watched::Services => &mut self.services,
         }
     }
 
@@ -80,7 +86,7 @@ impl Fitness {
     pub(super) fn reason(&self, paths: &[Path], now: Instant, steady: Duration) -> Option<Reason> {
         if self.is_cut_off(paths) {
             Some(Reason::Link)
-        } else if !self.lvsd.holds(now, steady) {
+        } else if !self.lvsd.holds(now, steady) || !self.services.holds(now, steady) {
             Some(Reason::Lvsd)
         } else if !self.check.holds(now, steady) {
             Some(Reason::Check)

@@ -57,9 +57,21 @@ fn a_file_without_active_services_is_refused_in_the_originals_words() {
 }
 
 #[test]
-fn failover_services_and_a_pair_of_one_are_refused_in_one_sentence() {
-    let fos = settings(&format!("service = fos\n{VIRTUAL}")).unwrap_err();
-    assert!(fos.to_string().starts_with("service = fos in lvs.cf: "), "{fos}");
+fn a_director_holds_the_addresses_of_the_kind_of_service_it_runs() {
+    // piranha.md 1.2: both kinds may stand in a file, one is run
+    let both = format!("{VIRTUAL}{}", VIRTUAL.replace("virtual", "failover").replace("10.0.0.9", "10.0.0.8"));
+    for (service, vip) in [(ServiceKind::Lvs, [10, 0, 0, 9]), (ServiceKind::Fos, [10, 0, 0, 8])] {
+        let word = if service == ServiceKind::Lvs { "lvs" } else { "fos" };
+        let (settings, _) = settings(&format!("network = direct\nservice = {word}\n{both}")).unwrap();
+        assert_eq!(settings.service, service);
+        assert_eq!(settings.wanted.iter().map(|one| one.address).collect::<Vec<_>>(), [IpAddr::from(vip)]);
+    }
+    let none = settings(&format!("service = fos\n{VIRTUAL}")).unwrap_err();
+    assert_eq!(none.to_string(), "no active fos services defined in lvs.cf");
+}
+
+#[test]
+fn a_pair_of_one_is_refused_in_one_sentence() {
     let pair = settings(&format!("backup_active = 1\nbackup = 10.0.0.2\n{VIRTUAL}")).unwrap_err();
     assert!(pair.to_string().starts_with("backup_active = 1 in lvs.cf, but primary is not set"), "{pair}");
 }

@@ -127,10 +127,9 @@ fn json_is_for_programs_whatever_stands_in_the_file() {
 
 #[test]
 fn a_file_that_the_program_would_refuse_at_its_start_does_not_pass() {
-    let other = "service = fos\nfailover f {\n active = 1\n}\n";
+    let other = "service = fos\nfailover f {\n active = 0\n}\n";
     for (program, text, reason) in [
-        (LVSD, other, "service = fos is not supported"),
-        (PULSE, other, "service = fos in -: this version runs lvs services only"),
+        (PULSE, other, "no active fos services defined"),
         (PULSE, "primary = 127.0.0.1\n", "no active lvs services defined"),
     ] {
         let ran = run_on(program, &["--check", "-"], text);

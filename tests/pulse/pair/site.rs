@@ -116,6 +116,27 @@ impl Site {
         self.backup.file(more);
     }
 
+    /// Two hosts on a bridge with the test itself, which is 10.0.0.50, and the real
+    /// lvsd. Neither has a file yet.
+    pub fn on_a_bridge() -> Self {
+        let ip =
+            |words: &str| assert!(Command::new("ip").args(words.split(' ')).status().unwrap().success(), "{words}");
+        ip("link del v0");
+        ip("link add br0 type bridge");
+        ip("link set br0 up");
+        ip("addr add 10.0.0.50/24 dev br0");
+        let (master, backup) = (Host::new(), Host::new());
+        for (name, host, address) in [("master", &master, "10.0.0.1/24"), ("backup", &backup, "10.0.0.2/24")] {
+            ip(&format!("link add to-{name} type veth peer name v0 netns {}", host.anchor.id()));
+            ip(&format!("link set to-{name} master br0 up"));
+            host.ip(&format!("addr add {address} dev v0"));
+            host.ip("link set v0 up");
+            host.program("run/lvsd", &format!("#!/bin/sh\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_lvsd")));
+            host.write("run/name", name);
+        }
+        Self { master, backup }
+    }
+
     /// Starts both, as an init would at boot.
     pub fn boot(&self) {
         let starts = [&self.master, &self.backup].map(Host::begin_start);
@@ -163,11 +184,20 @@ impl Host {
         host
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    pub fn path(&self, path: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root", self.anchor.id())).join(path)
     }
 
-    fn program(&self, path: &str, text: &str) {
+    pub fn write(&self, path: &str, text: &str) {
+        fs::write(self.path(path), text).unwrap();
+    }
+
+    /// What a file holds, if it is there.
+    pub fn read(&self, path: &str) -> Option<String> {
+        fs::read_to_string(self.path(path)).ok()
+    }
+
+    pub fn program(&self, path: &str, text: &str) {
         fs::write(self.path(path), text).unwrap();
         fs::set_permissions(self.path(path), fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -271,6 +301,14 @@ impl Host {
     /// What active_cmd and inactive_cmd noted.
     pub fn commands(&self) -> String {
         fs::read_to_string(self.path("run/commands")).unwrap_or_default()
+    }
+
+    /// The processes of this host whose command line has these words.
+    pub fn running(&self, words: &str) -> Vec<u32> {
+        let network = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+        let here = network(self.anchor.id());
+        let is_here = |(pid, _, line): &(u32, String, String)| line.contains(words) && network(*pid) == here;
+        living().into_iter().filter(is_here).map(|(pid, ..)| pid).collect()
     }
 
     pub fn lvsd(&self) -> Option<u32> {

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use super::Linter;
-use crate::config::DeviceAddress;
 use crate::config::machine::{Machine, Program, program_of};
 use crate::config::source::Span;
+use crate::config::{DeviceAddress, ServiceKind};
 
 impl Linter<'_> {
     pub(super) fn machine(&mut self, machine: &Machine) {
@@ -20,8 +20,12 @@ impl Linter<'_> {
         if let Some(router) = self.config.nat_router.as_ref().filter(|_| self.is_nat()) {
             self.device(router, self.origin.of("nat_router"), machine);
         }
-        for key in ["active_cmd", "inactive_cmd"] {
-            let command = if key == "active_cmd" { &self.config.active_cmd } else { &self.config.inactive_cmd };
+        for (key, command) in [
+            ("active_cmd", &self.config.active_cmd),
+            ("inactive_cmd", &self.config.inactive_cmd),
+            ("check_cmd", &self.config.check_cmd),
+            ("notify", &self.config.notify),
+        ] {
             if let Some(command) = command {
                 self.command(command, self.origin.of(key), machine);
             }
@@ -30,7 +34,13 @@ impl Linter<'_> {
             if let Some(address) = &service.address {
                 self.device(address, origin.of("address"), machine);
             }
-            let lacks = machine.schedulers.as_ref().is_some_and(|has| !has.contains(&service.scheduler));
+            let is_lvs = self.config.service == ServiceKind::Lvs;
+            for (key, command) in [("start_cmd", &service.start_cmd), ("stop_cmd", &service.stop_cmd)] {
+                if let Some(command) = command.as_ref().filter(|_| !is_lvs) {
+                    self.command(command, origin.of(key), machine);
+                }
+            }
+            let lacks = is_lvs && machine.schedulers.as_ref().is_some_and(|has| !has.contains(&service.scheduler));
             if lacks && origin.is_sure_of(&["scheduler"]) {
                 let message = format!("this kernel has no scheduler \"{}\"", service.scheduler);
                 self.warn(
@@ -67,7 +77,7 @@ impl Linter<'_> {
     }
 
     fn forwarding(&mut self, machine: &Machine) {
-        if !self.is_nat() {
+        if !self.is_nat() || self.config.service != ServiceKind::Lvs {
             return;
         }
         let servers = self.active().into_iter().flat_map(|(service, _)| &service.servers);

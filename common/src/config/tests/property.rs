@@ -130,19 +130,32 @@ prop_compose! {
 }
 
 prop_compose! {
+    /// What only a failover block has a use for.
+    fn failover()(
+        start_cmd in command(Quotes::SingleKept), stop_cmd in command(Quotes::SingleKept),
+        (start_timeout, stop_timeout) in (time(3600), time(3600)),
+        restarts in 0u32..=1000, restart_period in time(30 * 86_400).prop_filter("short", |t| t.as_secs() > 0),
+    ) -> VirtualService {
+        VirtualService {
+            start_cmd, stop_cmd, start_timeout, stop_timeout, restarts, restart_period, ..VirtualService::default()
+        }
+    }
+}
+
+prop_compose! {
     fn checks()(
+        failover in failover().boxed(),
         send in proptest::option::of(text(Quotes::SingleKept)),
         expect in proptest::option::of(text(Quotes::SingleKept)),
         use_regex in any::<bool>(),
         send_program in command(Quotes::SingleKept),
         load_monitor in command(Quotes::Dropped),
         timeout in time(86_400), reentry in time(30 * 86_400), drain in time(30 * 86_400),
-        start_cmd in command(Quotes::SingleKept), stop_cmd in command(Quotes::SingleKept),
         dirs in proptest::collection::vec(name().prop_filter("a bracket", |word| word != "[" && word != "]"), 0..4),
     ) -> VirtualService {
         VirtualService {
-            send, expect, use_regex, send_program, load_monitor, timeout, reentry, drain, start_cmd, stop_cmd, dirs,
-            ..VirtualService::default()
+            send, expect, use_regex, send_program, load_monitor, timeout, reentry, drain, dirs,
+            ..failover
         }
     }
 }
@@ -168,6 +181,20 @@ prop_compose! {
 }
 
 prop_compose! {
+    /// The director's own commands, but for those of the original.
+    fn commands()(
+        (check_cmd, check_interval, check_timeout) in (command(Quotes::Dropped), time(86_400), time(3600)),
+        (check_fall, check_rise) in (0u32..=1000, 0u32..=1000),
+        (notify, notify_timeout, notify_fifo) in (command(Quotes::Dropped), time(3600), command(Quotes::Dropped)),
+    ) -> Config {
+        Config {
+            check_cmd, check_interval, check_timeout, check_fall, check_rise, notify, notify_timeout, notify_fifo,
+            ..Config::default()
+        }
+    }
+}
+
+prop_compose! {
     fn configuration()(
         serial_no in any::<i32>(),
         (primary, primary_private) in (proptest::option::of(host()), proptest::option::of(host())),
@@ -184,6 +211,7 @@ prop_compose! {
         nat_router in proptest::option::of(device_address()), nat_nmask in proptest::option::of(netmask()),
         (rsh_command, debug_level, syncd_iface, ipvsadm) in (text(Quotes::Dropped), word(), word(), word()),
         (active_cmd, inactive_cmd) in (command(Quotes::Dropped), command(Quotes::Dropped)),
+        commands in commands().boxed(),
         (tcp_timeout, udp_timeout) in (whole_time(), whole_time()),
         // in boxes, or the strategy is too large for a stack
         virtuals in proptest::collection::vec(service().boxed(), 0..3),
@@ -195,7 +223,7 @@ prop_compose! {
             heartbeat_key_file, heartbeat_key_use, sync_maxlen, sync_port, sync_ttl, heartbeat, sync,
             monitor_links, syncdaemon, hard_shutdown, syncd_id, heartbeat_port, keepalive, deadtime, network, nat_router, nat_nmask,
             witness, rsh_command, debug_level, syncd_iface, ipvsadm, active_cmd, inactive_cmd, tcp_timeout, udp_timeout,
-            virtuals, failovers, ..Config::default()
+            virtuals, failovers, ..commands
         }
     }
 }

@@ -1,0 +1,168 @@
+//! A command of the operator's: active_cmd, check_cmd, notify, start_cmd and their
+//! like. Words between blanks, without quotes and without a shell, as the original
+//! split them (piranha.md 2.8, 5); run in a process group of its own, which is
+//! killed when its time is over; never waited for, its end is for waitpid in the
+//! owner's loop.
+//!
+//! What it prints is kept in a piece of memory that cannot grow. A pipe would
+//! need a reader for as long as anybody has it: a service that its start script
+//! left with it would fill it and hang, or die of it once we close our end. Here
+//! it gets an error for what it prints too much, and nothing else.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Pid, Whence, ftruncate, lseek};
+
+use crate::child::Exit;
+use crate::daemon;
+
+/// How much of what a command prints is kept, in bytes.
+const OUTPUT_MAX: usize = 16 * 1024;
+
+/// The longest line of it that is said, in characters.
+const LINE_MAX: usize = 200;
+
+/// How long a killed command may take to end before it is killed again: one that
+/// hangs in the kernel ends when that lets go of it.
+const KILL_AGAIN: Duration = Duration::from_secs(5);
+
+/// The words of a command line; none if there is nothing to run.
+pub fn words(line: &str) -> Vec<String> {
+    line.split([' ', '\t']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// Why a command was of no use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It could not be run, for this reason.
+    NotRun(String),
+    /// It ended in another way than with status 0; the last line it printed.
+    Ended(Exit, String),
+    /// It was killed after this time; the last line it printed.
+    TimedOut(Duration, String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (how, line) = match self {
+            Self::NotRun(reason) => return write!(f, "cannot be run: {reason}"),
+            Self::Ended(exit, line) => (exit.to_string(), line),
+            Self::TimedOut(within, line) => (format!("was killed after {within:?}"), line),
+        };
+        f.write_str(&how)?;
+        if line.is_empty() { Ok(()) } else { write!(f, ", its last line: {line}") }
+    }
+}
+
+/// One that runs, or was killed and has not ended yet.
+#[derive(Debug)]
+pub struct Running {
+    pid: u32,
+    within: Duration,
+    until: Instant,
+    is_killed: bool,
+    output: Option<File>,
+}
+
+impl Running {
+    /// Starts it, for as long as `within`.
+    ///
+    /// # Errors
+    /// The system's, with the program's name.
+    pub fn start(words: &[String], within: Duration, now: Instant) -> Result<Self, Failure> {
+        let Some((program, arguments)) = words.split_first() else {
+            return Err(Failure::NotRun("there is no command".to_owned()));
+        };
+        // Old kernels have no such memory: its output is lost there.
+        let output = bounded_memory().ok();
+        let end = || output.as_ref().and_then(|file| file.try_clone().ok()).map_or_else(Stdio::null, Stdio::from);
+        let child = daemon::command(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(end())
+            .stderr(end())
+            .process_group(0)
+            .spawn()
+            .map_err(|e| Failure::NotRun(format!("{program}: {e}")))?;
+        Ok(Self { pid: child.id(), within, until: now + within, is_killed: false, output })
+    }
+
+    /// Its process, and its group; for waitpid.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// When [`Running::due`] is next needed.
+    pub fn deadline(&self) -> Instant {
+        self.until
+    }
+
+    /// Kills it if its time is over. `Some`: just now; it is still to be reaped.
+    pub fn due(&mut self, now: Instant) -> Option<Failure> {
+        if now < self.until {
+            return None;
+        }
+        let first = !self.is_killed;
+        self.kill(now);
+        first.then(|| Failure::TimedOut(self.within, self.last_line()))
+    }
+
+    /// Kills it and what it left in its group; it is still to be reaped.
+    pub fn kill(&mut self, now: Instant) {
+        self.is_killed = true;
+        self.until = now + KILL_AGAIN;
+        if let Ok(group) = i32::try_from(self.pid) {
+            // It is not reaped, so the group is its own; nobody left in it is what we want.
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+    }
+
+    /// Whether its end is no news any more.
+    pub fn is_killed(&self) -> bool {
+        self.is_killed
+    }
+
+    /// What its end means. A service that it started goes on: its group is not killed.
+    ///
+    /// # Errors
+    /// It failed.
+    pub fn judge(&self, exit: Exit) -> Result<(), Failure> {
+        if exit == Exit::Status(0) { Ok(()) } else { Err(Failure::Ended(exit, self.last_line())) }
+    }
+
+    /// The last line it printed, shortened.
+    fn last_line(&self) -> String {
+        let Some(output) = &self.output else { return String::new() };
+        // The place of our copy is the place of its own.
+        let length = lseek(output, 0, Whence::SeekCur).ok().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+        let mut buffer = vec![0; length.min(OUTPUT_MAX)];
+        let length = output.read_at(&mut buffer, 0).unwrap_or(0);
+        last_line(buffer.get(..length).unwrap_or_default())
+    }
+}
+
+fn last_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+    line.chars().take(LINE_MAX).collect()
+}
+
+fn bounded_memory() -> io::Result<File> {
+    let memory: OwnedFd = memfd_create(c"piranha-ng", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    ftruncate(&memory, i64::try_from(OUTPUT_MAX).unwrap_or(0))?;
+    fcntl(&memory, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL))?;
+    Ok(memory.into())
+}
+
+#[cfg(test)]
+mod tests;

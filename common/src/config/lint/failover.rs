@@ -1,0 +1,97 @@
+//! The rules about failover services, and about the commands that tell whether a
+//! director can serve.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::Linter;
+use crate::config::check::Origin;
+use crate::config::table::{Config, VirtualService};
+use crate::ipvs::Protocol;
+
+/// What is set to another value than the default although only a failover block
+/// has a use for it. A default in writing says nothing.
+pub(super) fn for_failovers(service: &VirtualService) -> Vec<&'static str> {
+    let default = VirtualService::default();
+    let set = [
+        ("start_timeout", service.start_timeout != default.start_timeout),
+        ("stop_timeout", service.stop_timeout != default.stop_timeout),
+        ("restarts", service.restarts != default.restarts),
+        ("restart_period", service.restart_period != default.restart_period),
+    ];
+    set.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect()
+}
+
+/// The same of what only a virtual service in the kernel has a use for
+/// (piranha.md 1.5).
+fn for_virtuals(service: &VirtualService) -> Vec<&'static str> {
+    let default = VirtualService::default();
+    let set = [
+        ("sorry_server", service.sorry_server != default.sorry_server),
+        ("fwmark", service.fwmark != default.fwmark),
+        ("persistent", service.persistent != default.persistent),
+        ("pmask", service.pmask != default.pmask),
+        ("load_monitor", service.load_monitor != default.load_monitor),
+        ("scheduler", service.scheduler != default.scheduler),
+        ("reentry", service.reentry != default.reentry),
+        ("quiesce_server", service.quiesce_server != default.quiesce_server),
+        ("drain", service.drain != default.drain),
+    ];
+    set.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect()
+}
+
+impl Linter<'_> {
+    pub(super) fn failovers(&mut self, active: &[(&VirtualService, &Origin)]) {
+        if active.is_empty() {
+            let (span, help) = (self.origin.of("service"), "set active = 1 in a failover block");
+            self.warn("no-active-failover", span, "no failover service is active: there is nothing to do", help);
+        }
+        let mut seen: HashMap<(Protocol, IpAddr, u16), &str> = HashMap::new();
+        for (service, origin) in active {
+            self.failover(service, origin);
+            self.probe(service, origin);
+            let Some(address) = service.virtual_address() else { continue };
+            let key = (service.protocol, address, service.port);
+            let first = *seen.entry(key).or_insert(&service.name);
+            if first != service.name {
+                let message = format!("failover \"{}\" is watched where \"{first}\" is", service.name);
+                self.warn("same-failover", origin.of("port"), message, "each needs a port of its own");
+            }
+        }
+        self.labels(active);
+    }
+
+    fn failover(&mut self, service: &VirtualService, origin: &Origin) {
+        self.address(service, origin);
+        if service.start_cmd.is_none() {
+            let message = format!("failover \"{}\" has no start_cmd: nothing starts it", service.name);
+            self.warn("no-start-cmd", origin.span, message, "set start_cmd, and stop_cmd");
+        } else if service.stop_cmd.is_none() {
+            let message = format!("failover \"{}\" has no stop_cmd: nothing stops it", service.name);
+            self.warn("no-stop-cmd", origin.span, message, "it runs on where it is not wanted any more");
+        }
+        for key in for_virtuals(service) {
+            self.warn("ineffective", origin.of(key), format!("{key} has no effect in a failover block"), "");
+        }
+        if let Some(server) = origin.servers.first() {
+            self.warn("ineffective", server.span, "a server has no effect in a failover block", "");
+        }
+    }
+
+    /// Times without the command they are for.
+    pub(super) fn commands(&mut self) {
+        let (config, default) = (self.config, Config::default());
+        let (check, notify) = (config.check_cmd.is_none(), config.notify.is_none());
+        for (key, command, is_idle) in [
+            ("check_interval", "check_cmd", check && config.check_interval != default.check_interval),
+            ("check_timeout", "check_cmd", check && config.check_timeout != default.check_timeout),
+            ("check_fall", "check_cmd", check && config.check_fall != default.check_fall),
+            ("check_rise", "check_cmd", check && config.check_rise != default.check_rise),
+            ("notify_timeout", "notify", notify && config.notify_timeout != default.notify_timeout),
+        ] {
+            if is_idle {
+                self.warn("ineffective", self.origin.of(key), format!("{key} has no effect without {command}"), "");
+            }
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! The loop with real processes: commands that start and stop one, and a watcher
+//! that never speaks, as a `client_monitor` of an operator's own may be. What nanny
+//! sees is said by the test; nanny itself is shown in the lab.
+//! One test at a time: waitpid takes any child.
+
+use std::cell::RefCell;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use common::channel::{Ask, Received, Said};
+use common::child::Rules as ChildRules;
+
+use super::*;
+use crate::file;
+use crate::nanny_command::Manner;
+use crate::run::tests::one_at_a_time;
+
+/// Generous: a condition that does not come in this time does not come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Stage {
+    keeper: Option<Keeper>,
+    /// pulse's end of the line.
+    pulse: Line,
+    said: Vec<Said>,
+    events: RefCell<Events>,
+    dir: tempfile::TempDir,
+    ended: Option<End>,
+    _one: std::sync::MutexGuard<'static, ()>,
+}
+
+fn script(path: &Path, text: &str) {
+    std::fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+impl Stage {
+    /// One service. `start` and `stop` append to `calls` and run the service, which
+    /// is a process whose pid is in `pid`; the test says its nanny's words. All of
+    /// them end with the test's folder.
+    fn new(keys: &str) -> Self {
+        Self::with(keys, &[])
+    }
+
+    /// The same with these files there before.
+    fn with(keys: &str, files: &[&str]) -> Self {
+        let one = one_at_a_time();
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().display();
+        script(
+            &dir.path().join("start"),
+            &format!(
+                "echo start >> {at}/calls\n[ -e {at}/broken ] && echo no port >&2 && exit 3\n\
+                 (while [ -e {at}/lvs.cf ]; do sleep 0.1; done) & echo $! > {at}/pid.new; mv {at}/pid.new {at}/pid"
+            ),
+        );
+        script(&dir.path().join("stop"), &format!("echo stop >> {at}/calls\nkill $(cat {at}/pid) && rm {at}/pid"));
+        for file in files {
+            std::fs::write(dir.path().join(file), "").unwrap();
+        }
+        let watch = format!("exec >{at}/watched 2>&1; while [ -e {at}/lvs.cf ]; do sleep 0.1; done");
+        script(&dir.path().join("watch"), &watch);
+        std::fs::write(dir.path().join("lvs.cf"), Self::file(dir.path(), keys)).unwrap();
+        let (pulse, events) = (Line::pair().unwrap().0, RefCell::new(Events::with_capacity(64)));
+        let mut stage = Self { keeper: None, pulse, said: Vec::new(), events, dir, ended: None, _one: one };
+        stage.start();
+        stage
+    }
+
+    fn file(dir: &Path, keys: &str) -> String {
+        let at = dir.display();
+        format!(
+            "service = fos\nfailover web {{\n active = 1\n address = 192.0.2.9 eth0:1\n port = 443\n timeout = 0.1\n\
+             \x20client_monitor = {at}/watch\n start_cmd = \"{at}/start now\"\n stop_cmd = \"{at}/stop now\"\n{keys}\n}}\n"
+        )
+    }
+
+    /// A keeper that nobody started, of which pulse hears.
+    fn start(&mut self) {
+        self.start_under(None);
+    }
+
+    /// The same with the line of a pulse that started it.
+    fn start_under(&mut self, pulse: Option<Line>) {
+        let folder = self.dir.path();
+        let settings = Settings {
+            file: folder.join("lvs.cf"),
+            nanny: "/nonexistent/nanny".into(),
+            manner: Manner::default(),
+            rules: ChildRules::default(),
+            places: Some(folder.join("nanny")),
+        };
+        let hosts = Hosts::new(folder.join("hosts"));
+        let (blocks, lines) = file::read_failover(&settings.file, &hosts, &settings.nanny, &settings.manner).unwrap();
+        assert_eq!(lines, []);
+        let file = LedgerFile::at(folder.join("fos.ledger"));
+        let (ledger, _) = file.read().unwrap();
+        let place = folder.join("lvsd");
+        let mut keeper =
+            Keeper::new(settings, hosts, Log::new(false), (ledger, Some(file)), MeetingPlace::open(&place).ok(), pulse)
+                .unwrap();
+        keeper.begin(blocks);
+        self.keeper = Some(keeper);
+        self.pulse = common::channel::join(&place).unwrap();
+    }
+
+    fn tell(&mut self, ask: &Ask) {
+        self.pulse.send(&ask.encode()).unwrap();
+    }
+
+    fn keeper(&mut self) -> &mut Keeper {
+        self.keeper.as_mut().unwrap()
+    }
+
+    /// Lets the loop turn until the condition holds.
+    fn until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition(self) {
+            assert!(Instant::now() < deadline, "never: {what}; {:?}", self.calls());
+            let keeper = self.keeper.as_mut().unwrap();
+            keeper.look_at = keeper.look_at.min(Instant::now() + Duration::from_millis(20));
+            self.ended = keeper.turn(&mut self.events.borrow_mut()).unwrap();
+            while let Received::Message(said) = self.pulse.receive_said() {
+                self.said.push(said);
+            }
+            if self.ended.is_some() {
+                return;
+            }
+        }
+    }
+
+    fn calls(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.dir.path().join("calls")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn pid(&self) -> Option<i32> {
+        std::fs::read_to_string(self.dir.path().join("pid")).ok()?.trim().parse().ok()
+    }
+
+    fn has_said(&self, words: &str) -> bool {
+        self.said.iter().any(|said| String::from_utf8_lossy(&said.encode()).contains(words))
+    }
+
+    /// What its nanny says.
+    fn judge(&mut self, available: bool) {
+        let key = *self.keeper().kept.keys().next().unwrap();
+        self.keeper().feed(&key, Event::Judged(available), Instant::now());
+    }
+
+    fn is_started(&self) -> bool {
+        self.pid().is_some() && self.keeper.as_ref().unwrap().kept.values().all(|kept| kept.command.is_none())
+    }
+
+    fn stop(&mut self) {
+        self.keeper().stop(SIGTERM, Instant::now());
+        self.until("the end", |_| false);
+        assert_eq!(self.ended, Some(End::Stopped));
+    }
+}
+
+#[test]
+fn it_is_started_once_watched_and_stopped_at_the_end() {
+    let mut stage = Stage::new("");
+    stage.until("started", Stage::is_started);
+    stage.until("pulse hears of it", |stage| stage.has_said("ready"));
+    stage.judge(true);
+    let pid = stage.pid();
+    stage.stop();
+    assert_eq!(stage.calls(), ["start", "stop"]);
+    assert_eq!(stage.pid(), None, "{pid:?} is stopped");
+    assert!(!stage.dir.path().join("fos.ledger").exists(), "nothing is left for a successor");
+}
+
+#[test]
+fn what_a_dead_lvsd_started_is_adopted_and_not_started_twice() {
+    let mut stage = Stage::new("");
+    stage.until("started", Stage::is_started);
+    stage.judge(true);
+    let pid = stage.pid();
+    // as if killed: whatever it held is closed, and nothing was told
+    stage.keeper = None;
+    stage.start();
+    stage.until("ready", |stage| stage.has_said("ready"));
+    stage.judge(true);
+    assert_eq!((stage.calls(), stage.pid()), (vec!["start".to_owned()], pid));
+    stage.stop();
+    assert_eq!(stage.calls(), ["start", "stop"]);
+}
+
+#[test]
+fn what_left_the_file_while_nobody_looked_is_stopped_by_the_next() {
+    let mut stage = Stage::new("");
+    stage.until("started", Stage::is_started);
+    stage.keeper = None;
+    let text = Stage::file(stage.dir.path(), "").replace("port = 443", "port = 444");
+    std::fs::write(stage.dir.path().join("lvs.cf"), text).unwrap();
+    stage.start();
+    let idle = |stage: &Stage| stage.keeper.as_ref().unwrap().kept.values().all(|kept| kept.command.is_none());
+    stage.until("one went, one came", |stage| stage.calls().len() == 3 && idle(stage));
+    let mut calls = stage.calls();
+    calls.sort();
+    assert_eq!(calls, ["start", "start", "stop"]);
+    stage.stop();
+}
+
+#[test]
+fn a_service_that_dies_is_started_again_and_then_handed_over() {
+    let mut stage = Stage::new(" restarts = 1");
+    stage.until("started", Stage::is_started);
+    stage.judge(true);
+    stage.judge(false);
+    stage.until("started again", |stage| stage.calls() == ["start", "stop", "start"] && stage.is_started());
+    assert!(!stage.has_said("unable"));
+    stage.judge(true);
+    stage.judge(false);
+    stage.until("pulse is told", |stage| {
+        stage.has_said("unable failover service web cannot run here: it does not answer")
+    });
+    // somebody mends it by hand
+    stage.judge(true);
+    stage.until("pulse is told", |stage| stage.said.contains(&Said::Able));
+    stage.stop();
+}
+
+#[test]
+fn a_new_pulse_hears_at_once_that_it_cannot_run_here() {
+    let mut stage = Stage::with(" restarts = 0", &["broken"]);
+    stage.until("given up", |stage| stage.has_said("unable"));
+    assert!(stage.has_said("start_cmd exited with status 3, its last line: no port"), "{:?}", stage.said);
+    stage.said.clear();
+    stage.pulse = common::channel::join(&stage.dir.path().join("lvsd")).unwrap();
+    stage.until("told again", |stage| stage.has_said("unable"));
+    stage.stop();
+}
+
+#[test]
+fn a_start_that_hangs_is_killed_and_a_reload_and_a_stop_do_not_wait_for_it() {
+    let mut stage = Stage::new(" start_timeout = 0.3\n restarts = 0");
+    script(&stage.dir.path().join("start"), "echo waiting; exec sleep 1000");
+    // the one of the beginning is stopped, its successor hangs
+    let text = Stage::file(stage.dir.path(), " start_timeout = 0.3\n restarts = 0").replace("port = 443", "port = 444");
+    std::fs::write(stage.dir.path().join("lvs.cf"), text).unwrap();
+    stage.keeper().reread(Instant::now());
+    stage.until("told", |stage| stage.has_said("unable"));
+    assert!(stage.has_said("was killed after 300ms, its last line: waiting"), "{:?}", stage.said);
+    stage.stop();
+}
+
+#[test]
+fn a_reload_starts_what_came_stops_what_went_and_leaves_the_rest() {
+    let mut stage = Stage::new("");
+    stage.until("started", Stage::is_started);
+    stage.judge(true);
+    let path = stage.dir.path().join("lvs.cf");
+    let reload = |stage: &mut Stage, text: &str| {
+        std::fs::write(&path, text).unwrap();
+        stage.keeper().reread(Instant::now());
+    };
+    let same = Stage::file(stage.dir.path(), " restarts = 9");
+    reload(&mut stage, &same);
+    reload(&mut stage, "service = lvs\n");
+    reload(&mut stage, "rubbish\n");
+    assert_eq!((stage.calls(), stage.keeper().kept.len()), (vec!["start".to_owned()], 1));
+    reload(&mut stage, "service = fos\n");
+    // and wanted again before it is gone
+    reload(&mut stage, &same);
+    stage.until("started anew", |stage| stage.calls() == ["start", "stop", "start"] && stage.is_started());
+    reload(&mut stage, "service = fos\n");
+    stage.until("gone", |stage| stage.calls().len() == 4 && stage.keeper.as_ref().unwrap().kept.is_empty());
+    stage.stop();
+}
+
+#[test]
+fn a_standby_runs_nothing_until_it_is_told_to() {
+    let mut stage = Stage::new("");
+    stage.until("started", Stage::is_started);
+    stage.judge(true);
+    stage.tell(&Ask::Rest);
+    stage.until("stopped", |stage| stage.keeper.as_ref().unwrap().kept.is_empty());
+    stage.until("nobody watches", |stage| stage.keeper.as_ref().unwrap().nannies.is_empty());
+    assert_eq!(stage.calls(), ["start", "stop"]);
+    let text = Stage::file(stage.dir.path(), " restarts = 9");
+    std::fs::write(stage.dir.path().join("lvs.cf"), text).unwrap();
+    stage.keeper().reread(Instant::now());
+    stage.tell(&Ask::Rest);
+    stage.until("ready", |stage| stage.has_said("ready"));
+    assert_eq!(stage.calls().len(), 2);
+    stage.tell(&Ask::Serve);
+    stage.tell(&Ask::Serve);
+    stage.until("started", Stage::is_started);
+    assert_eq!(stage.calls(), ["start", "stop", "start"]);
+    // a change of mind while it stops
+    stage.tell(&Ask::Rest);
+    stage.tell(&Ask::Serve);
+    stage.until("started", |stage| stage.calls().len() == 5 && stage.is_started());
+    stage.stop();
+}
+
+#[test]
+fn one_that_was_not_told_yet_leaves_all_as_it_is() {
+    let mut stage = Stage::new("");
+    stage.until("started", Stage::is_started);
+    stage.keeper = None;
+    let more = Stage::file(stage.dir.path(), "").replace("service = fos\n", "").replace("port = 443", "port = 444");
+    let two = Stage::file(stage.dir.path(), "") + &more;
+    std::fs::write(stage.dir.path().join("lvs.cf"), two).unwrap();
+    let (line, _pulse) = Line::pair().unwrap();
+    stage.start_under(Some(line));
+    stage.until("ready", |stage| stage.has_said("ready"));
+    assert_eq!(stage.calls(), ["start"]);
+    stage.tell(&Ask::Serve);
+    stage.until("the other is started", |stage| stage.calls() == ["start", "start"]);
+    stage.stop();
+}
+
+#[test]
+fn making_room_for_another_leaves_everything() {
+    let mut stage = Stage::new("");
+    stage.until("started", Stage::is_started);
+    let pid = stage.pid();
+    stage.tell(&Ask::Release);
+    stage.until("the end", |_| false);
+    assert_eq!(stage.ended, Some(End::Released));
+    assert_eq!((stage.calls(), stage.pid()), (vec!["start".to_owned()], pid));
+    assert!(stage.dir.path().join("fos.ledger").exists());
+}
