@@ -12,11 +12,14 @@
 )]
 
 mod bad_input;
+#[path = "../bench/pair.rs"]
+mod bench;
 mod deaths;
 mod forwarding;
 mod ground;
 mod manners;
 mod netlink;
+mod pair;
 mod reload;
 mod site;
 mod story;
