@@ -25,6 +25,7 @@ mod guest;
 mod killed;
 pub mod lab;
 pub mod log;
+pub mod original;
 mod part;
 pub mod real_server;
 pub mod table;

@@ -8,5 +8,6 @@ mod frozen;
 mod holders;
 mod killed;
 mod moves;
+mod originals;
 pub mod product;
 pub mod site;
