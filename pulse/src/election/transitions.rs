@@ -92,7 +92,7 @@ impl Election {
         match turn {
             Turn::Slept(lasted) => {
                 let unheard = self.last_beat.map_or(lasted, |beat| lasted.max(now.saturating_duration_since(beat)));
-                if unheard >= self.allowed() / 2 {
+                if unheard >= self.allowed() * 3 / 4 {
                     self.listen(now);
                 }
             }
