@@ -26,6 +26,7 @@ kernel_has_ipvs() {
 lab_programs="
 ipvsadm   ipvsadm   ipvsadm
 ip        iproute2  iproute
+tc        iproute2  iproute-tc
 modprobe  kmod      kmod
 rsyslogd  rsyslog   rsyslog
 logger    bsdutils  util-linux

@@ -295,7 +295,7 @@ impl Election {
     /// to take over.
     fn is_unheard(&self, lasted: Duration, now: Instant) -> bool {
         let unheard = self.last_beat.map_or(lasted, |beat| lasted.max(now.saturating_duration_since(beat)));
-        unheard >= self.allowed() / 2
+        unheard >= self.allowed() * 3 / 4
     }
 
     fn turn(&mut self, event: Event, now: Instant, out: &mut Vec<Action>) {

@@ -16,13 +16,16 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 pub mod client;
 pub mod director;
+pub mod gap;
 mod guest;
 mod killed;
 pub mod lab;
 pub mod log;
+pub mod original;
 mod part;
 pub mod real_server;
 pub mod table;
@@ -63,10 +66,19 @@ pub fn scenario<F: FnOnce(&Lab)>(body: F) {
 /// The same, with more for the guest's environment: what was found out on the
 /// host, such as the path of a program built there.
 pub fn scenario_with<F: FnOnce(&Lab)>(environment: &[(&str, &str)], body: F) {
+    run(environment, guest::SCENARIO_MAX, body);
+}
+
+/// The same for one that takes longer than a test may.
+pub fn long_scenario<F: FnOnce(&Lab)>(limit: Duration, body: F) {
+    run(&[], limit, body);
+}
+
+fn run<F: FnOnce(&Lab)>(environment: &[(&str, &str)], limit: Duration, body: F) {
     let name = name_of::<F>();
     match place() {
         Place::Here => body(&Lab::new()),
-        Place::Guest => guest::run(&name, environment),
+        Place::Guest => guest::run(&name, environment, limit),
         Place::Nowhere(why) => skip(&name, &why),
     }
 }

@@ -12,12 +12,15 @@
 )]
 
 mod bad_input;
+#[path = "../bench/pair.rs"]
+mod bench;
 mod deaths;
 mod devices;
 mod forwarding;
 mod ground;
 mod manners;
 mod netlink;
+mod pair;
 mod reload;
 mod site;
 mod story;

@@ -134,7 +134,7 @@ impl Client {
     }
 
     /// A thread in the client's network.
-    fn thread(&self, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    pub(super) fn thread(&self, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
         let network = std::fs::File::open(format!("/proc/{}/ns/net", self.machine.first_pid())).expect("its network");
         std::thread::spawn(move || {
             setns(network, CloneFlags::CLONE_NEWNET).expect("the right to enter it");
@@ -310,8 +310,8 @@ impl<'a> Schedule<'a> {
     fn run(mut self) {
         while !self.shared.stop.load(Ordering::Relaxed) {
             self.open_what_is_due();
-            self.wait();
-            self.look_after_all();
+            let ready = self.wait();
+            self.look_after_all(&ready);
             let oldest = self.open.iter().map(|open| open.at).min().unwrap_or(self.next);
             *self.shared.oldest.lock().expect("no panic holds it") = Some(oldest);
         }
@@ -338,20 +338,20 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    fn wait(&self) {
+    /// Which of the open ones have something to say.
+    fn wait(&self) -> Vec<bool> {
         let left = self.next.saturating_duration_since(Instant::now());
         let timeout = u16::try_from(left.as_millis() + 1).unwrap_or(u16::MAX);
         let mut fds: Vec<PollFd<'_>> =
             self.open.iter().map(|open| PollFd::new(open.stream.as_fd(), open.wants())).collect();
-        let _ = poll(&mut fds, PollTimeout::from(timeout));
+        let any = poll(&mut fds, PollTimeout::from(timeout)).is_ok_and(|n| n > 0);
+        fds.iter().map(|fd| any && fd.any().unwrap_or(false)).collect()
     }
 
-    fn look_after_all(&mut self) {
+    fn look_after_all(&mut self, ready: &[bool]) {
         let mut still = Vec::new();
-        for mut open in std::mem::take(&mut self.open) {
-            let mut fd = [PollFd::new(open.stream.as_fd(), open.wants())];
-            let ready = poll(&mut fd, PollTimeout::ZERO).is_ok_and(|n| n > 0);
-            let outcome = if ready { open.go_on() } else { None };
+        for (mut open, ready) in std::mem::take(&mut self.open).into_iter().zip(ready) {
+            let outcome = if *ready { open.go_on() } else { None };
             let late = open.at.elapsed() > self.pace.patience;
             match outcome {
                 Some(outcome) => self.record(open.at, Some(&open.stream), outcome),

@@ -68,6 +68,14 @@ impl Director {
         wait_until(SOON, "pulse, lvsd and all nannies end", || self.daemons().is_empty());
     }
 
+    /// What a loss of power leaves of daemons that are gone: no address that they
+    /// added, no table, nothing in /run.
+    pub fn forget(&self) {
+        let shell = "ip -o -4 addr show label '*:*' | while read -r _ device _ address _; do \
+                     ip addr del \"$address\" dev \"$device\"; done; ipvsadm -C; rm -rf /run/piranha-ng /run/*.pid";
+        self.machine.run("sh", &["-c", shell]);
+    }
+
     /// A signal to the process in /var/run/pulse.pid.
     pub fn signal_pulse(&self, signal: nix::sys::signal::Signal) {
         let text = fs::read_to_string(self.machine.path("/run/pulse.pid")).expect("/var/run/pulse.pid");

@@ -18,7 +18,7 @@ const LINUX: &str = "linux.uml";
 
 /// What a scenario may take at most; the longest takes a fifth of it when the
 /// machine is idle.
-const SCENARIO_MAX: Duration = Duration::from_secs(240);
+pub(super) const SCENARIO_MAX: Duration = Duration::from_secs(240);
 
 /// Memory of a guest in MiB. It is taken from the host only when it is used.
 const MEMORY_MIB: u64 = 1024;
@@ -31,13 +31,14 @@ pub(super) fn available() -> Result<(), String> {
 }
 
 /// Runs the test `name` of this binary in a guest.
-pub(super) fn run(name: &str, environment: &[(&str, &str)]) {
+pub(super) fn run(name: &str, environment: &[(&str, &str)], limit: Duration) {
     let job = job_of(name);
     let _ = fs::remove_dir_all(&job);
     prepare(&job, name, environment).expect("the guest's job can be written");
     let guest = Part::start("warden", &[&job.display().to_string()]);
-    let ended = wait(&guest, &job.join(tell::STORY));
+    let ended = wait(&guest, &job.join(tell::STORY), limit);
     drop(guest);
+    tell::print_figures(&job);
     let output = fs::read_to_string(job.join("output")).unwrap_or_default();
     match ended.and_then(|()| exit_status(&job)) {
         Ok(status) if status.success() && output.contains("1 passed") => {
@@ -58,7 +59,7 @@ fn fail(job: &Path, output: &str, what: &str) {
 
 fn prepare(job: &Path, name: &str, environment: &[(&str, &str)]) -> std::io::Result<()> {
     fs::create_dir_all(job)?;
-    fs::write(job.join("command"), format!("--exact\n{name}\n--nocapture\n--test-threads=1\n"))?;
+    fs::write(job.join("command"), format!("--exact\n{name}\n--include-ignored\n--nocapture\n--test-threads=1\n"))?;
     let mut wanted: Vec<String> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
     wanted.push(format!("{INSIDE}=1"));
     for name in ["PATH", "RUST_BACKTRACE", tell::TELL, tell::KEEP, tell::ONLY_GROUND] {
@@ -110,8 +111,8 @@ fn memory_folder(job: &Path) -> &Path {
 
 /// Waits for the guest's end; what it says meanwhile is passed on to somebody
 /// who wants the story told.
-fn wait(guest: &Part, story: &Path) -> Result<(), String> {
-    let end = Instant::now() + SCENARIO_MAX;
+fn wait(guest: &Part, story: &Path, limit: Duration) -> Result<(), String> {
+    let end = Instant::now() + limit;
     let mut passed_on = 0;
     loop {
         let ended = guest.has_ended();
@@ -122,7 +123,7 @@ fn wait(guest: &Part, story: &Path) -> Result<(), String> {
             return Ok(());
         }
         if Instant::now() >= end && !tell::keeps() {
-            return Err(format!("still not done after {} s", SCENARIO_MAX.as_secs()));
+            return Err(format!("still not done after {} s", limit.as_secs()));
         }
         std::thread::sleep(Duration::from_millis(20));
     }

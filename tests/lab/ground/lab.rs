@@ -3,7 +3,8 @@
 //! with a first process, a thread of ours that lives in it, and interfaces
 //! plugged into networks.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
@@ -29,8 +30,16 @@ pub(super) const MACHINE: CloneFlags = CloneFlags::CLONE_NEWNET
 /// One scenario's networks and machines. They go when it is dropped.
 pub struct Lab {
     switch: Rc<Worker>,
-    cables: Cell<u32>,
+    cables: RefCell<Vec<Cable>>,
     machines: RefCell<Vec<(String, u32)>>,
+    networks: RefCell<BTreeSet<String>>,
+}
+
+/// One cable; its number is that of the port it ends in.
+struct Cable {
+    machine: String,
+    device: String,
+    network: String,
 }
 
 impl Lab {
@@ -39,7 +48,7 @@ impl Lab {
         // Where IPv6 is a module, the first socket of its family loads it.
         drop(std::net::UdpSocket::bind("[::]:0"));
         let switch = Rc::new(Worker::new(CloneFlags::CLONE_NEWNET).expect("the right to make namespaces"));
-        Self { switch, cables: Cell::new(0), machines: RefCell::new(Vec::new()) }
+        Self { switch, cables: RefCell::default(), machines: RefCell::default(), networks: RefCell::default() }
     }
 
     /// The machines by name, with their first processes.
@@ -47,8 +56,12 @@ impl Lab {
         self.machines.borrow().clone()
     }
 
-    /// A network: a bridge that forwards at once and speaks no protocol.
+    /// A network: a bridge that forwards at once and speaks no protocol. One that
+    /// is there already stays.
     pub fn network(&self, name: &str) {
+        if !self.networks.borrow_mut().insert(name.to_owned()) {
+            return;
+        }
         self.wire(&format!("link add {name} type bridge forward_delay 0 mcast_snooping 0\nlink set {name} up\n"));
     }
 
@@ -75,19 +88,48 @@ impl Lab {
     /// Plugs a new interface of `machine` into `network`, with these addresses
     /// (`192.0.2.1/24`).
     pub fn plug(&self, machine: &Machine, network: &str, device: &str, addresses: &[&str]) {
-        let cable = self.cables.get();
-        self.cables.set(cable + 1);
+        let cable = self.cables.borrow().len();
         let pid = machine.first.pid();
         self.wire(&format!(
             "link add port{cable} type veth peer name {device} netns {pid}\n\
              link set port{cable} master {network} up\n"
         ));
+        let [machine_is, device_is, network_is] = [machine.name(), device, network].map(str::to_owned);
+        self.cables.borrow_mut().push(Cable { machine: machine_is, device: device_is, network: network_is });
         let mut batch = format!("link set {device} up\n");
         for address in addresses {
             let nodad = if address.contains(':') { " nodad" } else { "" };
             let _ = writeln!(batch, "addr add {address} dev {device}{nodad}");
         }
         machine.ip(&batch);
+    }
+
+    /// Pulls that cable out of the switch: the interface sees no link any more.
+    pub fn pull(&self, machine: &Machine, device: &str) {
+        let (port, _) = self.port(machine, device);
+        self.wire(&format!("link set {port} down\n"));
+    }
+
+    /// The switch forwards nothing from or to that cable any more, and its light
+    /// stays on.
+    pub fn silence(&self, machine: &Machine, device: &str) {
+        let (port, _) = self.port(machine, device);
+        self.wire(&format!("link set {port} nomaster\n"));
+    }
+
+    /// The end of [`Self::pull`] and [`Self::silence`].
+    pub fn mend(&self, machine: &Machine, device: &str) {
+        let (port, network) = self.port(machine, device);
+        self.wire(&format!("link set {port} master {network} up\n"));
+    }
+
+    /// A cable's port of the switch, and the network it belongs to. A machine that
+    /// is gone may have had the same name.
+    fn port(&self, machine: &Machine, device: &str) -> (String, String) {
+        let cables = self.cables.borrow();
+        let found = cables.iter().rposition(|cable| cable.machine == machine.name() && cable.device == device);
+        let number = found.unwrap_or_else(|| panic!("{} has no {device}", machine.name()));
+        (format!("port{number}"), cables[number].network.clone())
     }
 
     fn wire(&self, batch: &str) {

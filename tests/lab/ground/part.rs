@@ -21,6 +21,7 @@ use super::tell;
 use super::wait::SOON;
 
 mod first;
+mod original;
 mod server;
 
 pub(crate) use first::MODULES;
@@ -156,6 +157,7 @@ fn play(part: &str) {
         "warden" => super::guest::keep_watch(Master::from_stdin(), &words),
         "machine" => first::in_machine(Master::from_stdin(), &words),
         "server" => server::serve(Master::from_stdin(), &words),
+        "original" => original::play(Master::from_stdin(), &words),
         "echo" => {
             let mut master = Master::from_stdin();
             master.answer("ready");

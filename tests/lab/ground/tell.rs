@@ -18,6 +18,32 @@ pub(super) const ONLY_GROUND: &str = "PIRANHA_SHELL";
 /// What a guest tells, in its job's folder.
 pub(super) const STORY: &str = "story";
 
+/// What a guest has measured, in its job's folder.
+const FIGURES: &str = "figures";
+
+/// Something measured: printed in every run, past the harness, which keeps what
+/// a passing test prints to itself.
+pub fn figure(text: &str) {
+    if let Some(job) = std::env::var_os(GUEST_JOB) {
+        append(&Path::new(&job).join(FIGURES), &format!("{text}\n"));
+    } else {
+        let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
+    }
+}
+
+/// Prints what a guest has measured, in one piece: other tests print too.
+pub(super) fn print_figures(job: &Path) {
+    let figures = std::fs::read_to_string(job.join(FIGURES)).unwrap_or_default();
+    if !figures.is_empty() {
+        let _ = std::io::stderr().write_all(format!("\n{figures}").as_bytes());
+    }
+}
+
+fn append(to: &Path, text: &str) {
+    let file = std::fs::File::options().append(true).create(true).open(to);
+    let _ = file.and_then(|mut file| file.write_all(text.as_bytes()));
+}
+
 /// Whether somebody wants to read along.
 pub fn tells() -> bool {
     std::env::var_os(TELL).is_some()
@@ -51,8 +77,7 @@ fn say(text: &str) {
     }
     // From a guest it goes through a file, which the host passes on.
     if let Some(job) = std::env::var_os(GUEST_JOB) {
-        let story = std::fs::File::options().append(true).create(true).open(Path::new(&job).join(STORY));
-        let _ = story.and_then(|mut file| file.write_all(text.as_bytes()));
+        append(&Path::new(&job).join(STORY), text);
     } else {
         let mut out = std::io::stdout();
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

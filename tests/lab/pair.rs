@@ -1,0 +1,13 @@
+//! The pair: two directors, one VIP, and everything that can come between them.
+//! Each scene prints what a client saw of it.
+
+mod cuts;
+mod drift;
+pub mod events;
+mod frozen;
+mod holders;
+mod killed;
+mod moves;
+mod originals;
+pub mod product;
+pub mod site;
