@@ -20,6 +20,7 @@ use std::time::Duration;
 
 pub mod client;
 pub mod director;
+pub mod download;
 pub mod gap;
 mod guest;
 mod killed;

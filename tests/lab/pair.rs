@@ -2,6 +2,7 @@
 //! Each scene prints what a client saw of it.
 
 mod cuts;
+mod downloads;
 mod drift;
 pub mod events;
 mod frozen;

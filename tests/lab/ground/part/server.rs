@@ -16,6 +16,7 @@ use nix::sys::socket::{
 };
 
 use super::Master;
+use crate::ground::download;
 
 /// How long a silent client is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -133,7 +134,8 @@ fn listener(port: u16) -> TcpListener {
     TcpListener::from(fd)
 }
 
-/// One connection. `GET /echo` keeps it: each line comes back with the name.
+/// One connection. `GET /echo` keeps it: each line comes back with the name;
+/// `GET /download/PIECES` is a long answer.
 fn converse(mut stream: TcpStream, name: &str, manner: Manner) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -167,6 +169,9 @@ fn converse(mut stream: TcpStream, name: &str, manner: Manner) -> std::io::Resul
                     stream.write_all(format!("{name} {line}").as_bytes())?;
                     line.clear();
                 }
+            } else if let Some(pieces) = first.strip_prefix("GET /download/") {
+                let pieces = pieces.split(' ').next().and_then(|pieces| pieces.parse().ok()).unwrap_or_default();
+                download::send(&mut stream, pieces)?;
             } else {
                 stream.write_all(answer.as_bytes())?;
             }
