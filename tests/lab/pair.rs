@@ -12,3 +12,4 @@ mod moves;
 mod originals;
 pub mod product;
 pub mod site;
+mod strangers;
