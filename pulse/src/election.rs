@@ -414,6 +414,13 @@ impl Election {
         self.fitness.reason(&self.settings.paths, now, self.settings.steady)
     }
 
+    /// Why it could not serve if it had to. Being well for a while first is for two
+    /// that could throw the VIPs to and fro; one that is alone keeps clients waiting
+    /// for nothing.
+    fn defect(&self, now: Instant) -> Option<Reason> {
+        self.fitness.reason(&self.settings.paths, now, Duration::ZERO)
+    }
+
     fn allowed(&self) -> Duration {
         self.partner.allowed(&self.settings)
     }

@@ -183,7 +183,8 @@ impl Election {
         self.failback_from = None;
         let Some(why) = self.evidence(was_heard, now) else { return };
         let is_dead = matches!(why, Activation::PartnerDead { .. });
-        if let Some(reason) = self.reason(now) {
+        let is_alone = is_dead || why == Activation::PartnerLeft;
+        if let Some(reason) = if is_alone { self.defect(now) } else { self.reason(now) } {
             if self.unable.rises(is_dead) {
                 out.push(Action::Say(Line::Unable { reason }));
             }

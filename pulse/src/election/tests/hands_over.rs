@@ -163,14 +163,29 @@ fn an_unfit_director_hands_over_if_the_partner_can_and_stays_if_it_cannot() {
 }
 
 #[test]
-fn what_was_mended_must_hold_for_a_while_before_it_counts() {
+fn what_was_mended_must_hold_for_a_while_before_it_counts_between_two() {
     let mut node = Node::standby(Role::Backup);
     node.event(Event::Failing(Watched::Check));
     node.event(Event::Mended(Watched::Check));
-    let out = node.wait(Duration::from_secs(59));
+    let mut out = Vec::new();
+    for _ in 0..29 {
+        out.extend(node.partner_says(Doing::Unfit).to_vec());
+        out.extend(node.wait(KEEPALIVE));
+    }
+    assert_eq!(deeds(&out), []);
+    node.partner_says(Doing::Unfit);
+    node.wait(KEEPALIVE);
+    assert_eq!(deeds(node.partner_says(Doing::Unfit)).len(), 1);
+}
+
+#[test]
+fn what_was_mended_counts_at_once_where_there_is_no_partner() {
+    let mut node = Node::standby(Role::Backup);
+    node.event(Event::Failing(Watched::Check));
+    let out = node.wait(DEADTIME * 2);
     assert_eq!(deeds(&out), []);
     assert_eq!(lines(&out), ["partner dead, but check_cmd fails: not activating"]);
-    assert_eq!(deeds(&node.wait(KEEPALIVE)).len(), 1);
+    assert_eq!(deeds(node.event(Event::Mended(Watched::Check))).len(), 1, "clients wait");
 }
 
 #[test]
