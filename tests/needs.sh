@@ -33,6 +33,8 @@ setsid    util-linux util-linux
 nsenter   util-linux util-linux
 iptables  iptables  iptables-nft
 cc        gcc       gcc
+strip     binutils  binutils
+setpriv   util-linux util-linux
 "
 
 need_system() {

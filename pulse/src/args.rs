@@ -46,6 +46,10 @@ pub struct Args {
     #[arg(long)]
     pub forceactive: bool,
 
+    /// Take over from the pulse that runs, without letting go of anything
+    #[arg(long, conflicts_with_all = ["nodaemon", "test_start"])]
+    pub restart: bool,
+
     /// The lvsd to start instead of the one beside pulse or in /usr/sbin
     #[arg(long, value_name = "PATH", visible_alias = "lvs")]
     pub lvsd: Option<PathBuf>,

@@ -15,6 +15,8 @@ mod bad_input;
 mod deaths;
 mod forwarding;
 mod ground;
+mod init_script;
+mod installed;
 mod manners;
 mod netlink;
 mod reload;
