@@ -19,6 +19,7 @@ mod init_script;
 mod installed;
 mod manners;
 mod netlink;
+mod real_server_script;
 mod reload;
 mod site;
 mod story;
