@@ -35,6 +35,8 @@ iptables  iptables  iptables-nft
 cc        gcc       gcc
 strip     binutils  binutils
 setpriv   util-linux util-linux
+unshare   util-linux util-linux
+systemctl systemd   systemd
 "
 
 need_system() {

@@ -166,11 +166,16 @@ pub fn shed_inheritance() {
 /// has it nevertheless does not take itself for a half.
 pub const STARTED_BY: &str = "PIRANHA_STARTED_BY";
 
-/// A command for a child of a daemon, without what only the way to the background
-/// needed in the environment.
+/// The variable that names the socket of a supervisor such as systemd (sd_notify(3)).
+pub const SUPERVISOR_SOCKET: &str = "NOTIFY_SOCKET";
+
+/// A command for a child of a daemon, without what only the daemon itself needed in
+/// the environment.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
-    command.env_remove(STARTED_BY);
+    for variable in [STARTED_BY, SUPERVISOR_SOCKET, "WATCHDOG_USEC", "WATCHDOG_PID"] {
+        command.env_remove(variable);
+    }
     command
 }
 

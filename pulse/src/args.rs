@@ -34,6 +34,10 @@ pub struct Args {
     #[arg(short, long)]
     pub nodaemon: bool,
 
+    /// Stay in the foreground and write messages to syslog, as systemd wants it
+    #[arg(long)]
+    pub foreground: bool,
+
     /// Print what would be done, and change nothing
     #[arg(short, long, visible_alias = "norun")]
     pub test_start: bool,
@@ -47,8 +51,12 @@ pub struct Args {
     pub forceactive: bool,
 
     /// Take over from the pulse that runs, without letting go of anything
-    #[arg(long, conflicts_with_all = ["nodaemon", "test_start"])]
+    #[arg(long, conflicts_with_all = ["nodaemon", "foreground", "test_start"])]
     pub restart: bool,
+
+    /// Ask the pulse that runs to end and leave everything as it is; its supervisor starts another
+    #[arg(long, conflicts_with_all = ["nodaemon", "foreground", "test_start", "restart"])]
+    pub release: bool,
 
     /// The lvsd to start instead of the one beside pulse or in /usr/sbin
     #[arg(long, value_name = "PATH", visible_alias = "lvs")]

@@ -17,6 +17,7 @@
 //! | [`start`], [`run`], [`hands`] | the start, the one loop, the one place that acts |
 //! | [`packet_socket`] | sends frames; the only unsafe code of the suite |
 //! | [`guard`] | the guardian that keeps pulse alive where init does not |
+//! | [`supervisor`], [`release`] | where systemd does: what it is told, and how a restart asks for everything to stay |
 //! | [`messages`] | everything it can say |
 //!
 //! Invariants: no address is raised before lvsd is ready (or has had its time);
@@ -45,10 +46,12 @@ pub mod ledger;
 pub mod messages;
 pub mod node;
 pub mod packet_socket;
+pub mod release;
 pub mod replay;
 pub mod run;
 pub mod settings;
 pub mod start;
+pub mod supervisor;
 
 /// How long the command waits for the outcome of a start: reading the file and
 /// starting lvsd take a moment even on a busy machine.
@@ -84,7 +87,10 @@ pub fn main() -> ExitCode {
     if args.test_start {
         return rehearse(&args).into();
     }
-    if args.worker || args.nodaemon {
+    if args.release {
+        return release::release(&run::log(&args)).into();
+    }
+    if args.worker || args.nodaemon || args.foreground {
         return run::run(args).into();
     }
     if args.guard {

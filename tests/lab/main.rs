@@ -24,4 +24,5 @@ mod reload;
 mod site;
 mod story;
 mod syslog;
+mod systemd;
 mod the_ground;

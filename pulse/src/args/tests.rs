@@ -49,6 +49,9 @@ fn a_restart_is_for_the_background_and_is_not_passed_on() {
         parse(std::iter::once("pulse".into()).chain(args.passed_on("--worker"))).map(|it| it.restart),
         Ok(false)
     );
+    assert!(parsed(&["--release"]).unwrap().release && parsed(&["--foreground"]).unwrap().foreground);
+    assert_eq!(parsed(&["--release", "--restart"]).unwrap_err().status, ExitStatus::Usage);
+    assert_eq!(parsed(&["--restart", "--foreground"]).unwrap_err().status, ExitStatus::Usage);
     assert_eq!(parsed(&["--restart", "-n"]).unwrap_err().status, ExitStatus::Usage);
 }
 
