@@ -37,6 +37,7 @@ strip     binutils  binutils
 setpriv   util-linux util-linux
 unshare   util-linux util-linux
 systemctl systemd   systemd
+rpmbuild  rpm       rpm-build
 "
 
 need_system() {
