@@ -220,6 +220,54 @@ fn scripts_are_shell(rpms: &[PathBuf]) {
     }
 }
 
+/// `dpkg` on a tree with a database of its own.
+fn dpkg(tree: &Path) -> Command {
+    fs::create_dir_all(tree.join("var/lib/dpkg/info")).unwrap();
+    for file in ["status", "available"] {
+        let file = tree.join("var/lib/dpkg").join(file);
+        if !file.exists() {
+            fs::write(file, "").unwrap();
+        }
+    }
+    let mut command = Command::new("dpkg");
+    command.arg(format!("--root={}", tree.display())).arg(format!("--log={}", tree.join("log").display()));
+    // There is nobody to ask; the answer is the one a bare Enter gives.
+    command.args(["--force-depends", "--force-script-chrootless", "--force-confold"]);
+    command
+}
+
+#[test]
+fn the_deb_is_what_was_built_and_keeps_a_configuration() {
+    if !can("the .deb", &["dpkg", "dpkg-deb"]) {
+        return;
+    }
+    let ground = Ground::new();
+    let build = |to: &str, revision: &str| {
+        let mut command = Command::new(root().join("init/debian/build"));
+        command.arg(ground.at(to)).env("BUILT", ground.at("built")).env("REVISION", revision);
+        let made = must(&mut command);
+        made.lines().map(PathBuf::from).collect::<Vec<_>>()
+    };
+    let (first, second) = (build("first", ""), build("second", "+b"));
+    assert_eq!((first.len(), second.len()), (2, 2), "{first:?}");
+
+    let tree = ground.at("fresh");
+    fs::create_dir(&tree).unwrap();
+    must(dpkg(&tree).arg("-i").args(&first));
+    ground.assert_programs(&tree);
+    assert_eq!(must(dpkg(&tree).args(["--verify", "piranha-ng", "piranha-ng-realserver"])), "");
+    fs::write(tree.join("etc/sysconfig/ha/lvs.cf"), BY_HAND).unwrap();
+    must(dpkg(&tree).arg("-i").args(&second));
+    assert!(by_hand(&tree));
+    assert!(must(dpkg(&tree).args(["-s", "piranha-ng"])).contains("+b"));
+    must(dpkg(&tree).args(["--remove", "piranha-ng", "piranha-ng-realserver"]));
+    assert!(by_hand(&tree) && !tree.join("usr/sbin/pulse").exists());
+
+    let tree = ground.tree_with_configuration("unpackaged");
+    must(dpkg(&tree).arg("-i").args(&first));
+    assert!(by_hand(&tree));
+}
+
 #[test]
 fn the_units_are_units_and_the_scripts_are_scripts() {
     let ground = Ground::new();
