@@ -138,6 +138,13 @@ pub fn sibling(name: &str) -> PathBuf {
     }
 }
 
+/// Whether the file of a process's program is another by now, as after an upgrade.
+/// One of which nothing is known counts as what it was.
+pub fn is_replaced(pid: u32) -> bool {
+    let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    program.to_str().is_some_and(|program| program.ends_with(" (deleted)"))
+}
+
 /// Descriptors above stderr are looked for up to here where there is no /proc to
 /// list them: the usual soft limit.
 const DESCRIPTORS_MAX: i32 = 1024;
@@ -369,6 +376,21 @@ mod tests {
         let file = PidFile::take(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
         file.remove();
+    }
+
+    #[test]
+    fn a_program_is_replaced_when_its_file_is_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("sleep");
+        std::fs::copy("/bin/sleep", &program).unwrap();
+        let mut child = Command::new(&program).arg("60").spawn().unwrap();
+        assert!(!is_replaced(child.id()));
+        std::fs::copy("/bin/sleep", dir.path().join("new")).unwrap();
+        std::fs::rename(dir.path().join("new"), &program).unwrap();
+        assert!(is_replaced(child.id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!is_replaced(child.id()), "nothing is known of it");
     }
 
     #[test]

@@ -340,6 +340,9 @@ impl Hands {
                     if !ours && arguments != text(&self.args.for_lvsd()) {
                         self.log.say(&Message::LvsdOther(pid));
                         events.push_back(Event::Lvsd(child::Event::Replace));
+                    } else if !ours && daemon::is_replaced(pid) {
+                        self.log.say(&Message::LvsdOld(pid));
+                        events.push_back(Event::Lvsd(child::Event::Replace));
                     }
                 }
                 Received::Message(Said::Ready) => events.push_back(Event::Lvsd(child::Event::Ready)),

@@ -117,7 +117,6 @@ fn a_restart_lets_go_of_nothing_and_an_upgrade_comes_with_it() {
         let (from, watch) = (Instant::now(), director.watch());
         load.wait_for_served(20);
         let below = [pids(director, "lvsd"), pids(director, "nanny")];
-        install(&director.machine, "director");
         for options in ["", "-v"] {
             let old = pids(director, "pulse");
             director.machine.write(SETTINGS, &format!("OPTIONS={options}\n"));
@@ -129,10 +128,23 @@ fn a_restart_lets_go_of_nothing_and_an_upgrade_comes_with_it() {
                 assert_eq!([pids(director, "lvsd"), pids(director, "nanny")], below, "they had no reason to go");
             }
         }
-        wait_until(SOON, "another lvsd, with the new option", || {
+        for (name, old) in ["lvsd", "nanny"].iter().zip(&below) {
+            wait_until(SOON, "lvsd and nannies with the new option", || {
+                let now = pids(director, name);
+                now.len() == old.len() && now.is_disjoint(old)
+            });
+        }
+        // The programs are others: lvsd goes with them, the nannies have nothing to say.
+        let (mark, old, nannies) = (director.log.mark(), pids(director, "lvsd"), pids(director, "nanny"));
+        install(&director.machine, "director");
+        expect(director, "restart", 0, "[  OK  ]");
+        director.log.wait_for(mark, "runs a program that was replaced since");
+        wait_until(SOON, "another lvsd, of the new program", || {
             let now = pids(director, "lvsd");
-            now.len() == 1 && now.is_disjoint(&below[0])
+            now.len() == 1 && now.is_disjoint(&old)
         });
+        assert_eq!(pids(director, "nanny"), nannies);
+        load.wait_for_served(20);
         watch.assert_unchanged();
         load.assert_none_failed(from, Instant::now());
         held.assert_flowing("158");
