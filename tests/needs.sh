@@ -40,6 +40,11 @@ dnsmasq   dnsmasq-base dnsmasq
 redis-server redis-server redis
 msmtpd    msmtp-mta msmtp
 openssl   openssl   openssl
+strip     binutils  binutils
+setpriv   util-linux util-linux
+unshare   util-linux util-linux
+systemctl systemd   systemd
+rpmbuild  rpm       rpm-build
 "
 
 need_system() {

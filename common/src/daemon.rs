@@ -138,6 +138,13 @@ pub fn sibling(name: &str) -> PathBuf {
     }
 }
 
+/// Whether the file of a process's program is another by now, as after an upgrade.
+/// One of which nothing is known counts as what it was.
+pub fn is_replaced(pid: u32) -> bool {
+    let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    program.to_str().is_some_and(|program| program.ends_with(" (deleted)"))
+}
+
 /// Descriptors above stderr are looked for up to here where there is no /proc to
 /// list them: the usual soft limit.
 const DESCRIPTORS_MAX: i32 = 1024;
@@ -166,11 +173,16 @@ pub fn shed_inheritance() {
 /// has it nevertheless does not take itself for a half.
 pub const STARTED_BY: &str = "PIRANHA_STARTED_BY";
 
-/// A command for a child of a daemon, without what only the way to the background
-/// needed in the environment.
+/// The variable that names the socket of a supervisor such as systemd (sd_notify(3)).
+pub const SUPERVISOR_SOCKET: &str = "NOTIFY_SOCKET";
+
+/// A command for a child of a daemon, without what only the daemon itself needed in
+/// the environment.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
-    command.env_remove(STARTED_BY);
+    for variable in [STARTED_BY, SUPERVISOR_SOCKET, "WATCHDOG_USEC", "WATCHDOG_PID"] {
+        command.env_remove(variable);
+    }
     command
 }
 
@@ -372,6 +384,21 @@ mod tests {
         let file = PidFile::take(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
         file.remove();
+    }
+
+    #[test]
+    fn a_program_is_replaced_when_its_file_is_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("sleep");
+        std::fs::copy("/bin/sleep", &program).unwrap();
+        let mut child = Command::new(&program).arg("60").spawn().unwrap();
+        assert!(!is_replaced(child.id()));
+        std::fs::copy("/bin/sleep", dir.path().join("new")).unwrap();
+        std::fs::rename(dir.path().join("new"), &program).unwrap();
+        assert!(is_replaced(child.id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!is_replaced(child.id()), "nothing is known of it");
     }
 
     #[test]

@@ -35,6 +35,10 @@ pub struct Args {
     #[arg(short, long)]
     pub nodaemon: bool,
 
+    /// Stay in the foreground and write messages to syslog, as systemd wants it
+    #[arg(long)]
+    pub foreground: bool,
+
     /// Print what would be done, and change nothing
     #[arg(short, long, visible_alias = "norun")]
     pub test_start: bool,
@@ -46,6 +50,14 @@ pub struct Args {
     /// Become active at once, without listening for the partner (a single director always does)
     #[arg(long)]
     pub forceactive: bool,
+
+    /// Take over from the pulse that runs, without letting go of anything
+    #[arg(long, conflicts_with_all = ["nodaemon", "foreground", "test_start"])]
+    pub restart: bool,
+
+    /// Ask the pulse that runs to end and leave everything as it is; its supervisor starts another
+    #[arg(long, conflicts_with_all = ["nodaemon", "foreground", "test_start", "restart"])]
+    pub detach: bool,
 
     /// The lvsd to start instead of the one beside pulse or in /usr/sbin
     #[arg(long, value_name = "PATH", visible_alias = "lvs")]

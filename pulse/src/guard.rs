@@ -42,6 +42,10 @@ const NAME: &std::ffi::CStr = c"pulse-guard";
 /// out: a fresh one takes over what its predecessor left and removes it.
 const STARTS_FOR_A_STOP: u32 = 3;
 
+/// How long a restart tries to follow the guardian that is, and how often.
+const SUCCEED_WITHIN: Duration = Duration::from_secs(10);
+const SUCCEED_AGAIN: Duration = Duration::from_millis(20);
+
 /// How pulse is kept. Its own stop takes 43 s at worst: its addresses, then lvsd.
 fn rules() -> Rules {
     Rules { stop_within: Duration::from_secs(60), ..Rules::default() }
@@ -62,6 +66,8 @@ struct Worker {
     ours: bool,
     /// It said hello: it handles signals now.
     listens: bool,
+    /// It was asked to make room for another: that one's start is the one that counts.
+    leaves: bool,
 }
 
 struct Guardian {
@@ -71,6 +77,8 @@ struct Guardian {
     registry: mio::Registry,
     child: Child,
     worker: Option<Worker>,
+    /// The line to a pulse that is to be taken over.
+    joined: Option<Line>,
     /// The command that waits for the outcome of the start.
     launch: Option<Launch>,
     /// The signal that asked for a stop.
@@ -103,7 +111,9 @@ pub fn run(args: Args, launch: Option<Launch>) -> u8 {
 fn guard(args: Args, log: &Rc<Log>, launch: Option<Launch>) -> Result<u8, Refused> {
     let mut wait = Wait::new().map_err(|e| Refused::system("listen for signals", &e))?;
     let registry = wait.registry().map_err(|e| Refused::system("wait for events", &e))?;
-    let pid_file = start::take_pid_file()?;
+    // A pulse that has been joined has a guardian all the time, and starts no other.
+    let joined = args.restart.then(join).and_then(Result::ok);
+    let pid_file = if args.restart { succeed(&mut wait)? } else { start::take_pid_file()? };
     let mut guardian = Guardian {
         args,
         log: Rc::clone(log),
@@ -111,6 +121,7 @@ fn guard(args: Args, log: &Rc<Log>, launch: Option<Launch>) -> Result<u8, Refuse
         registry,
         child: Child::new(rules(), u64::from(std::process::id()), Instant::now()),
         worker: None,
+        joined,
         launch,
         stop: None,
         stopping: false,
@@ -224,11 +235,11 @@ impl Guardian {
         }
     }
 
-    fn join(&self) -> io::Result<Worker> {
-        let line = channel::join(&daemon::run_root().join("pulse"))?;
+    fn join(&mut self) -> io::Result<Worker> {
+        let line = self.joined.take().map_or_else(join, Ok)?;
         watch(&self.registry, &line)?;
         let pid = line.peer()?.pid().unsigned_abs();
-        Ok(Worker { pid, line: Some(line), ours: false, listens: true })
+        Ok(Worker { pid, line: Some(line), ours: false, listens: true, leaves: false })
     }
 
     fn start(&self) -> io::Result<Worker> {
@@ -237,9 +248,10 @@ impl Guardian {
         let mut command = daemon::command(&self.program);
         // Forced is the start that was asked for; a pulse that died later was
         // perhaps the standby.
-        let args = Args { forceactive: self.args.forceactive && self.launch.is_some(), ..self.args.clone() };
+        let asked_for = self.launch.is_some() && !self.args.restart;
+        let args = Args { forceactive: self.args.forceactive && asked_for, ..self.args.clone() };
         command.args(args.passed_on("--worker")).stdin(theirs);
-        Ok(Worker { pid: command.spawn()?.id(), line: Some(line), ours: true, listens: false })
+        Ok(Worker { pid: command.spawn()?.id(), line: Some(line), ours: true, listens: false, leaves: false })
     }
 
     fn receive(&mut self) {
@@ -251,14 +263,19 @@ impl Guardian {
                 Received::Message(Said::Hello { arguments, .. }) => {
                     worker.listens = true;
                     self.feed(Event::Heard);
-                    if !ours && is_other(&arguments, &text(&self.args.passed_on("--worker"))) {
+                    let other = is_other(&arguments, &text(&self.args.passed_on("--worker")));
+                    if !ours && other {
                         self.log.say(&Message::PulseOther(pid));
-                        self.feed(Event::Replace);
+                    }
+                    if !ours && (other || self.is_restart()) {
+                        self.replace();
                     }
                     self.pass_on();
                 }
                 Received::Message(Said::Ready) => {
-                    self.tell_launch();
+                    if !worker.leaves {
+                        self.tell_launch();
+                    }
                     self.feed(Event::Ready);
                 }
                 // The last pulse still carries out its stop, and somebody asked for
@@ -328,6 +345,18 @@ impl Guardian {
         }
     }
 
+    /// A restart that has not put a pulse of its own to work yet.
+    fn is_restart(&self) -> bool {
+        self.args.restart && self.launch.is_some()
+    }
+
+    fn replace(&mut self) {
+        if let Some(worker) = self.worker.as_mut() {
+            worker.leaves = true;
+        }
+        self.feed(Event::Replace);
+    }
+
     /// The start succeeded: the command that asked for it may go.
     fn tell_launch(&mut self) {
         if let Some(launch) = self.launch.take() {
@@ -335,6 +364,37 @@ impl Guardian {
             let _ = launch.ready();
         }
     }
+}
+
+/// A line to the pulse that runs, whoever started it.
+fn join() -> io::Result<Line> {
+    channel::join(&daemon::run_root().join("pulse"))
+}
+
+/// Takes the pid file from the guardian there is, if there is one. That one is
+/// ended as any crash would end it.
+fn succeed(wait: &mut Wait) -> Result<daemon::PidFile, Refused> {
+    let end = Instant::now() + SUCCEED_WITHIN;
+    loop {
+        match start::take_pid_file() {
+            Err(Refused { message: Message::AlreadyRunning(pid), .. })
+                if Instant::now() < end && may_be_guardian(pid) =>
+            {
+                signal(pid, Signal::SIGKILL); // 0 is one that has not written its pid yet
+            }
+            taken => return taken,
+        }
+        let soon = Some(Instant::now() + SUCCEED_AGAIN);
+        wait.until(soon).map_err(|e| Refused::system("wait for events", &e))?;
+    }
+}
+
+/// Whether the process in the pid file may be ended: a pulse in the foreground is its
+/// supervisor's, and its death would be more than one of a guardian.
+fn may_be_guardian(pid: u32) -> bool {
+    let name = || std::fs::read_to_string(format!("/proc/{pid}/comm"));
+    // One that is gone has left the pid file too.
+    pid == 0 || name().map_or(true, |name| name.trim_end().as_bytes() == NAME.to_bytes())
 }
 
 /// Whether two command lines mean another pulse; how it was started does not count.

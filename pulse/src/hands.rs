@@ -33,6 +33,7 @@ use crate::node::{Action, Command as UserCommand, Event, Listening};
 use crate::notify::{Notice, Standing};
 use crate::settings::{Pair, Settings};
 use crate::start;
+use crate::supervisor::{State, Supervisor};
 use crate::wish::{Asked, Guardian};
 
 pub mod checks;
@@ -121,6 +122,7 @@ pub struct Hands {
     ready: bool,
     leaving: bool,
     registry: mio::Registry,
+    supervisor: Supervisor,
     ending: Option<bool>,
 }
 
@@ -152,6 +154,8 @@ pub struct Tools {
     pub guardian: Option<(Line, u32)>,
     /// The loop's.
     pub registry: mio::Registry,
+    /// Who started us, if it wants to be told.
+    pub supervisor: Supervisor,
 }
 
 impl Hands {
@@ -174,6 +178,7 @@ impl Hands {
             place,
             guardian,
             registry,
+            supervisor,
         } = tools;
         watch(&registry, &monitor)?;
         if let Some(heartbeats) = &heartbeats {
@@ -221,6 +226,7 @@ impl Hands {
             ready: false,
             leaving: false,
             registry,
+            supervisor,
             ending: None,
         };
         hands.follow_networks();
@@ -255,11 +261,15 @@ impl Hands {
             Action::TellReady => {
                 self.ready = true;
                 self.tell(&Said::Ready);
+                self.supervisor.tell(State::Ready);
                 if self.args.worker {
                     let_go();
                 }
             }
-            Action::TellAlive => self.tell(&Said::Alive),
+            Action::TellAlive => {
+                self.tell(&Said::Alive);
+                self.supervisor.tell(State::Alive);
+            }
             Action::TellLeaving => self.leave(),
             Action::Run(command) => self.run(command),
             Action::Look(reach) => {
@@ -435,6 +445,9 @@ impl Hands {
                     if !ours && arguments != text(&self.args.for_lvsd()) {
                         self.log.say(&Message::LvsdOther(pid));
                         events.push_back(Event::Lvsd(child::Event::Replace));
+                    } else if !ours && daemon::is_replaced(pid) {
+                        self.log.say(&Message::LvsdOld(pid));
+                        events.push_back(Event::Lvsd(child::Event::Replace));
                     }
                 }
                 Received::Message(Said::Unable(why)) => {
@@ -520,6 +533,7 @@ impl Hands {
     fn leave(&mut self) {
         self.leaving = true;
         self.tell(&leaving());
+        self.supervisor.tell(State::Stopping);
         for pid in &self.guardians {
             if !self.parents.iter().any(|parent| parent.pid == *pid) {
                 signal(*pid, Signal::SIGKILL);
@@ -638,6 +652,7 @@ impl Hands {
     /// Whether the file was read; `false` while the hosts it names are looked up.
     fn reread(&mut self) -> bool {
         self.log.say(&Message::Rereading);
+        self.supervisor.tell_reloading();
         self.end_lookup(); // it was begun for a file that may be another by now
         let names = names::names_in(&self.args.configfile);
         if names.is_empty() {
@@ -704,7 +719,9 @@ impl Hands {
         self.settings.pair.as_ref().zip(start::part(self.role))
     }
 
+    /// The file was read, or could not be; the old one may have stayed.
     fn reread_event(&self) -> Event {
+        self.supervisor.tell(State::Ready);
         Event::Reread(self.pair().map(|(pair, role)| Box::new(pair.election(role))))
     }
 

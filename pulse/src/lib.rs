@@ -24,6 +24,7 @@
 //! | [`start`], [`run`], [`hands`] | the start, the one loop, the one place that acts |
 //! | [`packet_socket`] | sends and hears frames; the only unsafe code of the suite |
 //! | [`guard`] | the guardian that keeps pulse alive where init does not |
+//! | [`supervisor`], [`detach`] | where systemd does: what it is told, and how a restart asks for everything to stay |
 //! | [`messages`] | everything it can say |
 //!
 //! Invariants: no address is raised before lvsd is ready (or has had its time);
@@ -45,6 +46,7 @@ pub mod arp;
 pub mod check;
 pub mod claimants;
 pub mod control;
+pub mod detach;
 pub mod election;
 pub mod guard;
 pub mod hands;
@@ -64,6 +66,7 @@ pub mod run;
 pub mod settings;
 pub mod sieve;
 pub mod start;
+pub mod supervisor;
 pub mod sync;
 pub mod wish;
 pub mod witness;
@@ -105,7 +108,10 @@ pub fn main() -> ExitCode {
     if args.test_start {
         return rehearse(&args).into();
     }
-    if args.worker || args.nodaemon {
+    if args.detach {
+        return detach::detach(&run::log(&args)).into();
+    }
+    if args.worker || args.nodaemon || args.foreground {
         return run::run(args).into();
     }
     if args.guard {

@@ -190,6 +190,8 @@ pub enum Message {
     LvsdFound(u32),
     /// One was found running, with other arguments.
     LvsdOther(u32),
+    /// One was found running a program whose file is another since.
+    LvsdOld(u32),
     /// It is ready, or it is not within this time.
     LvsdNotReady(Duration),
     /// A child ended; the original's two lines.
@@ -532,6 +534,12 @@ impl fmt::Display for Message {
             Self::LvsdOther(pid) => {
                 write!(f, "lvsd (process {pid}) runs with other arguments: replacing it, its services stay")
             }
+            Self::LvsdOld(pid) => {
+                write!(
+                    f,
+                    "lvsd (process {pid}) runs a program that was replaced since: replacing it, its services stay"
+                )
+            }
             Self::LvsdNotReady(limit) => {
                 write!(f, "lvsd is not ready after {} s: raising the virtual IPs without waiting on", limit.as_secs())
             }
@@ -681,6 +689,7 @@ impl log::Message for Message {
             | Self::LedgerUnwritten(_)
             | Self::NoMeetingPlace(_)
             | Self::LvsdOther(_)
+            | Self::LvsdOld(_)
             | Self::PulseOther(_)
             | Self::LvsdNotReady(_)
             | Self::ChildEnded { .. }

@@ -21,6 +21,7 @@ use crate::hands::{Hands, Tools, text};
 use crate::messages::Message;
 use crate::node::{Action, Event, Node, Part, Start};
 use crate::start::{self, Refused};
+use crate::supervisor::Supervisor;
 
 /// A loop that woke this much later than it asked to was itself asleep (a paused
 /// machine, SIGSTOP), and what it did not hear meanwhile proves nothing.
@@ -142,7 +143,7 @@ fn direct(args: Args, log: &Rc<Log>) -> Result<(), Refused> {
         // A guardian that is gone is seen when its line is read.
         let _ = line.send(&hello.encode());
     }
-    let pid_file = args.nodaemon.then(start::take_pid_file).transpose()?;
+    let pid_file = (args.nodaemon || args.foreground).then(start::take_pid_file).transpose()?;
     let outcome = begin(args, log, &wait, guardian).and_then(|begun| turn(begun, &mut wait, log));
     if let Some(pid_file) = pid_file {
         pid_file.remove();
@@ -233,6 +234,7 @@ fn begin(args: Args, log: &Rc<Log>, wait: &Wait, guardian: Option<Line>) -> Resu
         place,
         guardian,
         registry,
+        supervisor: Supervisor::of_this_process(),
     };
     let hands = Hands::new(tools).map_err(|e| Refused::system("wait for events", &e))?;
     let mut actions = Vec::new();

@@ -42,6 +42,20 @@ fn what_is_wrong_is_said_in_the_originals_words() {
 }
 
 #[test]
+fn a_restart_is_for_the_background_and_is_not_passed_on() {
+    let args = parsed(&["--restart", "-v"]).unwrap();
+    assert!(args.restart);
+    assert_eq!(
+        parse(std::iter::once("pulse".into()).chain(args.passed_on("--worker"))).map(|it| it.restart),
+        Ok(false)
+    );
+    assert!(parsed(&["--detach"]).unwrap().detach && parsed(&["--foreground"]).unwrap().foreground);
+    assert_eq!(parsed(&["--detach", "--restart"]).unwrap_err().status, ExitStatus::Usage);
+    assert_eq!(parsed(&["--restart", "--foreground"]).unwrap_err().status, ExitStatus::Usage);
+    assert_eq!(parsed(&["--restart", "-n"]).unwrap_err().status, ExitStatus::Usage);
+}
+
+#[test]
 fn version_has_the_originals_three_lines() {
     let (status, text) = answer(&["--version"]);
     assert_eq!(status, ExitStatus::Stopped);

@@ -72,6 +72,7 @@ fn samples() -> Vec<Message> {
         Message::Executing("/usr/sbin/lvsd --nofork -c /etc/sysconfig/ha/lvs.cf".into()),
         Message::LvsdFound(1235),
         Message::LvsdOther(1235),
+        Message::LvsdOld(1235),
         Message::LvsdNotReady(second * 10),
         Message::ChildEnded { pid: 1235, exit: Exit::Status(71) },
         Message::ChildEnded { pid: 1235, exit: Exit::Signal(9) },
