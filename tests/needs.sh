@@ -31,6 +31,7 @@ modprobe  kmod      kmod
 rsyslogd  rsyslog   rsyslog
 logger    bsdutils  util-linux
 logrotate logrotate logrotate
+mandoc    mandoc    groff-base
 setsid    util-linux util-linux
 nsenter   util-linux util-linux
 iptables  iptables  iptables-nft
