@@ -12,6 +12,8 @@ use common::config::{Place, keywords};
 
 use crate::own_run::OwnRun;
 
+mod log_reference;
+
 /// A file of the repository.
 fn at(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -21,14 +23,26 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(at(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
+/// What roff would take for its own.
+fn escape(text: &str) -> String {
+    let text = text.replace('\\', "\\e").replace('-', "\\-");
+    if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
+}
+
 const PROGRAMS: [(&str, &str); 3] = [
     (env!("CARGO_BIN_EXE_pulse"), "pulse/pulse.8"),
     (env!("CARGO_BIN_EXE_lvsd"), "lvsd/lvsd.8"),
     (env!("CARGO_BIN_EXE_nanny"), "nanny/nanny.8"),
 ];
 
-const PAGES: [&str; 5] =
-    ["pulse/pulse.8", "lvsd/lvsd.8", "nanny/nanny.8", "common/src/config/lvs.cf.5", "etc/piranha-ng.7"];
+const PAGES: [&str; 6] = [
+    "pulse/pulse.8",
+    "lvsd/lvsd.8",
+    "nanny/nanny.8",
+    "common/src/config/lvs.cf.5",
+    "etc/piranha-ng.7",
+    "etc/piranha-ng-log.7",
+];
 
 /// The options a text of --help names: `--word`, and `-x` where a line begins.
 fn offered(help: &str) -> BTreeSet<String> {
