@@ -235,3 +235,26 @@ fn the_firewall_files_open_the_port_of_the_heartbeats() {
     assert_eq!(nft.matches(&format!("udp dport {port} ")).count(), 2);
     assert!(read("etc/piranha-ng.7").contains(&format!("{port} unless set")));
 }
+
+/// A stranger follows the README: what it names is there.
+#[test]
+fn every_file_the_readme_names_is_there() {
+    let readme = read("README.md");
+    let quoted =
+        readme.split('`').skip(1).step_by(2).filter_map(|text| text.split_whitespace().find(|word| word.contains('/')));
+    let ours = ["etc/", "tests/", "init/", "common/", "pulse/", "lvsd/", "nanny/"];
+    let mut seen = 0;
+    for name in quoted.filter(|name| ours.iter().any(|folder| name.starts_with(folder))) {
+        let known = name.split('*').next().unwrap_or_default();
+        let (folder, begin) = known.rsplit_once('/').unwrap();
+        let mut entries = std::fs::read_dir(at(folder)).unwrap_or_else(|e| panic!("README.md: {name}: {e}"));
+        let exact = known == name;
+        let found = entries.any(|entry| {
+            let entry = entry.unwrap().file_name().into_string().unwrap();
+            if exact && !begin.is_empty() { entry == begin } else { entry.starts_with(begin) }
+        });
+        assert!(found, "README.md speaks of {name}");
+        seen += 1;
+    }
+    assert!(seen > 20, "{seen}");
+}
