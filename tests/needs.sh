@@ -30,6 +30,8 @@ tc        iproute2  iproute-tc
 modprobe  kmod      kmod
 rsyslogd  rsyslog   rsyslog
 logger    bsdutils  util-linux
+logrotate logrotate logrotate
+mandoc    mandoc    groff-base
 setsid    util-linux util-linux
 nsenter   util-linux util-linux
 iptables  iptables  iptables-nft

@@ -31,7 +31,7 @@ fn built() -> &'static Path {
         }
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("stripped");
         std::fs::create_dir_all(&folder).expect("a folder below target");
-        for program in [PULSE, LVSD, env!("CARGO_BIN_EXE_nanny")] {
+        for program in [PULSE, LVSD, env!("CARGO_BIN_EXE_nanny"), env!("CARGO_BIN_EXE_nanny-tls")] {
             let to = folder.join(Path::new(program).file_name().expect("its name"));
             let new = to.with_extension(std::process::id().to_string());
             let done = Command::new("strip").arg("-o").arg(&new).arg(program).status().expect("binutils");

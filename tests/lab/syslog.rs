@@ -1,10 +1,18 @@
 //! A syslogd that is missing, restarted or stuck costs lines at most, never
 //! service.
 
+use std::fmt;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use common::log::{Level, Log, Message, facility};
 use nix::sys::signal::Signal;
 
 use crate::ground::lab::signal;
 use crate::ground::scenario;
+use crate::ground::wait::{SOON, wait_until};
 use crate::site::{BOTH, SERVICE, Site};
 
 const OUT: &str = "[inactive] shutting down 192.168.142.158:8080 due to connection failure";
@@ -50,5 +58,91 @@ fn a_stuck_syslogd_holds_nothing_up() {
         site.director.log.wait_for(mark, IN);
         site.director.stop_pulse();
         site.director.log.wait_for(mark, "Terminating due to signal 15");
+    });
+}
+
+/// What /etc/rsyslog.d and /etc/logrotate.d get.
+const RSYSLOG: &str = include_str!("../../etc/rsyslog/piranha-ng.conf");
+const LOGROTATE: &str = include_str!("../../etc/logrotate/piranha-ng");
+const OWN_FILE: &str = "/var/log/piranha-ng.log";
+
+/// How many lines the load has; they take a few seconds.
+const LOAD: usize = 1000;
+
+struct Numbered(usize);
+
+impl fmt::Display for Numbered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "load {}", self.0)
+    }
+}
+
+impl Message for Numbered {
+    fn level(&self) -> Level {
+        Level::Notice
+    }
+}
+
+/// Says all the lines as a daemon does, until the last is in the file; how many
+/// were dropped.
+fn load(socket: &Path, file: &Path) -> u64 {
+    let log = Log::new(false).with_syslog_at("nanny", facility("daemon").unwrap(), socket.to_owned());
+    for number in 0..LOAD {
+        log.say(&Numbered(number));
+        if number % 2 == 1 {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+    let last = format!("load {}\n", LOAD - 1);
+    wait_until(SOON, "the last line in the file", || {
+        log.flush();
+        std::fs::read_to_string(file).is_ok_and(|text| text.contains(&last))
+    });
+    log.dropped()
+}
+
+#[test]
+fn with_the_snippets_the_lines_have_a_file_of_their_own_and_rotating_it_loses_none() {
+    scenario(|lab| {
+        let mut site = Site::new(lab);
+        let director = &mut site.director;
+        director.log.stop();
+        let config = std::fs::read_to_string(director.machine.path("/run/lab-rsyslog.conf")).unwrap();
+        let (modules, rule) = config.split_once("*.* ").unwrap();
+        director.machine.write("/run/lab-rsyslog.conf", &format!("{modules}{RSYSLOG}*.* {rule}"));
+        director.log.start_again(&director.machine);
+        let machine = &director.machine;
+        machine.write("/run/logrotate.conf", LOGROTATE);
+        for (path, mode) in [("/run/logrotate.conf", 0o644), ("/var/log", 0o755)] {
+            std::fs::set_permissions(machine.path(path), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let own = || std::fs::read_to_string(machine.path(OWN_FILE)).unwrap_or_default();
+
+        // the trio's lines are there, and nowhere else; another's are where they were
+        director.start_pulse();
+        for words in ["pulse[", "lvsd[", "nanny["] {
+            wait_until(SOON, words, || own().contains(words));
+        }
+        machine.run("logger", &["-t", "sshd", "another's line"]);
+        director.log.wait_for(0, "another's line");
+        for words in ["pulse[", "lvsd[", "nanny["] {
+            director.log.assert_never(0, words);
+        }
+
+        let (socket, file) = (machine.path("/dev/log"), machine.path(OWN_FILE));
+        let load = thread::spawn(move || load(&socket, &file));
+        for rotation in 1..=3 {
+            let last = format!("load {}\n", rotation * LOAD / 5);
+            wait_until(SOON, "more lines", || own().contains(&last));
+            machine.run("logrotate", &["--force", "--state", "/run/logrotate.state", "/run/logrotate.conf"]);
+        }
+        assert_eq!(load.join().unwrap(), 0);
+        let files = [".3.gz", ".2.gz", ".1", ""].map(|end| format!("{OWN_FILE}{end}"));
+        let all = machine.run("zcat", &[&["-f".to_owned()][..], &files[..]].concat());
+        let numbers: Vec<usize> = all.lines().filter_map(|line| line.split_once(": load ")?.1.parse().ok()).collect();
+        assert_eq!(numbers, (0..LOAD).collect::<Vec<_>>());
+        // and what the daemons say goes on in the new file
+        director.stop_pulse();
+        wait_until(SOON, "the end in the new file", || own().contains("Terminating due to signal 15"));
     });
 }

@@ -13,7 +13,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const PROGRAMS: [&str; 3] = [env!("CARGO_BIN_EXE_pulse"), env!("CARGO_BIN_EXE_lvsd"), env!("CARGO_BIN_EXE_nanny")];
+const PROGRAMS: [&str; 4] = [
+    env!("CARGO_BIN_EXE_pulse"),
+    env!("CARGO_BIN_EXE_lvsd"),
+    env!("CARGO_BIN_EXE_nanny"),
+    env!("CARGO_BIN_EXE_nanny-tls"),
+];
 
 const BY_HAND: &str = "# written by hand\nprimary = 192.0.2.1\n";
 
@@ -48,7 +53,7 @@ impl Ground {
 
     /// Every program in the tree is the one that was built.
     fn assert_programs(&self, tree: &Path) {
-        for program in ["pulse", "lvsd", "nanny"] {
+        for program in ["pulse", "lvsd", "nanny", "nanny-tls"] {
             let installed = fs::read(tree.join("usr/sbin").join(program)).unwrap();
             assert!(installed == fs::read(self.at("built").join(program)).unwrap(), "another {program}");
         }

@@ -11,6 +11,7 @@
 
 mod command_lines;
 mod inspection;
+mod manuals;
 #[path = "../own_run.rs"]
 mod own_run;
 mod round_trip;

@@ -162,7 +162,7 @@ pub fn manual() -> String {
         }
         let blocks = match place {
             Place::Global => {
-                "A \\fBvirtual\\fR block is a virtual service, a \\fBfailover\\fR block a failover service, which is read and not run."
+                "A \\fBvirtual\\fR block is a virtual service, a \\fBfailover\\fR block a failover service; \\fBservice\\fR says which of the two are run."
             }
             Place::Virtual => {
                 "A \\fBserver\\fR block is a real server, a \\fBcheck\\fR block a check of each of them; see \\fBCHECKS\\fR."

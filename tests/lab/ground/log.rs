@@ -33,7 +33,7 @@ impl Syslog {
 
     fn launch(machine: &Machine) -> Process {
         let mut command = Command::new("rsyslogd");
-        command.args(["-n", "-f", "/run/lab-rsyslog.conf", "-i", "/run/lab-rsyslog.pid"]);
+        command.args(["-n", "-f", "/run/lab-rsyslog.conf", "-i", "/run/rsyslogd.pid"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         machine.start(command)
     }

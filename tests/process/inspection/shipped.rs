@@ -57,7 +57,7 @@ fn each_in_toml_is_what_convert_makes_of_the_other() {
         assert_eq!(made.out, kept, "lvsd --convert {} makes another one", path.display());
         seen += 1;
     }
-    assert_eq!(seen, 9);
+    assert!(seen >= 11, "{seen}");
 }
 
 /// The fingerprint of a text, and what it means.
