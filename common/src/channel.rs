@@ -74,6 +74,9 @@ pub enum Ask {
     Release,
     /// Compare with the kernel now instead of at the next tick.
     Check,
+    /// nanny: its real server is among the last of its service, and stays in use even
+    /// if checks fail; or is not any more. Said on every change and after its Hello.
+    Stay(bool),
 }
 
 /// Why bytes are not a message. The packet is ignored and counted.
@@ -151,6 +154,8 @@ impl Ask {
         match self {
             Self::Release => b"release".to_vec(),
             Self::Check => b"check".to_vec(),
+            Self::Stay(true) => b"stay".to_vec(),
+            Self::Stay(false) => b"stay not".to_vec(),
         }
     }
 
@@ -160,6 +165,8 @@ impl Ask {
         match text {
             "release" => Ok(Self::Release),
             "check" => Ok(Self::Check),
+            "stay" => Ok(Self::Stay(true)),
+            "stay not" => Ok(Self::Stay(false)),
             other => Err(DecodeError::UnknownWord(other.chars().take(32).collect())),
         }
     }

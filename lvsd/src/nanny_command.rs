@@ -7,8 +7,8 @@
 //!    -a REENTRY -I IPVSADM -t TIMEOUT -w WEIGHT -V VIP -M m|g|i [-U LOADCMD] [--nodaemon] --lvs
 //! ```
 //!
-//! Ours alone is `--log-facility NAME` before `--lvs`, given only if lvsd was
-//! given one. A nanny says its arguments to a new lvsd, which sees by them whose
+//! Ours alone stands before `--lvs`, and only if it is not as nanny has it by
+//! itself: `--log-facility NAME` if lvsd was given one, and the policy of the file. A nanny says its arguments to a new lvsd, which sees by them whose
 //! destination it keeps ([`target`]) and whether it is still the wanted one.
 //! Pure.
 
@@ -87,10 +87,30 @@ pub fn arguments(config: &Config, service: &VirtualService, server: &RealServer,
     list.pair("-V", &vip);
     list.pair("-M", &method_letter(config.network));
     list.pair_if("-U", load_command(config, service));
+    policy(service, server, &mut list);
     list.flag_if("--nodaemon", manner.foreground);
     list.pair_if("--log-facility", manner.log_facility.as_ref());
     list.flag_if("--lvs", true);
     Some(list.0.iter().collect())
+}
+
+/// What the original's nanny had no words for; the server's own comes first.
+fn policy(service: &VirtualService, server: &RealServer, list: &mut List) {
+    let default = VirtualService::default();
+    let unless = |time: Duration, default: Duration| (time != default).then(|| seconds(time));
+    let interval = server.interval.or(service.interval).unwrap_or(service.timeout);
+    let fall = server.fall.unwrap_or(service.fall);
+    let rise = server.rise.unwrap_or(service.rise);
+    let slow_start = server.slow_start.unwrap_or(service.slow_start);
+    list.pair_if("--period", unless(interval, service.timeout));
+    list.pair_if("--fall", (fall != default.fall).then_some(fall));
+    list.pair_if("--retry", unless(service.retry, default.retry));
+    list.pair_if("--rise", (rise != default.rise).then_some(rise));
+    list.pair_if("--slow-start", unless(slow_start, default.slow_start));
+    list.pair_if("--dampen", unless(service.dampen, default.dampen));
+    list.flag_if("--inhibit", service.inhibit);
+    list.pair_if("--max-connections", server.max_connections.or(service.max_connections));
+    list.pair_if("--min-connections", server.min_connections.or(service.min_connections));
 }
 
 /// Whose destination a nanny with these arguments keeps, if they are ones that
@@ -115,7 +135,8 @@ pub fn target_and_probe(arguments: &Arguments) -> Option<(Target, u16)> {
             "-f" => mark = rest.next()?.parse().ok()?,
             "-M" => method = method_of(rest.next()?)?,
             "-u" => protocol = Protocol::Udp,
-            "-e" | "-s" | "-x" | "-a" | "-I" | "-t" | "-w" | "-U" | "--log-facility" => {
+            "-e" | "-s" | "-x" | "-a" | "-I" | "-t" | "-w" | "-U" | "--log-facility" | "--period" | "--fall"
+            | "--retry" | "--rise" | "--slow-start" | "--dampen" | "--max-connections" | "--min-connections" => {
                 rest.next()?;
             }
             // Flags without a value say nothing about the destination.

@@ -87,7 +87,8 @@ impl Parents {
             match line.receive_ask() {
                 Received::Message(Ask::Release) => requests.push(Request::Release),
                 Received::Message(Ask::Check) => requests.push(Request::Check),
-                Received::Garbage(_) => {}
+                // What we ask our nannies is not asked of us.
+                Received::Message(Ask::Stay(_)) | Received::Garbage(_) => {}
                 Received::Nothing => return,
                 Received::Ended => break,
             }

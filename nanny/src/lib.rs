@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`args`] | the command line |
 //! | [`health`] | PURE: is the server in use? |
+//! | [`ramp`] | PURE: the weights of a server that returns |
 //! | [`destination`] | PURE: what is to be done in the kernel? |
 //! | [`schedule`] | PURE: when? |
 //! | [`probe`] | PURE: what a check does and how it can end |
@@ -22,6 +23,7 @@ pub mod hands;
 pub mod health;
 pub mod messages;
 pub mod probe;
+pub mod ramp;
 pub mod run;
 pub mod schedule;
 
@@ -120,6 +122,7 @@ mod tests {
     fn pure_files_ask_neither_the_time_nor_the_world() {
         for (file, text) in [
             ("health.rs", include_str!("health.rs")),
+            ("ramp.rs", include_str!("ramp.rs")),
             ("schedule.rs", include_str!("schedule.rs")),
             ("destination.rs", include_str!("destination.rs")),
             ("probe.rs", include_str!("probe.rs")),

@@ -42,6 +42,10 @@ pub enum Message<'a> {
     ForcedOut { real: SocketAddr },
     /// Its first check failed.
     LeftOut { real: SocketAddr },
+    /// Failed, and kept in use: among the last of its service.
+    Held { real: SocketAddr },
+    /// Fell too soon after its return.
+    Dampened { real: SocketAddr, checks: u32 },
     /// Why a check failed.
     Trouble { real: SocketAddr, outcome: &'a Outcome },
     /// SIGUSR1.
@@ -111,6 +115,7 @@ impl log::Message for Message<'_> {
             Self::IntervalZero
             | Self::LoadIgnored { .. }
             | Self::Trouble { .. }
+            | Self::Held { .. }
             | Self::ServiceMissing { .. }
             | Self::PutBack { .. }
             | Self::SetRight { .. }
@@ -122,6 +127,7 @@ impl log::Message for Message<'_> {
             | Self::Inactive { .. }
             | Self::ForcedOut { .. }
             | Self::LeftOut { .. }
+            | Self::Dampened { .. }
             | Self::OpaqueOn
             | Self::RoseOn
             | Self::GlassesOff
@@ -170,6 +176,12 @@ impl fmt::Display for Message<'_> {
             Self::Inactive { real } => write!(f, "[inactive] shutting down {real} due to connection failure"),
             Self::ForcedOut { real } => write!(f, "[inactive] shutting down {real} on request"),
             Self::LeftOut { real } => write!(f, "[inactive] leaving out {real} until it answers as expected"),
+            Self::Held { real } => {
+                write!(f, "[ failed ] keeping {real} in use although its checks fail, it is among the last")
+            }
+            Self::Dampened { real, checks } => {
+                write!(f, "{real} fell again soon after its return, it returns after {checks} good checks now")
+            }
             Self::Trouble { real, outcome } => outcome.about(*real).fmt(f),
             Self::OpaqueOn => f.write_str("opaque glasses on"),
             Self::RoseOn => f.write_str("rose-colored glasses on"),
@@ -182,15 +194,15 @@ impl fmt::Display for Message<'_> {
             Self::PutBack { destination, service } => {
                 write!(f, "somebody else deleted {destination} from {service}, putting it back")
             }
-            Self::SetRight { had, gets } => write!(
-                f,
-                "somebody else changed {} to weight {}, {}; setting it back to weight {}, {}",
-                had.key,
-                had.weight,
-                forwarding(had.method),
-                gets.weight,
-                forwarding(gets.method)
-            ),
+            Self::SetRight { had, gets } => {
+                write!(
+                    f,
+                    "somebody else changed {} to {}; setting it back to {}",
+                    had.key,
+                    Settings(had),
+                    Settings(gets)
+                )
+            }
             Self::TakenOut { destination, service } => {
                 write!(f, "somebody else added {destination} to {service} although it is down, removing it")
             }
@@ -232,6 +244,20 @@ impl fmt::Display for Message<'_> {
 /// Bytes of others as text; [`common::log`] makes control characters blanks.
 fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(bytes)
+}
+
+/// What can differ of one destination.
+struct Settings<'a>(&'a Destination);
+
+impl fmt::Display for Settings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Destination { weight, method, upper_threshold, lower_threshold, .. } = self.0;
+        write!(f, "weight {weight}, {}", forwarding(*method))?;
+        match (lower_threshold, upper_threshold) {
+            (_, 0) => Ok(()),
+            (lower, upper) => write!(f, ", {lower} to {upper} connections"),
+        }
+    }
 }
 
 fn forwarding(method: ForwardingMethod) -> &'static str {

@@ -12,7 +12,7 @@
 //! lvsd is gone: only TERM, INT and [`Ask::Release`] end it.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::channel::{Ask, Line, Received, Said};
 use common::child::Rules as ChildRules;
@@ -25,7 +25,7 @@ use crate::args::{Args, Place};
 use crate::destination::Owned;
 use crate::hands::table::{Open, Table};
 use crate::hands::{Ended, Hands, Woken};
-use crate::health::{Change, Event, Health, Rules, State};
+use crate::health::{Change, Event, Failed, Health, Rules, State};
 use crate::messages::Message;
 use crate::probe::{self, Outcome, Plan};
 use crate::schedule::{self, Schedule};
@@ -92,6 +92,8 @@ struct Nanny {
     next_check: Instant,
     next_look: Instant,
     next_beat: Instant,
+    /// From a failed check to the next while the server is in doubt.
+    retry: Duration,
     /// The failure that was last said, until a check is good.
     complained: Option<Outcome>,
     /// The verdict lvsd has heard.
@@ -107,23 +109,33 @@ struct Nanny {
     arguments: Vec<String>,
 }
 
+fn rules(args: &Args) -> Rules {
+    let failed = match (args.inhibit, args.quiesce) {
+        (true, _) => Failed::Inhibited,
+        (false, true) => Failed::Quiesced,
+        (false, false) => Failed::Removed,
+    };
+    let Args { fall, weight, slow_start, dampen, .. } = *args;
+    Rules { fall, threshold: args.threshold(), weight, failed, slow_start, dampen }
+}
+
 /// `Err` ends the loop with this status.
 type Flow = Result<(), ExitStatus>;
 
 impl Nanny {
     fn new(setup: Setup, hands: Hands) -> Self {
         let Setup { args, log, open, line, launch, place, arguments, seed } = setup;
-        let rules = Rules { threshold: args.threshold(), weight: args.weight, quiesce: args.quiesce };
-        let owned = Owned { key: args.destination(), method: args.method };
+        let owned = Owned { key: args.destination(), method: args.method, limits: args.limits };
         let table = open.map(|open| Table::new(open, args.service, &args.service_name, owned, args.real));
         let now = Instant::now();
         Self {
-            schedule: Schedule::new(now, args.interval, seed),
-            health: Health::new(rules),
+            schedule: Schedule::new(now, args.period, seed),
+            health: Health::new(rules(&args)),
             check_until: now,
             next_check: now,
             next_look: now + schedule::spread(schedule::LOOK_EVERY, seed),
             next_beat: now,
+            retry: schedule::soon(args.retry, seed),
             complained: None,
             told: None,
             ready: false,
@@ -143,7 +155,7 @@ impl Nanny {
     /// Up to the first check: says what is watched, looks at the kernel, meets lvsd.
     fn start(&mut self) -> Flow {
         self.introduce();
-        if let (Err(ipvs::Error::Permission), false) = (self.look_and_adopt(), self.supervised) {
+        if let (Err(ipvs::Error::Permission), false) = (self.look_and_adopt(Instant::now()), self.supervised) {
             self.refuse_to_start(&Message::NoRight { error: &ipvs::Error::Permission });
             return Err(ExitStatus::Permission);
         }
@@ -216,6 +228,7 @@ impl Nanny {
         if self.table.is_some() || !self.health.is_checking() {
             nearest = nearest.min(self.next_look);
         }
+        nearest = self.health.deadline().map_or(nearest, |at| nearest.min(at));
         if self.hands.parents.is_empty() { nearest } else { nearest.min(self.next_beat) }
     }
 
@@ -237,12 +250,12 @@ impl Nanny {
             }
         }
         for (number, _) in woken.lines.iter().enumerate().filter(|(_, woken)| **woken) {
-            self.asks(number)?;
+            self.asks(number, now)?;
         }
         if woken.check
             && let Some(ended) = self.hands.advance(now)
         {
-            self.judge(&ended);
+            self.judge(&ended, now);
         }
         self.time(now);
         self.log.flush();
@@ -252,14 +265,18 @@ impl Nanny {
     /// What is due at `now`.
     fn time(&mut self, now: Instant) {
         if let Some(ended) = self.hands.due(now, self.check_until) {
-            self.judge(&ended);
+            self.judge(&ended, now);
+        }
+        if self.health.deadline().is_some_and(|at| now >= at) {
+            self.feed(Event::Tick, now);
+            self.settle();
         }
         if now >= self.next_check && self.health.is_checking() && !self.hands.is_checking() {
             self.next_check = self.schedule.next(now);
             self.check_until = now + self.args.interval;
             self.say_begin();
             if let Some(ended) = self.hands.begin(now) {
-                self.judge(&ended);
+                self.judge(&ended, now);
             }
         }
         if now >= self.next_look {
@@ -272,7 +289,7 @@ impl Nanny {
     }
 
     /// A check ended.
-    fn judge(&mut self, ended: &Ended) {
+    fn judge(&mut self, ended: &Ended, now: Instant) {
         let outcome = &ended.outcome;
         self.say_end(ended);
         if outcome.is_good() {
@@ -281,11 +298,14 @@ impl Nanny {
             self.log.say(&Message::Trouble { real: self.args.real, outcome });
             self.complained = Some(outcome.clone());
         }
-        self.feed(if outcome.is_good() { Event::Good } else { Event::Bad });
+        self.feed(if outcome.is_good() { Event::Good } else { Event::Bad }, now);
+        if self.health.is_doubtful() {
+            self.next_check = self.next_check.min(now + self.retry);
+        }
         let (active, count) = match self.health.state() {
             State::Down { good } => (false, good),
             State::New | State::Opaque => (false, 0),
-            State::Adopted { .. } | State::Up | State::Rose => (true, self.args.threshold()),
+            State::Adopted { .. } | State::Up { .. } | State::Rose => (true, self.health.returns_after()),
         };
         self.log.say(&Message::Judged { good: outcome.is_good(), active, count });
         self.settle();
@@ -314,14 +334,16 @@ impl Nanny {
     }
 
     /// Hands an event to the judge; says what changed. [`Self::settle`] is to follow.
-    fn feed(&mut self, event: Event) {
+    fn feed(&mut self, event: Event, now: Instant) {
         let mut changes = Vec::new();
-        self.health.handle(event, &mut changes);
+        self.health.handle(event, now, &mut changes);
         let real = self.args.real;
         for change in changes {
             self.log.say(&match change {
                 Change::Admitted => Message::Active { real },
                 Change::Removed => Message::Inactive { real },
+                Change::Held => Message::Held { real },
+                Change::Dampened(checks) => Message::Dampened { real, checks },
                 Change::LeftOut => Message::LeftOut { real },
                 Change::Adopted(weight) => Message::Adopted { real, weight },
                 Change::AdoptedQuiesced => Message::AdoptedQuiesced { real },
@@ -350,7 +372,7 @@ impl Nanny {
     }
 
     /// Reads the kernel; health learns what it has.
-    fn look_and_adopt(&mut self) -> Result<(), ipvs::Error> {
+    fn look_and_adopt(&mut self, now: Instant) -> Result<(), ipvs::Error> {
         if let Some(table) = &mut self.table {
             let log = &self.log;
             // Said in another way by those who exit for it.
@@ -360,7 +382,7 @@ impl Nanny {
                     log.say(message);
                 }
             })?;
-            self.feed(Event::Found(found));
+            self.feed(Event::Found(found), now);
         }
         if !self.ready {
             self.ready = true;
@@ -372,7 +394,7 @@ impl Nanny {
     /// Reads the kernel and sets it right; also decides when to do so next.
     fn look(&mut self, now: Instant) {
         // What was wrong has been said.
-        let looked = self.look_and_adopt();
+        let looked = self.look_and_adopt(now);
         if looked.is_ok() {
             self.settle();
         }
@@ -399,7 +421,7 @@ impl Nanny {
         // SIGCHLD, or not: it costs a look.
         while let Some(ended) = self.hands.child_ended(now) {
             if let Some(ended) = ended {
-                self.judge(&ended);
+                self.judge(&ended, now);
             }
         }
         Ok(())
@@ -407,7 +429,7 @@ impl Nanny {
 
     fn glasses(&mut self, event: Event, now: Instant) {
         let before = self.health.state();
-        self.feed(event);
+        self.feed(event, now);
         if self.health.state() == before {
             return;
         }
@@ -434,7 +456,7 @@ impl Nanny {
     }
 
     /// What lvsd asks.
-    fn asks(&mut self, number: usize) -> Flow {
+    fn asks(&mut self, number: usize, now: Instant) -> Flow {
         loop {
             match self.hands.parents.ask(number) {
                 Received::Message(Ask::Release) => {
@@ -448,8 +470,12 @@ impl Nanny {
                     let wanted = self.health.wanted();
                     let put_back = |table: &mut Table| table.put_back(wanted, &mut |message| log.say(message));
                     if !self.table.as_mut().is_some_and(put_back) {
-                        self.look(Instant::now());
+                        self.look(now);
                     }
+                }
+                Received::Message(Ask::Stay(stays)) => {
+                    self.feed(Event::Stay(stays), now);
+                    self.settle();
                 }
                 // A newer lvsd may say more than we know.
                 Received::Garbage(_) => {}

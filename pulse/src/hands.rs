@@ -367,7 +367,8 @@ impl Hands {
                     events.push_back(Event::AddressesChanged);
                     false
                 }
-                Received::Garbage(_) => false,
+                // What lvsd asks its nannies is not asked of us.
+                Received::Message(Ask::Stay(_)) | Received::Garbage(_) => false,
                 Received::Nothing => true,
                 Received::Ended => {
                     ended.push(parent.pid);

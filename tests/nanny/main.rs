@@ -177,6 +177,19 @@ fn checks_follow_each_other_at_the_interval() {
 }
 
 #[test]
+fn a_server_is_out_after_so_many_failed_checks_in_quick_succession() {
+    let server = Server::start(Answer::Text(b"HTTP"));
+    let policy = ["--period", "0.5", "--fall", "3", "--retry", "0.05"];
+    let mut nanny = Nanny::start(server.port, &[&["-x", "HTTP", "-t", "5"], policy.as_slice()].concat());
+    nanny.wait_for("[ active ]");
+    let asked = server.asked();
+    server.answer(Answer::Text(b"500"));
+    nanny.wait_for("[inactive] shutting down");
+    assert!(server.asked() >= asked + 3, "{} checks", server.asked() - asked);
+    assert_eq!(nanny.said("Trouble."), 1);
+}
+
+#[test]
 fn it_goes_to_the_background_and_the_caller_hears_that_it_is_up() {
     static RUN: AtomicUsize = AtomicUsize::new(0);
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();

@@ -28,7 +28,7 @@ proptest! {
 
 #[test]
 fn asks_round_trip() {
-    for ask in [Ask::Release, Ask::Check] {
+    for ask in [Ask::Release, Ask::Check, Ask::Stay(true), Ask::Stay(false)] {
         assert_eq!(Ask::decode(&ask.encode()), Ok(ask));
     }
 }

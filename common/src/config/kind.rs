@@ -17,7 +17,7 @@ mod text;
 mod time;
 
 pub(super) use address::{Device, Host, Ip, Mask, Paths, PersistenceMask};
-pub(super) use number::{Flag, LowByte, Mark, Port, Serial, Switch, Weight};
+pub(super) use number::{Count, Flag, LowByte, Mark, Own, Port, Serial, Switch, Weight};
 pub(super) use text::{Command, List, OneOf, Scheduler, Text, Word, is_bare, lvscf_name, lvscf_text};
 pub(super) use time::{OwnTime, Time};
 

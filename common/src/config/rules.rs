@@ -111,6 +111,10 @@ const LINT: &[(&str, &str)] = &[
         "classful-mask",
         "Without vip_nmask or nat_nmask an address gets the mask of its class, as ifconfig(8) has it: 255.0.0.0 for 10.1.2.3. Usually 255.255.255.255 is meant, or the network's own mask.",
     ),
+    (
+        "connection-limits",
+        "min_connections is more than max_connections, of which the kernel takes neither. It is taken for as many.",
+    ),
     ("deadtime-close", "deadtime is less than twice keepalive: a single lost heartbeat is a takeover."),
     (
         "expect-unread",
@@ -148,7 +152,10 @@ const LINT: &[(&str, &str)] = &[
         "program-without-expect",
         "send_program without expect: there is nothing its output could be equal to, so that the server is never available.",
     ),
-    ("reentry-short", "reentry is less than timeout: a failed server is back after a single good check."),
+    (
+        "reentry-short",
+        "reentry is less than the time between two checks: a failed server is back after a single good check.",
+    ),
     ("same-destination", "Two active servers of a virtual are one destination to the kernel."),
     (
         "same-service",

@@ -14,6 +14,7 @@ fn everything() -> String {
     let key = DestinationKey { address: real.ip(), port: 80 };
     let had = Destination::new(key, ForwardingMethod::Masquerade, 9);
     let gets = Destination::new(key, ForwardingMethod::DirectRouting, 1);
+    let limited = Destination { upper_threshold: 200, lower_threshold: 150, ..gets.clone() };
     let refused = std::io::Error::from_raw_os_error(Errno::EACCES as i32);
     let program = || "/usr/local/bin/check 198.51.100.7".to_owned();
     let outcomes = [
@@ -53,6 +54,8 @@ fn everything() -> String {
         Message::Inactive { real },
         Message::ForcedOut { real },
         Message::LeftOut { real },
+        Message::Held { real },
+        Message::Dampened { real, checks: 12 },
         Message::OpaqueOn,
         Message::RoseOn,
         Message::GlassesOff,
@@ -61,6 +64,7 @@ fn everything() -> String {
         Message::ServiceBack { service },
         Message::PutBack { destination: key, service },
         Message::SetRight { had: &had, gets: &gets },
+        Message::SetRight { had: &gets, gets: &limited },
         Message::TakenOut { destination: key, service },
         Message::TableTrouble { error: &Error::NoIpvs },
         Message::TableTrouble { error: &Error::Permission },

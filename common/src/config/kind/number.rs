@@ -193,6 +193,48 @@ ranged!(
     Mark, 0 to u32::MAX
 );
 
+/// How many of something.
+pub(in crate::config) struct Count {
+    pub(in crate::config) min: u32,
+    pub(in crate::config) max: u32,
+}
+
+impl Kind for Count {
+    type Value = u32;
+
+    fn read(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<u32> {
+        let n = read_integer(value, span, i64::from(self.min)..=i64::from(self.max), reader)?;
+        u32::try_from(n).ok()
+    }
+
+    fn write(&self, value: &u32) -> Option<Written> {
+        Some(Written::Number(i64::from(*value)))
+    }
+
+    fn describe(&self) -> String {
+        format!("{} to {}", self.min, self.max)
+    }
+}
+
+/// A number that need not be given: without it another keyword's counts, or none.
+pub(in crate::config) struct Own<K>(pub(in crate::config) K);
+
+impl<K: Kind> Kind for Own<K> {
+    type Value = Option<K::Value>;
+
+    fn read(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<Self::Value> {
+        self.0.read(value, span, reader).map(Some)
+    }
+
+    fn write(&self, value: &Self::Value) -> Option<Written> {
+        value.as_ref().and_then(|value| self.0.write(value))
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+}
+
 /// A port, or the name of one in services(5).
 pub(in crate::config) struct Port {
     /// 0 means any port.

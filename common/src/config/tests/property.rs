@@ -76,9 +76,15 @@ fn device_address() -> impl Strategy<Value = DeviceAddress> {
 prop_compose! {
     fn server()(
         name in name(), address in proptest::option::of(host()), weight in 0u32..=65_535, port in any::<u16>(),
-        drain in proptest::option::of(time(30 * 86_400)),
+        (interval, drain) in (proptest::option::of(time(86_400)), proptest::option::of(time(30 * 86_400))),
+        (fall, rise) in (proptest::option::of(1u32..=1000), proptest::option::of(1u32..=1000)),
+        slow_start in proptest::option::of(time(86_400)),
+        (max_connections, min_connections) in any::<(Option<u32>, Option<u32>)>(),
     ) -> RealServer {
-        RealServer { name, address, active: false, weight, drain, port }
+        RealServer {
+            name, address, weight, port, interval, fall, rise, slow_start, max_connections, min_connections, drain,
+            ..RealServer::default()
+        }
     }
 }
 
@@ -101,8 +107,22 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn service()(
+    fn policy()(
         checks in checks(),
+        interval in proptest::option::of(time(86_400)), retry in time(86_400),
+        (fall, rise) in (1u32..=1000, 1u32..=1000),
+        slow_start in time(86_400), dampen in time(30 * 86_400), inhibit in any::<bool>(),
+        (max_connections, min_connections) in any::<(Option<u32>, Option<u32>)>(),
+    ) -> VirtualService {
+        VirtualService {
+            interval, retry, fall, rise, slow_start, dampen, inhibit, max_connections, min_connections, ..checks
+        }
+    }
+}
+
+prop_compose! {
+    fn service()(
+        checks in policy(),
         name in name(), address in proptest::option::of(device_address()), vip_nmask in proptest::option::of(netmask()),
         (port, fwmark) in any::<(u16, u32)>(),
         protocol in prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp), Just(Protocol::Sctp)],

@@ -1,0 +1,44 @@
+//! The rules about when a real server goes out of use and comes back.
+
+use std::time::Duration;
+
+use super::Linter;
+use crate::config::check::Origin;
+use crate::config::table::VirtualService;
+
+impl Linter<'_> {
+    pub(super) fn policy(&mut self, service: &VirtualService, origin: &Origin) {
+        let period = service.interval.unwrap_or(service.timeout);
+        if service.reentry < period && service.reentry > Duration::ZERO && service.rise == 1 {
+            let than = if service.interval.is_some() { "interval" } else { "timeout" };
+            let message = format!("reentry is less than {than}: one good check is enough");
+            self.warn("reentry-short", origin.of("reentry"), message, "");
+        }
+        let fit = service.reentry.as_nanos() / period.as_nanos().max(1);
+        if service.rise > 1 && u128::from(service.rise) <= fit {
+            let message = format!("rise has no effect: {fit} checks fit into reentry, which must be good too");
+            self.warn("ineffective", origin.of("rise"), message, "set reentry to the time that is meant");
+        }
+        let default = VirtualService::default();
+        let servers_fall = service.servers.iter().any(|server| server.fall.is_some_and(|fall| fall > 1));
+        if service.retry != default.retry && service.fall == 1 && !servers_fall {
+            let message = "retry has no effect: with fall = 1 the first failed check is the last";
+            self.warn("ineffective", origin.of("retry"), message, "");
+        }
+        self.limits(service.max_connections, service.min_connections, origin);
+        for (server, its) in service.servers.iter().zip(&origin.servers) {
+            if server.max_connections.or(server.min_connections).is_some() {
+                let (max, min) = (server.max_connections, server.min_connections);
+                self.limits(max.or(service.max_connections), min.or(service.min_connections), its);
+            }
+        }
+    }
+
+    fn limits(&mut self, max: Option<u32>, min: Option<u32>, origin: &Origin) {
+        let (max, min) = (max.unwrap_or(0), min.unwrap_or(0));
+        if min > max {
+            let message = format!("min_connections ({min}) is more than max_connections ({max})");
+            self.warn("connection-limits", origin.of("min_connections"), message, "it is taken for as many");
+        }
+    }
+}
