@@ -18,6 +18,7 @@
 //! | [`departure`] | pure: how what runs and is not wanted goes |
 //! | [`leaving`] | pure: what left the file and stays in the kernel for a while |
 //! | [`preview`] | pure: all of it at once, for `--plan` |
+//! | [`floor`] | pure: who stays in use whatever checks say |
 //! | [`sorry`] | pure: when the sorry server stands in |
 //! | [`ledger`] | which services an lvsd made, for its successor |
 //! | [`services`] | the virtual services between two looks |
@@ -32,6 +33,7 @@
 pub mod args;
 pub mod departure;
 pub mod file;
+pub mod floor;
 pub mod hands;
 pub mod hosts;
 pub mod inspect;

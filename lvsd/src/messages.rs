@@ -49,6 +49,10 @@ pub enum Message {
     NamesStale { names: String, count: usize },
     /// No real server of the virtual service is left.
     SorryIn { name: String, address: IpAddr },
+    /// Failed real servers stay in use, because no more are good than must be in use.
+    FloorHolds { name: String, available: usize, kept: usize, min_up: u32 },
+    /// None does any more.
+    FloorOver { name: String, available: usize },
     /// Real servers are back.
     SorryOut { name: String, available: usize, address: IpAddr },
 
@@ -170,6 +174,7 @@ impl Line for Message {
             | Self::Incomplete { .. }
             | Self::TableUnreadable { .. } => Level::Error,
             Self::NannyDied { .. }
+            | Self::FloorHolds { .. }
             | Self::NannyFrozen { .. }
             | Self::NannyStubborn { .. }
             | Self::NannyNotStarted { .. }
@@ -184,6 +189,7 @@ impl Line for Message {
             | Self::LedgerDamaged { .. } => Level::Warning,
             Self::SorryIn { .. }
             | Self::SorryOut { .. }
+            | Self::FloorOver { .. }
             | Self::DrainBegins { .. }
             | Self::DrainEnds { .. }
             | Self::DrainGone { .. }
@@ -240,6 +246,14 @@ impl fmt::Display for Message {
             }
             Self::SorryOut { name, available, address } => {
                 write!(f, "Virtual Server {name}: {available} real servers; deactivate sorry_server {address}")
+            }
+
+            Self::FloorHolds { name, available, kept, min_up } => {
+                write!(f, "Virtual Server {name}: {available} real servers are well and min_up is {min_up}; ")?;
+                write!(f, "keeping {kept} in use although checks fail")
+            }
+            Self::FloorOver { name, available } => {
+                write!(f, "Virtual Server {name}: {available} real servers are well; none that fails is kept in use")
             }
 
             Self::Refused { name, reason, again_in } => {

@@ -440,6 +440,9 @@ impl<K: Ipvs> Daemon<K> {
     }
 
     fn judge(&mut self, key: &ServiceKey, now: Instant, out: &mut Vec<services::Action>) {
+        if let Some(wanted) = self.services.find(key) {
+            self.nannies.keep_floor(wanted);
+        }
         let nannies = &self.nannies;
         let tally = |wanted: &Virtual| nannies.tally(wanted.monitors.iter().map(|m| &m.target));
         self.services.judge(key, tally, &mut self.kernel, nannies, now, out);

@@ -57,8 +57,29 @@ struct State {
     /// The same for its destinations.
     destination_trouble: Option<String>,
     sorry: Option<Sorry>,
+    /// Servers stay in use although they failed, and that was said.
+    keeps: bool,
     /// The line that it is being taken away was said.
     leaving: bool,
+}
+
+impl State {
+    /// The line about servers that stay in use although they failed, when the first of
+    /// them does and when none does any more.
+    fn floor(&mut self, wanted: &Virtual, tally: Tally) -> Option<Message> {
+        let (keeps, silent) = (tally.kept > 0, tally.silent > 0);
+        // The nanny of one of them may just be another process by now.
+        if keeps == self.keeps || (!keeps && silent) {
+            return None;
+        }
+        self.keeps = keeps;
+        let (name, min_up) = (wanted.name.clone(), wanted.pool.min_up);
+        Some(if keeps {
+            Message::FloorHolds { name, available: tally.available, kept: tally.kept, min_up }
+        } else {
+            Message::FloorOver { name, available: tally.available }
+        })
+    }
 }
 
 /// All of them.
@@ -294,10 +315,12 @@ impl Services {
         out: &mut Vec<Action>,
     ) {
         let Some(wanted) = self.index.get(key).and_then(|n| self.wanted.virtuals.get(*n)) else { return };
-        let (Some(state), Some(server)) = (self.states.get_mut(key), &wanted.sorry) else { return };
-        let Some(sorry) = &mut state.sorry else { return };
+        let Some(state) = self.states.get_mut(key) else { return };
+        let tally = tally(wanted);
+        out.extend(state.floor(wanted, tally).map(Action::Say));
+        let (Some(server), Some(sorry)) = (&wanted.sorry, &mut state.sorry) else { return };
         let (name, address) = (wanted.name.clone(), server.key.address);
-        match sorry.judge(tally(wanted), now, now + wanted.timeout) {
+        match sorry.judge(tally, now, now + wanted.timeout) {
             None => return,
             Some(Change::Activate) => out.push(Action::Say(Message::SorryIn { name, address })),
             Some(Change::Deactivate(available)) => {

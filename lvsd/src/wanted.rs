@@ -62,12 +62,21 @@ pub struct Virtual {
     pub service: Service,
     /// What takes its place when no real server is available.
     pub sorry: Option<Destination>,
+    /// What becomes of it as a whole when its real servers fail.
+    pub pool: Pool,
     /// How long one probe may take: the grace of first verdicts.
     pub timeout: Duration,
     /// How long real servers drain whose own block says nothing.
     pub drain: Duration,
     /// One per active server, in file order.
     pub monitors: Vec<Rc<Monitor>>,
+}
+
+/// What a virtual service as a whole has to hold to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pool {
+    /// No less real servers than this stay in use, whatever checks say; 0: none has to.
+    pub min_up: u32,
 }
 
 /// All that the file asks of lvsd.
@@ -146,7 +155,8 @@ impl Reader<'_> {
         }
         let sorry = block.sorry_destination(self.config.network);
         let (name, port, timeout, drain) = (block.name.clone(), block.port, block.timeout, block.drain);
-        Some(Virtual { name, port, service, sorry, timeout, drain, monitors })
+        let pool = Pool { min_up: block.min_up };
+        Some(Virtual { name, port, service, sorry, pool, timeout, drain, monitors })
     }
 
     /// The servers of inactive virtuals too.

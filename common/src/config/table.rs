@@ -342,6 +342,8 @@ table! {
         quiesce_server: bool = false, Flag, Piranha, Pair;
         /// As quiesce_server, and a real server that never was good gets weight 0 too, instead of being left out.
         inhibit: bool = false, Flag, Ours, Pair;
+        /// No less real servers than this stay in use when checks fail: the last ones are kept, with a warning. 0 is none.
+        min_up: u32 = 0, Count { min: 0, max: 65_535 }, Ours, Pair;
         /// How long a real server that a reload takes out keeps its connections: it gets weight 0, and goes when it has none or the time is over; 0 is not at all.
         drain: Duration = Duration::ZERO, time(Duration::ZERO, 30 * 86_400), Ours, Pair;
         /// The path of nanny.

@@ -49,6 +49,8 @@ fn samples() -> Vec<Message> {
         Message::ParseError { file: "/etc/sysconfig/ha/lvs.cf".to_owned(), line: 7 },
         Message::Diagnostic("/etc/sysconfig/ha/lvs.cf:7:5: error: unknown command".to_owned()),
         Message::stale((0..7).map(|n| format!("host{n}.example")).collect()).unwrap(),
+        Message::FloorHolds { name: name(), available: 0, kept: 1, min_up: 1 },
+        Message::FloorOver { name: name(), available: 2 },
         Message::SorryIn { name: name(), address: "10.0.0.9".parse().unwrap() },
         Message::SorryOut { name: name(), available: 2, address: "10.0.0.9".parse().unwrap() },
         Message::Refused {

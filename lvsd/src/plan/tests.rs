@@ -10,7 +10,7 @@ use super::*;
 use crate::hands::Kernel;
 use crate::nanny_command::Arguments;
 use crate::preview::{Item, World, preview};
-use crate::wanted::Monitor;
+use crate::wanted::{Monitor, Pool};
 
 fn key(last: u8) -> ServiceKey {
     ServiceKey::Address { protocol: Protocol::Tcp, address: [192, 0, 2, last].into(), port: 80 }
@@ -48,6 +48,7 @@ fn virtual_service(last: u8, scheduler: &str, servers: &[u8], sorry: Option<u8>)
         port: 80,
         service: Service::new(key(last), scheduler),
         sorry: sorry.map(destination),
+        pool: Pool::default(),
         timeout: Duration::from_secs(6),
         drain: Duration::ZERO,
         monitors: servers.iter().map(|server| monitor(key(last), *server)).collect(),

@@ -9,7 +9,7 @@ use super::*;
 use crate::departure::{Departure, Stay};
 use crate::leaving::WAIT_MAX;
 use crate::nanny_command::Arguments;
-use crate::wanted::Monitor;
+use crate::wanted::{Monitor, Pool};
 
 fn key(last: u8) -> ServiceKey {
     ServiceKey::Address { protocol: Protocol::Tcp, address: [192, 0, 2, last].into(), port: 80 }
@@ -39,6 +39,7 @@ fn virtual_service(last: u8, scheduler: &str) -> Virtual {
         port: 80,
         service: Service::new(key(last), scheduler),
         sorry: None,
+        pool: Pool::default(),
         timeout: Duration::from_secs(6),
         drain: Duration::ZERO,
         monitors: vec![Rc::new(monitor)],
@@ -117,7 +118,14 @@ impl Stage {
 
     fn judge(&mut self, last: u8, available: usize, silent: usize) -> Vec<String> {
         let mut out = Vec::new();
-        let tally = |_: &Virtual| Tally { available, silent };
+        let tally = |_: &Virtual| Tally { available, kept: 0, silent };
+        self.services.judge(&key(last), tally, &mut self.kernel, &self.nannies, self.now, &mut out);
+        in_words(out)
+    }
+
+    fn judge_kept(&mut self, last: u8, available: usize, kept: usize) -> Vec<String> {
+        let mut out = Vec::new();
+        let tally = |_: &Virtual| Tally { available, kept, silent: 0 };
         self.services.judge(&key(last), tally, &mut self.kernel, &self.nannies, self.now, &mut out);
         in_words(out)
     }
@@ -571,4 +579,19 @@ fn a_service_that_left_stays_while_its_servers_drain() {
     assert_eq!(stage.look(), ["v1/s3 (10.0.0.3:80) is drained, removing it", "emptied"]);
     stage.look();
     assert_eq!(stage.keys(), []);
+}
+
+#[test]
+fn servers_that_stay_although_they_failed_are_said_once_and_so_is_their_end() {
+    let mut stage = Stage::new(Ledger::default());
+    let pool = Pool { min_up: 2 };
+    stage.load(vec![Virtual { pool, ..with_sorry(1) }]);
+    stage.set_up(1);
+    assert_eq!(stage.judge_kept(1, 3, 0), [""; 0]);
+    let holds = "Virtual Server v1: 1 real servers are well and min_up is 2; keeping 1 in use although checks fail";
+    assert_eq!(stage.judge_kept(1, 1, 1), [holds]);
+    assert_eq!(stage.judge_kept(1, 0, 2), [""; 0], "nor does the sorry server stand in");
+    assert!(!stage.servers(1).contains(&server(9)));
+    let over = "Virtual Server v1: 2 real servers are well; none that fails is kept in use";
+    assert_eq!(stage.judge_kept(1, 2, 0), [over]);
 }

@@ -113,9 +113,10 @@ prop_compose! {
         (fall, rise) in (1u32..=1000, 1u32..=1000),
         slow_start in time(86_400), dampen in time(30 * 86_400), inhibit in any::<bool>(),
         (max_connections, min_connections) in any::<(Option<u32>, Option<u32>)>(),
+        min_up in 0u32..=65_535,
     ) -> VirtualService {
         VirtualService {
-            interval, retry, fall, rise, slow_start, dampen, inhibit, max_connections, min_connections, ..checks
+            min_up, interval, retry, fall, rise, slow_start, dampen, inhibit, max_connections, min_connections, ..checks
         }
     }
 }

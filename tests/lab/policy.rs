@@ -1,0 +1,85 @@
+//! When servers go out of use and come back, and what a service as a whole holds
+//! to, as the kernel's table shows it.
+
+use nix::sys::signal::Signal;
+
+use crate::ground::director::Watch;
+use crate::ground::lab::signal;
+use crate::ground::scenario;
+use crate::ground::wait::{SOON, wait_until};
+use crate::site::{BOTH, LVS_CF, SERVICE, Site};
+
+/// The site's configuration with checks by connection, quick ones, and these lines in
+/// the virtual.
+fn lvs_cf(keys: &str) -> String {
+    let checked = "     expect = \"OK\"\n     use_regex = 0\n     send_program = \"/etc/sysconfig/ha/lvs.sh %h\"\n";
+    let quick = format!("     interval = 0.2\n     rise = 2\n{keys}");
+    let text = LVS_CF.replace(checked, &quick).replace("reentry = 6", "reentry = 0.2");
+    let text = text.replace("timeout = 6", "timeout = 3").replace("weight = 1", "weight = 64");
+    assert!(text.contains(&quick) && text.contains("reentry = 0.2") && text.contains("weight = 64"));
+    text
+}
+
+/// A site with this configuration in service.
+fn in_service(site: &Site, text: &str) {
+    site.director.configure(text);
+    site.director.start_pulse();
+    site.wait_in_service();
+}
+
+/// The weights that a destination was seen with, in order, 0 while it was not there.
+fn weights(watch: &Watch, server: &str) -> Vec<u32> {
+    let weight = |seen: crate::ground::director::Seen| {
+        let service = seen.table.service(SERVICE)?.clone();
+        service.destinations.iter().find(|it| it.address.to_string() == server).map(|it| it.weight)
+    };
+    let mut all: Vec<u32> = watch.states().into_iter().map(|seen| weight(seen).unwrap_or(0)).collect();
+    all.dedup();
+    all
+}
+
+#[test]
+fn the_last_server_stays_whoever_dies_and_one_that_returns_grows() {
+    scenario(|lab| {
+        let mut site = Site::new(lab);
+        let keys = "     fall = 2\n     retry = 0.05\n     slow_start = 2\n     min_up = 1\n     max_connections = 100\n     \
+                    min_connections = 80\n";
+        in_service(&site, &lvs_cf(keys));
+        let limits = site.director.ipvsadm("-Ln --thresholds");
+        assert_eq!(
+            limits.lines().filter(|line| line.contains(" 100 ") && line.contains(" 80 ")).count(),
+            2,
+            "{limits}"
+        );
+
+        site.servers[0].kill();
+        site.director.wait_for_destinations(SERVICE, &BOTH[1..]);
+        let mark = site.director.log.mark();
+        let watch = site.director.watch();
+        site.servers[1].kill();
+        let director = &site.director;
+        director.log.wait_for(mark, "[ failed ] keeping 192.168.142.159:8080 in use although its checks fail");
+        director.log.wait_for(mark, "Virtual Server 100: 0 real servers are well and min_up is 1; keeping 1 in use");
+
+        // Every nanny is another process after a reload, and lvsd after its death.
+        let nanny = director.nanny("192.168.142.159");
+        director.configure(&lvs_cf(&keys.replace("fall = 2", "fall = 1")));
+        director.signal_pulse(Signal::SIGHUP);
+        wait_until(SOON, "another nanny", || director.nanny("192.168.142.159").is_some_and(|it| Some(it) != nanny));
+        let begun = director.log.mark();
+        for lvsd in director.machine.processes("lvsd") {
+            signal(lvsd, Signal::SIGKILL);
+        }
+        director.log.wait_for(begun, "monitors at work, going on with them");
+        watch.assert_unchanged();
+
+        site.servers[0].start();
+        site.director.wait_for_destinations(SERVICE, &BOTH[..1]);
+        wait_until(SOON, "the full weight", || weights(&watch, BOTH[0]).last() == Some(&64));
+        assert_eq!(weights(&watch, BOTH[0]), [0, 2, 4, 8, 16, 32, 64]);
+        assert_eq!(weights(&watch, BOTH[1]), [64, 0]);
+        let states = watch.states();
+        assert!(states.iter().all(|seen| !seen.table.destinations(SERVICE).is_empty()), "there always was one");
+        site.director.log.wait_for(mark, "Virtual Server 100: 1 real servers are well; none that fails is kept in use");
+    });
+}
