@@ -146,6 +146,30 @@ pub fn spawn(monitor: &Monitor) -> io::Result<(u32, Line)> {
     Ok((child.id(), line))
 }
 
+/// Starts an operator's script; the command is split at blanks, there is no shell. It
+/// gets a process group of its own and nothing to read or write.
+///
+/// # Errors
+/// The system's.
+pub fn run_script(command: &str) -> io::Result<u32> {
+    use std::os::unix::process::CommandExt as _;
+    let mut words = command.split(' ').filter(|word| !word.is_empty());
+    let Some(program) = words.next() else { return Err(io::Error::from(io::ErrorKind::InvalidInput)) };
+    let mut command = daemon::command(program);
+    command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    // Its end is seen by [`reap`], which needs no handle.
+    Ok(command.spawn()?.id())
+}
+
+/// Kills a script and what it started.
+pub fn kill_group(pid: u32) {
+    if let Ok(pid) = i32::try_from(pid)
+        && pid > 1
+    {
+        let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
+    }
+}
+
 /// Sends a signal. One that is gone already needs none; 0 is no process but our own
 /// group, and 1 is never a child.
 pub fn signal(pid: u32, signal: Signal) {

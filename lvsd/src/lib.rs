@@ -19,6 +19,8 @@
 //! | [`leaving`] | pure: what left the file and stays in the kernel for a while |
 //! | [`preview`] | pure: all of it at once, for `--plan` |
 //! | [`floor`] | pure: who stays in use whatever checks say |
+//! | [`quorum`] | pure: whether a virtual has as many servers as it needs |
+//! | [`scripts`] | pure: which of the operator's scripts run |
 //! | [`sorry`] | pure: when the sorry server stands in |
 //! | [`ledger`] | which services an lvsd made, for its successor |
 //! | [`services`] | the virtual services between two looks |
@@ -45,7 +47,9 @@ pub mod nanny_command;
 pub mod parents;
 pub mod plan;
 pub mod preview;
+pub mod quorum;
 pub mod run;
+pub mod scripts;
 pub mod services;
 pub mod sorry;
 mod start;

@@ -12,6 +12,9 @@ use common::child::Exit;
 use common::ipvs::{DestinationKey, ServiceKey, Timeouts};
 use common::log::{Level, Message as Line};
 
+use crate::quorum::Rules;
+use crate::scripts::RUN_MAX;
+
 /// One line. Names are the blocks' names in the file.
 #[allow(missing_docs, reason = "a field is what its name says")]
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +56,18 @@ pub enum Message {
     FloorHolds { name: String, available: usize, kept: usize, min_up: u32 },
     /// None does any more.
     FloorOver { name: String, available: usize },
+    /// Fewer good real servers than the quorum.
+    QuorumLost { name: String, available: usize, rules: Rules },
+    /// Enough again.
+    QuorumGained { name: String, available: usize, rules: Rules },
+    /// quorum_up or quorum_down is run.
+    ScriptBegins { name: String, command: String, pid: u32 },
+    /// It cannot be run.
+    ScriptNotRun { name: String, command: String, reason: String },
+    /// It ended badly.
+    ScriptFailed { name: String, command: String, exit: Exit },
+    /// It ran too long.
+    ScriptKilled { name: String, command: String },
     /// Real servers are back.
     SorryOut { name: String, available: usize, address: IpAddr },
 
@@ -175,6 +190,10 @@ impl Line for Message {
             | Self::TableUnreadable { .. } => Level::Error,
             Self::NannyDied { .. }
             | Self::FloorHolds { .. }
+            | Self::QuorumLost { .. }
+            | Self::ScriptNotRun { .. }
+            | Self::ScriptFailed { .. }
+            | Self::ScriptKilled { .. }
             | Self::NannyFrozen { .. }
             | Self::NannyStubborn { .. }
             | Self::NannyNotStarted { .. }
@@ -190,6 +209,7 @@ impl Line for Message {
             Self::SorryIn { .. }
             | Self::SorryOut { .. }
             | Self::FloorOver { .. }
+            | Self::QuorumGained { .. }
             | Self::DrainBegins { .. }
             | Self::DrainEnds { .. }
             | Self::DrainGone { .. }
@@ -201,6 +221,7 @@ impl Line for Message {
             | Self::Slept { .. }
             | Self::Released => Level::Notice,
             Self::Starting { .. }
+            | Self::ScriptBegins { .. }
             | Self::MonitorCreated { .. }
             | Self::ShuttingDown { .. }
             | Self::SignalStop { .. }
@@ -254,6 +275,25 @@ impl fmt::Display for Message {
             }
             Self::FloorOver { name, available } => {
                 write!(f, "Virtual Server {name}: {available} real servers are well; none that fails is kept in use")
+            }
+
+            Self::QuorumLost { name, available, rules } => {
+                write!(f, "Virtual Server {name}: {available} real servers are well, quorum {} is lost", rules.quorum)
+            }
+            Self::QuorumGained { name, available, rules } => {
+                write!(f, "Virtual Server {name}: {available} real servers are well, quorum {} is there", rules.quorum)
+            }
+            Self::ScriptBegins { name, command, pid } => {
+                write!(f, "Virtual Server {name}: running \"{command}\" as pid {pid}")
+            }
+            Self::ScriptNotRun { name, command, reason } => {
+                write!(f, "Virtual Server {name}: failed to run \"{command}\": {reason}")
+            }
+            Self::ScriptFailed { name, command, exit } => {
+                write!(f, "Virtual Server {name}: \"{command}\" failed: {exit}")
+            }
+            Self::ScriptKilled { name, command } => {
+                write!(f, "Virtual Server {name}: \"{command}\" did not end within {}, killed", Seconds(RUN_MAX))
             }
 
             Self::Refused { name, reason, again_in } => {

@@ -184,6 +184,7 @@ impl Nannies {
     pub fn tally<'a>(&self, targets: impl Iterator<Item = &'a Target>) -> Tally {
         let mut tally = Tally::default();
         for target in targets {
+            tally.servers += 1;
             match self.member(target) {
                 Member { available: Some(true), .. } => tally.available += 1,
                 Member { is_kept: true, .. } => tally.kept += 1,

@@ -35,10 +35,12 @@ use crate::messages::Message;
 use crate::nannies::{Id, Nannies};
 use crate::nanny_command::Manner;
 use crate::parents::{self, Parents, Request};
+use crate::scripts::Scripts;
 use crate::services::{self, LOOK_EVERY, Services};
 use crate::wanted::{Target, Virtual, Wanted};
 
 mod monitors;
+mod operator;
 mod reload;
 
 use reload::Asking;
@@ -125,6 +127,7 @@ pub struct Daemon<K> {
     nannies: Nannies,
     phase: Phase,
     hosts: Hosts,
+    scripts: Scripts,
     /// The host names of a reload, on their way.
     lookup: Option<Asking>,
     /// Meeting places still to be knocked at.
@@ -184,6 +187,7 @@ impl<K: Ipvs> Daemon<K> {
             services,
             phase: Phase::Meeting,
             hosts,
+            scripts: Scripts::default(),
             lookup: None,
             calls: VecDeque::new(),
             set_ups: VecDeque::new(),
@@ -275,6 +279,7 @@ impl<K: Ipvs> Daemon<K> {
             self.perform(out, now);
         }
         self.parents.beat(now);
+        self.scripts.overdue(now).into_iter().for_each(hands::kill_group);
         self.take_answers(now);
         self.work(now);
         Ok(self.step_phase(now))
@@ -323,7 +328,7 @@ impl<K: Ipvs> Daemon<K> {
             Phase::Stopping { until } => Some(until),
         };
         let lookup = self.lookup.as_ref().map(|asking| asking.until);
-        let deadlines = [self.parents.deadline(), self.nannies.deadline(), phase, lookup];
+        let deadlines = [self.parents.deadline(), self.nannies.deadline(), phase, lookup, self.scripts.deadline()];
         deadlines.into_iter().flatten().fold(self.look_at, Instant::min)
     }
 
@@ -334,6 +339,7 @@ impl<K: Ipvs> Daemon<K> {
                 SIGCHLD => {
                     while let Some((pid, exit)) = hands::reap() {
                         self.lookup_ended(pid);
+                        self.script_ended(pid, exit, now);
                         let mut out = Vec::new();
                         self.nannies.reaped(pid, exit, now, &mut out);
                         self.perform(out, now);
@@ -482,6 +488,10 @@ impl<K: Ipvs> Daemon<K> {
                 services::Action::Say(line) => self.log.say(&line),
                 services::Action::PutBack(key) => self.nannies.ask_check(&key),
                 services::Action::Up(key) => self.want_monitors(&key, now),
+                services::Action::Run(script) => {
+                    self.scripts.ask(script);
+                    self.run_scripts(now);
+                }
                 services::Action::Emptied => self.look_at = self.look_at.min(now + GATHER),
             }
         }

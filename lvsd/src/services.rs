@@ -14,6 +14,8 @@ use crate::leaving::Leavers;
 use crate::ledger::{Ledger, LedgerFile};
 use crate::messages::Message;
 use crate::plan::{self, Step, Why};
+use crate::quorum::{self, Quorum};
+use crate::scripts::Script;
 use crate::sorry::{Change, Sorry, Standby, Tally};
 use crate::wanted::{Target, Virtual, Wanted};
 
@@ -43,6 +45,8 @@ pub enum Action {
     PutBack(ServiceKey),
     /// The last destination of a service that left the file is gone.
     Emptied,
+    /// Run the operator's script.
+    Run(Script),
 }
 
 /// What is known about one service.
@@ -59,6 +63,7 @@ struct State {
     sorry: Option<Sorry>,
     /// Servers stay in use although they failed, and that was said.
     keeps: bool,
+    quorum: Option<Quorum>,
     /// The line that it is being taken away was said.
     leaving: bool,
 }
@@ -79,6 +84,26 @@ impl State {
         } else {
             Message::FloorOver { name, available: tally.available }
         })
+    }
+}
+
+impl State {
+    /// `Some`: whether there is a quorum, and that is news. Its script is run.
+    fn judge_quorum(&mut self, wanted: &Virtual, tally: Tally, now: Instant, out: &mut Vec<Action>) -> Option<bool> {
+        let (care, quorum) = (wanted.pool.quorum.as_ref()?, self.quorum.as_mut()?);
+        let change = quorum.judge(care.rules, tally, now, now + wanted.timeout)?;
+        let (name, available, rules) = (wanted.name.clone(), tally.available, care.rules);
+        out.extend(match change {
+            // Nobody heard that it was not there.
+            quorum::Change::First => None,
+            quorum::Change::Gained => Some(Action::Say(Message::QuorumGained { name, available, rules })),
+            quorum::Change::Lost => Some(Action::Say(Message::QuorumLost { name, available, rules })),
+        });
+        let has = change != quorum::Change::Lost;
+        let command = if has { &care.up } else { &care.down };
+        let (service, name) = (wanted.service.key, wanted.name.clone());
+        out.extend(command.clone().map(|command| Action::Run(Script { service, name, command })));
+        Some(has)
     }
 }
 
@@ -160,6 +185,13 @@ impl Services {
             }
             self.ledger.services.insert(wanted.service.key, wanted.name.clone());
         }
+        let cares = |key: &ServiceKey| {
+            self.index.get(key).and_then(|n| self.wanted.virtuals.get(*n)).is_some_and(|it| it.pool.quorum.is_some())
+        };
+        self.ledger.quorums.retain(|key, _| cares(key));
+        for (key, state) in &mut self.states {
+            state.quorum = state.quorum.filter(|_| cares(key));
+        }
         self.round.clear();
         self.keep_ledger(out);
     }
@@ -199,6 +231,10 @@ impl Services {
                 {
                     let has = |list: &Vec<DestinationEntry>| list.iter().any(|it| it.destination.key == sorry.key);
                     state.sorry = Some(Sorry::new(destinations.as_ref().is_ok_and(has), now + wanted.timeout));
+                }
+                if state.quorum.is_none() && wanted.pool.quorum.is_some() {
+                    let known = self.ledger.quorums.get(key).copied();
+                    state.quorum = Some(Quorum::new(known, now + wanted.timeout));
                 }
                 let returned = leavers::bring_back(wanted, &mut self.leavers, &destinations, kernel, out);
                 let held = |target: &Target| keepers.owns(target) || leavers::has(&self.leavers, target);
@@ -318,6 +354,12 @@ impl Services {
         let Some(state) = self.states.get_mut(key) else { return };
         let tally = tally(wanted);
         out.extend(state.floor(wanted, tally).map(Action::Say));
+        if let Some(has) = state.judge_quorum(wanted, tally, now, out) {
+            self.ledger.quorums.insert(*key, has);
+            self.keep_ledger(out);
+        }
+        let Some(wanted) = self.index.get(key).and_then(|n| self.wanted.virtuals.get(*n)) else { return };
+        let Some(state) = self.states.get_mut(key) else { return };
         let (Some(server), Some(sorry)) = (&wanted.sorry, &mut state.sorry) else { return };
         let (name, address) = (wanted.name.clone(), server.key.address);
         match sorry.judge(tally, now, now + wanted.timeout) {
@@ -332,7 +374,11 @@ impl Services {
 
     /// When a grace of first verdicts ends, and whose.
     pub fn graces(&self) -> impl Iterator<Item = (Instant, ServiceKey)> {
-        self.states.iter().filter_map(|(key, state)| Some((state.sorry.as_ref()?.deadline()?, *key)))
+        let of = |state: &State| {
+            let sorry = state.sorry.as_ref().and_then(Sorry::deadline);
+            sorry.into_iter().chain(state.quorum.as_ref().and_then(Quorum::deadline)).min()
+        };
+        self.states.iter().filter_map(move |(key, state)| Some((of(state)?, *key)))
     }
 
     /// The end of a stop, when the nannies are gone: every service of ours goes.

@@ -15,6 +15,8 @@ pub struct Tally {
     pub kept: usize,
     /// Nannies that have not judged yet.
     pub silent: usize,
+    /// Real servers in all.
+    pub servers: usize,
 }
 
 /// Whether the sorry server should be in the table.

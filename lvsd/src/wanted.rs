@@ -14,6 +14,7 @@ use common::ipvs::{Destination, DestinationKey, Service, ServiceKey, Timeouts};
 
 use crate::messages::Message;
 use crate::nanny_command::{self, Arguments, Manner};
+use crate::quorum;
 
 /// The original's `client_monitor`, which stands in every old file's mind.
 pub const DEFAULT_MONITOR: &str = "/usr/sbin/nanny";
@@ -77,6 +78,19 @@ pub struct Virtual {
 pub struct Pool {
     /// No less real servers than this stay in use, whatever checks say; 0: none has to.
     pub min_up: u32,
+    /// What happens when there are too few good ones; `None`: nobody cares.
+    pub quorum: Option<Care>,
+}
+
+/// What depends on a quorum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Care {
+    /// When it is there.
+    pub rules: quorum::Rules,
+    /// A command that is run when it comes.
+    pub up: Option<String>,
+    /// A command that is run when it goes.
+    pub down: Option<String>,
 }
 
 /// All that the file asks of lvsd.
@@ -155,7 +169,7 @@ impl Reader<'_> {
         }
         let sorry = block.sorry_destination(self.config.network);
         let (name, port, timeout, drain) = (block.name.clone(), block.port, block.timeout, block.drain);
-        let pool = Pool { min_up: block.min_up };
+        let pool = pool(block);
         Some(Virtual { name, port, service, sorry, pool, timeout, drain, monitors })
     }
 
@@ -185,6 +199,13 @@ impl Reader<'_> {
         let target = Target { service, destination };
         Some(Monitor { target, name, server, program, arguments, place, drain, is_nanny })
     }
+}
+
+fn pool(block: &VirtualService) -> Pool {
+    let rules = quorum::Rules { quorum: block.quorum, hysteresis: block.hysteresis };
+    let (up, down) = (block.quorum_up.clone(), block.quorum_down.clone());
+    let is_cared_for = rules.quorum > 1 || up.is_some() || down.is_some();
+    Pool { min_up: block.min_up, quorum: is_cared_for.then_some(Care { rules, up, down }) }
 }
 
 #[cfg(test)]

@@ -83,3 +83,39 @@ fn the_last_server_stays_whoever_dies_and_one_that_returns_grows() {
         site.director.log.wait_for(mark, "Virtual Server 100: 1 real servers are well; none that fails is kept in use");
     });
 }
+
+#[test]
+fn a_lost_quorum_is_told_to_a_script_and_the_sorry_server_stands_in_on_its_own_port() {
+    scenario(|lab| {
+        let mut site = Site::new(lab);
+        let script = "#!/bin/sh\necho $1 >> /run/quorum\n";
+        site.director.machine.write_script("/etc/sysconfig/ha/quorum.sh", script);
+        let keys = "     quorum = 2\n     quorum_up = \"/etc/sysconfig/ha/quorum.sh up\"\n     \
+                    quorum_down = \"/etc/sysconfig/ha/quorum.sh down\"\n     sorry_server = 192.168.142.10\n     \
+                    sorry_port = 8081\n     sorry_method = nat\n";
+        in_service(&site, &lvs_cf(keys));
+        let told = |site: &Site| {
+            let text = std::fs::read_to_string(site.director.machine.path("/run/quorum")).unwrap_or_default();
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        wait_until(SOON, "up", || told(&site) == "up");
+        let mark = site.director.log.mark();
+        site.servers[0].kill();
+        wait_until(SOON, "down", || told(&site) == "up down");
+        site.director.log.wait_for(mark, "Virtual Server 100: 1 real servers are well, quorum 2 is lost");
+
+        for lvsd in site.director.machine.processes("lvsd") {
+            signal(lvsd, Signal::SIGKILL);
+        }
+        site.director.log.wait_for(mark, "monitors at work, going on with them");
+        site.servers[1].kill();
+        site.director.wait_for_destinations(SERVICE, &["192.168.142.10:8081"]);
+        let service = site.director.kernel_table().service(SERVICE).cloned().expect("it stays");
+        assert_eq!(service.destinations[0].method, "Masq");
+        site.servers.iter_mut().for_each(crate::ground::real_server::RealServer::start);
+        site.director.wait_for_destinations(SERVICE, &BOTH);
+        wait_until(SOON, "up again", || told(&site) == "up down up");
+        site.director.log.wait_for(mark, "Virtual Server 100: 2 real servers are well, quorum 2 is there");
+        site.director.log.assert_order(mark, &["activate sorry_server", "deactivate sorry_server"]);
+    });
+}

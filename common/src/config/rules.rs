@@ -123,6 +123,10 @@ const LINT: &[(&str, &str)] = &[
     ("failover-services", "service = fos: failover services are not run."),
     ("heartbeat-same", "Two heartbeat addresses are equal: a director would talk to itself."),
     (
+        "floor-holds-all",
+        "min_up is as many real servers as there are, or more: a failed one is never taken out of use.",
+    ),
+    (
         "http-line-end",
         "A request to an HTTP server does not end with an empty line (\\r\\n\\r\\n): many servers go on waiting for it.",
     ),
@@ -152,6 +156,7 @@ const LINT: &[(&str, &str)] = &[
         "program-without-expect",
         "send_program without expect: there is nothing its output could be equal to, so that the server is never available.",
     ),
+    ("quorum-unreachable", "quorum is more real servers than are active: it is never there."),
     (
         "reentry-short",
         "reentry is less than the time between two checks: a failed server is back after a single good check.",

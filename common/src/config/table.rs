@@ -294,6 +294,10 @@ table! {
         address: Option<DeviceAddress> = None, Device, Piranha, Pair;
         /// Where clients go while no real server is available.
         sorry_server: Option<IpAddr> = None, Ip, Piranha, Pair;
+        /// The port of the sorry server; without it the virtual's. Only NAT gets there.
+        sorry_port: Option<u16> = None, Own(Port { zero: false, names: true }), Ours, Pair;
+        /// How packets get to the sorry server; without it as network says.
+        sorry_method: Option<ForwardingMethod> = None, Own(METHODS), Ours, Pair;
         /// The netmask of the virtual address.
         vip_nmask: Option<Ipv4Addr> = None, Mask, Piranha, Pair;
         /// The firewall mark that makes a packet one of this service, instead of address and port; 0 is none.
@@ -342,6 +346,14 @@ table! {
         quiesce_server: bool = false, Flag, Piranha, Pair;
         /// As quiesce_server, and a real server that never was good gets weight 0 too, instead of being left out.
         inhibit: bool = false, Flag, Ours, Pair;
+        /// So many good real servers are enough; whether there are decides about quorum_up and quorum_down.
+        quorum: u32 = 1, Count { min: 1, max: 65_535 }, Ours, Pair;
+        /// So many more than quorum, or all there are, must be good before it counts as there again.
+        hysteresis: u32 = 0, Count { min: 0, max: 65_535 }, Ours, Pair;
+        /// A command that is run, and not waited for, when there are enough good real servers, at the first start too.
+        quorum_up: Option<String> = None, PLAIN, Ours, Node;
+        /// A command that is run, and not waited for, when there are not.
+        quorum_down: Option<String> = None, PLAIN, Ours, Node;
         /// No less real servers than this stay in use when checks fail: the last ones are kept, with a warning. 0 is none.
         min_up: u32 = 0, Count { min: 0, max: 65_535 }, Ours, Pair;
         /// How long a real server that a reload takes out keeps its connections: it gets weight 0, and goes when it has none or the time is over; 0 is not at all.

@@ -51,6 +51,16 @@ fn samples() -> Vec<Message> {
         Message::stale((0..7).map(|n| format!("host{n}.example")).collect()).unwrap(),
         Message::FloorHolds { name: name(), available: 0, kept: 1, min_up: 1 },
         Message::FloorOver { name: name(), available: 2 },
+        Message::QuorumLost { name: name(), available: 1, rules: Rules { quorum: 2, hysteresis: 1 } },
+        Message::QuorumGained { name: name(), available: 3, rules: Rules { quorum: 2, hysteresis: 1 } },
+        Message::ScriptBegins { name: name(), command: "/usr/local/bin/page us".to_owned(), pid: 4712 },
+        Message::ScriptNotRun {
+            name: name(),
+            command: "/usr/local/bin/page us".to_owned(),
+            reason: "Permission denied (os error 13)".to_owned(),
+        },
+        Message::ScriptFailed { name: name(), command: "/usr/local/bin/page us".to_owned(), exit: Exit::Status(1) },
+        Message::ScriptKilled { name: name(), command: "/usr/local/bin/page us".to_owned() },
         Message::SorryIn { name: name(), address: "10.0.0.9".parse().unwrap() },
         Message::SorryOut { name: name(), available: 2, address: "10.0.0.9".parse().unwrap() },
         Message::Refused {

@@ -145,7 +145,7 @@ fn pool(min_up: u32, servers: &[u8]) -> Virtual {
         port: 80,
         service,
         sorry: None,
-        pool: crate::wanted::Pool { min_up },
+        pool: crate::wanted::Pool { min_up, quorum: None },
         timeout: Duration::from_secs(6),
         drain: Duration::ZERO,
         monitors,
@@ -187,7 +187,7 @@ fn the_last_good_one_is_told_to_stay_and_is_free_again_when_there_are_more() {
     stage.nannies.keep_floor(&pool);
     assert_eq!(
         stage.nannies.tally(pool.monitors.iter().map(|m| &m.target)),
-        Tally { available: 0, kept: 1, silent: 0 }
+        Tally { available: 0, kept: 1, silent: 0, servers: 2 }
     );
     stage.verdict(&first, FIRST, true, 1);
     stage.nannies.keep_floor(&pool);
@@ -237,7 +237,7 @@ fn a_good_server_with_weight_0_is_none_that_clients_get() {
     let pool = pool(0, &[3, 4]);
     assert_eq!(
         stage.nannies.tally(pool.monitors.iter().map(|m| &m.target)),
-        Tally { available: 1, kept: 0, silent: 0 }
+        Tally { available: 1, kept: 0, silent: 0, servers: 2 }
     );
 }
 
@@ -619,16 +619,16 @@ fn a_babbling_one_does_not_keep_the_others_waiting() {
 fn the_tally_counts_who_is_up_and_who_has_not_judged() {
     let (mut stage, nanny) = Stage::running(3, 100);
     let targets = [monitor(3).target, monitor(4).target];
-    assert_eq!(stage.nannies.tally(targets.iter()), Tally { available: 0, kept: 0, silent: 2 });
+    assert_eq!(stage.nannies.tally(targets.iter()), Tally { available: 0, kept: 0, silent: 2, servers: 2 });
     nanny.says(&Said::Verdict { available: true, weight: 1 });
     stage.read(FIRST);
-    assert_eq!(stage.nannies.tally(targets.iter()), Tally { available: 1, kept: 0, silent: 1 });
+    assert_eq!(stage.nannies.tally(targets.iter()), Tally { available: 1, kept: 0, silent: 1, servers: 2 });
     nanny.says(&Said::Verdict { available: false, weight: 0 });
     stage.read(FIRST);
-    assert_eq!(stage.nannies.tally(targets.iter()), Tally { available: 0, kept: 0, silent: 1 });
+    assert_eq!(stage.nannies.tally(targets.iter()), Tally { available: 0, kept: 0, silent: 1, servers: 2 });
     // Its death is no verdict on the real server.
     stage.reaped(100, Exit::Signal(9));
-    assert_eq!(stage.nannies.tally(targets.iter()), Tally { available: 0, kept: 0, silent: 1 });
+    assert_eq!(stage.nannies.tally(targets.iter()), Tally { available: 0, kept: 0, silent: 1, servers: 2 });
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::*;
 const GRACE: Duration = Duration::from_secs(6);
 
 fn judge(sorry: &mut Sorry, available: usize, silent: usize, now: Instant) -> Option<Change> {
-    sorry.judge(Tally { available, kept: 0, silent }, now, now + GRACE)
+    sorry.judge(Tally { available, kept: 0, silent, servers: 2 }, now, now + GRACE)
 }
 
 #[test]
@@ -79,6 +79,6 @@ fn it_does_not_stand_in_beside_servers_that_stay_although_they_failed() {
     let now = Instant::now();
     let mut sorry = Sorry::new(false, now + GRACE);
     judge(&mut sorry, 1, 0, now);
-    assert_eq!(sorry.judge(Tally { available: 0, kept: 1, silent: 0 }, now, now + GRACE), None);
+    assert_eq!(sorry.judge(Tally { available: 0, kept: 1, silent: 0, servers: 2 }, now, now + GRACE), None);
     assert_eq!(sorry.standby(), Standby::Out);
 }

@@ -113,10 +113,13 @@ prop_compose! {
         (fall, rise) in (1u32..=1000, 1u32..=1000),
         slow_start in time(86_400), dampen in time(30 * 86_400), inhibit in any::<bool>(),
         (max_connections, min_connections) in any::<(Option<u32>, Option<u32>)>(),
-        min_up in 0u32..=65_535,
+        (min_up, quorum, hysteresis) in (0u32..=65_535, 1u32..=65_535, 0u32..=65_535),
+        (quorum_up, quorum_down) in (command(Quotes::Dropped), command(Quotes::Dropped)),
+        sorry_port in proptest::option::of(1u16..),
+        sorry_method in proptest::option::of(Just(ForwardingMethod::Tunnel)),
     ) -> VirtualService {
         VirtualService {
-            min_up, interval, retry, fall, rise, slow_start, dampen, inhibit, max_connections, min_connections, ..checks
+            min_up, quorum, hysteresis, quorum_up, quorum_down, sorry_port, sorry_method, interval, retry, fall, rise, slow_start, dampen, inhibit, max_connections, min_connections, ..checks
         }
     }
 }
