@@ -103,6 +103,8 @@ fn policy(service: &VirtualService, server: &RealServer, list: &mut List) {
     let rise = server.rise.unwrap_or(service.rise);
     let slow_start = server.slow_start.unwrap_or(service.slow_start);
     list.pair_if("--period", unless(interval, service.timeout));
+    list.flag_if("--watch", service.watch == Some(true));
+    list.flag_if("--no-watch", service.watch == Some(false));
     list.pair_if("--fall", (fall != default.fall).then_some(fall));
     list.pair_if("--retry", unless(service.retry, default.retry));
     list.pair_if("--rise", (rise != default.rise).then_some(rise));

@@ -109,6 +109,8 @@ pub struct Args {
     /// At so many connections it gets no new ones, and does again below so few; without
     /// them what the kernel has stays.
     pub limits: Option<Limits>,
+    /// Whether an idle connection is held; `None`: as [`crate::watch::is_wanted`] has it.
+    pub watch: Option<bool>,
     /// Checks go over UDP.
     pub udp: bool,
     /// The kernel is not touched.
@@ -205,6 +207,11 @@ fn resolve(words: &Words) -> Result<Args, String> {
         quiesce: words.has("quiesce_server"),
         inhibit: words.has("inhibit"),
         limits: limits(words)?,
+        watch: match (words.has("watch"), words.has("no-watch")) {
+            (_, true) => Some(false),
+            (true, false) => Some(true),
+            (false, false) => None,
+        },
         udp: words.has("udp"),
         dry: words.has("norun"),
         place: match (words.has("nodaemon"), words.has("nofork")) {

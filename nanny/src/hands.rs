@@ -5,11 +5,12 @@ pub mod conversation;
 pub mod parents;
 pub mod process;
 pub mod table;
+pub mod watched;
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -21,9 +22,11 @@ use crate::probe::{Outcome, Plan};
 use conversation::Conversation;
 use parents::{PLACE, Parents};
 use process::Process;
+use watched::Watched;
 
 const SIGNALS: Token = Token(0);
 const CHECK: Token = Token(1);
+const WATCH: Token = Token(15);
 
 /// Events taken from the kernel at once; the rest come with the next turn.
 const EVENTS: usize = 8;
@@ -35,6 +38,8 @@ pub struct Woken {
     pub signals: bool,
     /// The check's socket or pipe is ready.
     pub check: bool,
+    /// Something happened on the idle connection.
+    pub watch: bool,
     /// Somebody is at the meeting place.
     pub place: bool,
     /// Something came on these lines.
@@ -70,6 +75,8 @@ pub struct Hands {
     plan: Plan,
     real: SocketAddr,
     checking: Option<Checking>,
+    /// The idle connection.
+    watched: Option<Watched>,
     /// A killed program whose end was not seen yet.
     dying: Option<Pid>,
 }
@@ -91,7 +98,7 @@ impl Hands {
         let poll = Poll::new()?;
         poll.registry().register(&mut SourceFd(&signals.as_fd().as_raw_fd()), SIGNALS, Interest::READABLE)?;
         let (events, parents) = (Events::with_capacity(EVENTS), Parents::default());
-        Ok(Self { poll, events, signals, parents, plan, real, checking: None, dying: None })
+        Ok(Self { poll, events, signals, parents, plan, real, checking: None, watched: None, dying: None })
     }
 
     /// The loop's registry, for the lines.
@@ -116,6 +123,7 @@ impl Hands {
             match event.token() {
                 SIGNALS => woken.signals = true,
                 CHECK => woken.check = true,
+                WATCH => woken.watch = true,
                 PLACE => woken.place = true,
                 token => {
                     if let Some(line) = Parents::line_of(token).and_then(|line| woken.lines.get_mut(line)) {
@@ -204,6 +212,22 @@ impl Hands {
             }
             None | Some(Checking::Conversation(_) | Checking::Process(_) | Checking::Waiting(_)) => Some(None),
         }
+    }
+
+    /// Opens the idle connection. `false`: it ended at once.
+    pub fn watch(&mut self, period: Duration) -> bool {
+        self.watched = Watched::open(self.real, period, self.poll.registry(), WATCH).ok();
+        self.watched.is_some()
+    }
+
+    /// Lets go of it.
+    pub fn unwatch(&mut self) {
+        self.watched = None;
+    }
+
+    /// Whether it ended; then it is gone.
+    pub fn watch_ended(&mut self) -> bool {
+        self.watched.take_if(Watched::is_over).is_some()
     }
 
     /// Whether a check is in flight.

@@ -8,6 +8,7 @@
 //! | [`args`] | the command line |
 //! | [`health`] | PURE: is the server in use? |
 //! | [`ramp`] | PURE: the weights of a server that returns |
+//! | [`watch`] | PURE: when an idle connection is held whose end means "check now" |
 //! | [`destination`] | PURE: what is to be done in the kernel? |
 //! | [`schedule`] | PURE: when? |
 //! | [`probe`] | PURE: what a check does and how it can end |
@@ -26,6 +27,7 @@ pub mod probe;
 pub mod ramp;
 pub mod run;
 pub mod schedule;
+pub mod watch;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -123,6 +125,7 @@ mod tests {
         for (file, text) in [
             ("health.rs", include_str!("health.rs")),
             ("ramp.rs", include_str!("ramp.rs")),
+            ("watch.rs", include_str!("watch.rs")),
             ("schedule.rs", include_str!("schedule.rs")),
             ("destination.rs", include_str!("destination.rs")),
             ("probe.rs", include_str!("probe.rs")),

@@ -92,6 +92,8 @@ pub enum Message<'a> {
     KillingChild { pid: i32 },
     /// The system refused what nanny cannot do without.
     Fatal { doing: &'a str, error: &'a std::io::Error },
+    /// The idle connection ended.
+    WatchEnded { real: SocketAddr },
     /// A check begins, over a socket.
     Opening { protocol: &'static str, port: u16 },
     /// Something is sent.
@@ -145,6 +147,7 @@ impl log::Message for Message<'_> {
             | Self::LineEnded
             | Self::LineJoined { .. }
             | Self::Released { .. }
+            | Self::WatchEnded { .. }
             | Self::Opening { .. }
             | Self::Sending { .. }
             | Self::Received { .. }
@@ -225,6 +228,7 @@ impl fmt::Display for Message<'_> {
             Self::Terminating { signal } => write!(f, "Terminating due to signal {signal}"),
             Self::KillingChild { pid } => write!(f, "Killing child {pid}"),
             Self::Fatal { doing, error } => write!(f, "failed to {doing}: {error}"),
+            Self::WatchEnded { real } => write!(f, "DEBUG -- {real} ended the idle connection, checking it now"),
             Self::Opening { protocol, port } => {
                 write!(f, "Opening {protocol} socket to remote service port {port}...")
             }

@@ -29,6 +29,7 @@ use crate::health::{Change, Event, Failed, Health, Rules, State};
 use crate::messages::Message;
 use crate::probe::{self, Outcome, Plan};
 use crate::schedule::{self, Schedule};
+use crate::watch::{self, Watch};
 
 /// What the loop starts from.
 pub struct Setup {
@@ -94,6 +95,7 @@ struct Nanny {
     next_beat: Instant,
     /// From a failed check to the next while the server is in doubt.
     retry: Duration,
+    watch: Watch,
     /// The failure that was last said, until a check is good.
     complained: Option<Outcome>,
     /// The verdict lvsd has heard.
@@ -136,6 +138,7 @@ impl Nanny {
             next_look: now + schedule::spread(schedule::LOOK_EVERY, seed),
             next_beat: now,
             retry: schedule::soon(args.retry, seed),
+            watch: Watch::new(watch::is_wanted(&args), args.period, now),
             complained: None,
             told: None,
             ready: false,
@@ -257,6 +260,9 @@ impl Nanny {
         {
             self.judge(&ended, now);
         }
+        if woken.watch && self.hands.watch_ended() {
+            self.watch(watch::Event::Ended, now);
+        }
         self.time(now);
         self.log.flush();
         Ok(())
@@ -309,6 +315,23 @@ impl Nanny {
         };
         self.log.say(&Message::Judged { good: outcome.is_good(), active, count });
         self.settle();
+        self.watch(if outcome.is_good() { watch::Event::Good } else { watch::Event::Bad }, now);
+    }
+
+    /// Something that matters to the idle connection.
+    fn watch(&mut self, event: watch::Event, now: Instant) {
+        match self.watch.handle(event, now) {
+            Some(watch::Action::Open) if !self.hands.watch(self.args.period) => self.watch(watch::Event::Ended, now),
+            Some(watch::Action::Open) | None => {}
+            Some(watch::Action::Close) => self.hands.unwatch(),
+            Some(watch::Action::CheckSoon) => self.next_check = self.next_check.min(now + watch::SECOND_LOOK),
+            Some(watch::Action::Check) => {
+                self.log.say(&Message::WatchEnded { real: self.args.real });
+                // One in flight may have begun before.
+                self.hands.abandon();
+                self.next_check = now;
+            }
+        }
     }
 
     fn say_begin(&self) {
@@ -434,6 +457,7 @@ impl Nanny {
             return;
         }
         self.hands.abandon();
+        self.watch(watch::Event::Suspended, now);
         self.complained = None;
         self.next_check = now;
         self.settle();

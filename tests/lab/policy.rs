@@ -1,11 +1,14 @@
 //! When servers go out of use and come back, and what a service as a whole holds
 //! to, as the kernel's table shows it.
 
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::Signal;
 
 use crate::ground::director::Watch;
 use crate::ground::lab::signal;
 use crate::ground::scenario;
+use crate::ground::tell;
 use crate::ground::wait::{SOON, wait_until};
 use crate::site::{BOTH, LVS_CF, SERVICE, Site};
 
@@ -82,6 +85,55 @@ fn the_last_server_stays_whoever_dies_and_one_that_returns_grows() {
         assert!(states.iter().all(|seen| !seen.table.destinations(SERVICE).is_empty()), "there always was one");
         site.director.log.wait_for(mark, "Virtual Server 100: 1 real servers are well; none that fails is kept in use");
     });
+}
+
+/// How long the table goes on naming a server whose process was killed, when nobody
+/// would look at it for a minute.
+#[test]
+fn a_killed_server_is_out_before_anybody_would_have_looked() {
+    scenario(|lab| {
+        let mut site = Site::new(lab);
+        let text = lvs_cf("     watch = 1\n     slow_start = 0\n").replace("interval = 0.2", "interval = 60");
+        in_service(&site, &text);
+        let mut took = Vec::new();
+        for _ in 0..5 {
+            let mark = site.director.log.mark();
+            for nanny in ["192.168.142.158", "192.168.142.159"].map(|it| site.director.nanny(it).expect("it runs")) {
+                wait_until(SOON, "the idle connection", || sockets(nanny) >= 1);
+            }
+            let begun = Instant::now();
+            site.servers[0].kill();
+            wait_until(SOON, "it is out", || site.director.kernel_table().destinations(SERVICE) == BOTH[1..]);
+            took.push(begun.elapsed());
+            site.director.log.wait_for(mark, "[inactive] shutting down 192.168.142.158:8080");
+            site.servers[0].start();
+            // Nobody would look at it for a minute either.
+            let nanny = site.director.nanny("192.168.142.158").expect("it runs");
+            signal(nanny, Signal::SIGUSR2);
+            site.director.log.wait_for(mark, "rose-colored glasses on");
+            signal(nanny, Signal::SIGHUP);
+            site.director.wait_for_destinations(SERVICE, &BOTH);
+        }
+        took.sort();
+        tell::show(&format!("killed servers were out of the table after {took:?}; the interval is 60 s"));
+        assert!(took.iter().all(|it| *it < Duration::from_secs(10)), "{took:?}");
+    });
+}
+
+/// Established TCP connections of a process to port 8080.
+fn sockets(pid: u32) -> usize {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
+    let links = std::fs::read_dir(format!("/proc/{pid}/fd")).map(|it| it.flatten().collect::<Vec<_>>());
+    let own: Vec<String> = links
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|fd| Some(std::fs::read_link(fd.path()).ok()?.to_string_lossy().into_owned()))
+        .collect();
+    let fields = text.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    fields
+        .filter(|line| line.get(2).is_some_and(|it| it.ends_with(":1F90")) && line.get(3) == Some(&"01"))
+        .filter(|line| line.get(9).is_some_and(|inode| own.contains(&format!("socket:[{inode}]"))))
+        .count()
 }
 
 #[test]

@@ -100,13 +100,16 @@ fn the_policy_stands_before_lvs_and_only_where_it_is_not_nannys_own() {
         rest(line(" interval = 10\n fall = 1\n retry = 1\n rise = 1\n slow_start = 100\n inhibit = 0", "")),
         "--lvs"
     );
-    let service = " interval = 2\n fall = 3\n retry = 0.25\n rise = 2\n slow_start = 0\n dampen = 60\n inhibit = 1\n \
+    let service = " interval = 2\n watch = 1\n fall = 3\n retry = 0.25\n rise = 2\n slow_start = 0\n dampen = 60\n inhibit = 1\n \
                    max_connections = 100\n min_connections = 80";
     assert_eq!(
         rest(line(service, "")),
-        "--period 2 --fall 3 --retry 0.25 --rise 2 --slow-start 0 --dampen 60 --inhibit --max-connections 100 \
+        "--period 2 --watch --fall 3 --retry 0.25 --rise 2 --slow-start 0 --dampen 60 --inhibit --max-connections 100 \
          --min-connections 80 --lvs"
     );
+    assert_eq!(rest(line(" watch = 0", "")), "--no-watch --lvs");
+    let service = service.replace("watch = 1\n ", "");
+    let service = service.as_str();
     let server = " interval = 10\n fall = 1\n rise = 5\n slow_start = 30\n max_connections = 0\n min_connections = 0";
     assert_eq!(
         rest(line(service, server)),

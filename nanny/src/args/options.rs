@@ -47,7 +47,7 @@ impl Row {
 }
 
 /// All options, in the order of `--help`.
-pub static ROWS: [Row; 37] = [
+pub static ROWS: [Row; 39] = [
     takes('t', "interval", "TIME", "give a check this long, and make one this often [default: 10]"),
     long_takes("period", "TIME", "make a check this often [default: that of --interval]"),
     long_takes("retry", "TIME", "after a failed check below --fall make the next so soon [default: 1]"),
@@ -79,6 +79,8 @@ pub static ROWS: [Row; 37] = [
     long_flag("inhibit", "as -q, and one that never was well gets weight 0 instead of being left out"),
     long_takes("max-connections", "N", "no new connections beyond this; 0: as many as come"),
     long_takes("min-connections", "N", "after that, new ones again below this"),
+    long_flag("watch", "hold an idle connection whose end means \"check now\" [default: to web servers]"),
+    long_flag("no-watch", "hold none"),
     flag('u', "udp", "a UDP service").or(&["UDP"]),
     takes('I', "ipvsadm", "PATH", "accepted and ignored: no ipvsadm is run"),
     flag('c', "nofork", "stay a child of the caller, log to syslog"),

@@ -83,6 +83,7 @@ fn everything() -> String {
         Message::Terminating { signal: 15 },
         Message::KillingChild { pid: 4711 },
         Message::Fatal { doing: "wait for events", error: &refused },
+        Message::WatchEnded { real },
         Message::Opening { protocol: "TCP", port: 8080 },
         Message::Sending { text: b"QUIT" },
         Message::Received { text: b"HTTP" },

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Linter;
 use crate::config::check::Origin;
 use crate::config::table::VirtualService;
+use crate::ipvs::Protocol;
 
 impl Linter<'_> {
     pub(super) fn policy(&mut self, service: &VirtualService, origin: &Origin) {
@@ -24,6 +25,10 @@ impl Linter<'_> {
         if service.retry != default.retry && service.fall == 1 && !servers_fall {
             let message = "retry has no effect: with fall = 1 the first failed check is the last";
             self.warn("ineffective", origin.of("retry"), message, "");
+        }
+        if service.watch == Some(true) && (service.protocol != Protocol::Tcp || service.send_program.is_some()) {
+            let message = "watch has no effect: only checks by a TCP connection have one to hold";
+            self.warn("ineffective", origin.of("watch"), message, "");
         }
         self.pool(service, origin);
         self.limits(service.max_connections, service.min_connections, origin);

@@ -111,6 +111,7 @@ prop_compose! {
         checks in checks(),
         interval in proptest::option::of(time(86_400)), retry in time(86_400),
         (fall, rise) in (1u32..=1000, 1u32..=1000),
+        watch in any::<Option<bool>>(),
         slow_start in time(86_400), dampen in time(30 * 86_400), inhibit in any::<bool>(),
         (max_connections, min_connections) in any::<(Option<u32>, Option<u32>)>(),
         (min_up, quorum, hysteresis) in (0u32..=65_535, 1u32..=65_535, 0u32..=65_535),
@@ -119,7 +120,7 @@ prop_compose! {
         sorry_method in proptest::option::of(Just(ForwardingMethod::Tunnel)),
     ) -> VirtualService {
         VirtualService {
-            min_up, quorum, hysteresis, quorum_up, quorum_down, sorry_port, sorry_method, interval, retry, fall, rise, slow_start, dampen, inhibit, max_connections, min_connections, ..checks
+            watch, min_up, quorum, hysteresis, quorum_up, quorum_down, sorry_port, sorry_method, interval, retry, fall, rise, slow_start, dampen, inhibit, max_connections, min_connections, ..checks
         }
     }
 }
