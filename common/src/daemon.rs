@@ -254,7 +254,9 @@ fn wait_for_ready(line: &Line, deadline: Instant) -> io::Result<bool> {
     loop {
         match line.receive_said() {
             Received::Message(Said::Ready) => return Ok(true),
-            Received::Message(Said::Hello { .. } | Said::Alive | Said::Verdict { .. } | Said::Leaving(_))
+            Received::Message(
+                Said::Hello { .. } | Said::Alive | Said::Verdict { .. } | Said::Answer { .. } | Said::Leaving(_),
+            )
             | Received::Garbage(_) => continue,
             Received::Ended => return Ok(false),
             Received::Nothing => {}

@@ -4,17 +4,19 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
-use common::channel::{Line, join};
+use common::channel::{ASK_MAX, Ask, Line, Received, Said, join};
 use common::child::Exit;
 use common::daemon::{self, run_root};
 use common::ipvs::{Agreement as _, Destination, DestinationEntry, Error, Ipvs, Service, ServiceKey, Timeouts};
@@ -219,6 +221,36 @@ pub fn living_lvsd(pid_file: &Path) -> Option<Vec<String>> {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let line = String::from_utf8_lossy(&line).into_owned();
     Some(line.trim_end_matches('\0').split('\0').map(str::to_owned).collect())
+}
+
+/// Asks the lvsd that lives: whether it did so, what it says, and where more of that
+/// begins.
+///
+/// # Errors
+/// None answers, or not in time.
+pub fn ask_lvsd(ask: &Ask, within: Duration) -> io::Result<(bool, String, Option<usize>)> {
+    let until = Instant::now() + within;
+    let packet = ask.encode();
+    if packet.len() > ASK_MAX {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    let line = join(&run_root().join("lvsd"))?;
+    line.send(&packet)?;
+    loop {
+        match line.receive_said() {
+            Received::Message(Said::Answer { done, next, text }) => return Ok((done, text, next)),
+            // Its greeting, its beat.
+            Received::Message(_) | Received::Garbage(_) => {}
+            Received::Ended => return Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+            Received::Nothing => {
+                let left = until.saturating_duration_since(Instant::now());
+                let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+                if poll(&mut [PollFd::new(line.as_fd(), PollFlags::POLLIN)], left)? == 0 {
+                    return Err(io::Error::from(io::ErrorKind::TimedOut));
+                }
+            }
+        }
+    }
 }
 
 /// The monitors that run in our namespaces, by their command lines: to look at them

@@ -10,6 +10,7 @@
 //! boot              ID
 //! tcp 192.0.2.1:80  web
 //! tcp 192.0.2.1:80  quorum   up
+//! tcp 192.0.2.1:80  order    10.0.0.2:80  disabled, or WEIGHT
 //! tcp 192.0.2.1:80  drain    10.0.0.3:80  MILLISECONDS
 //! tcp 192.0.2.1:80  leaving  10.0.0.4:80  WEIGHT  MILLISECONDS  UNTIL  web  a
 //! ```
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 use common::ipvs::{DestinationKey, Family, Protocol, ServiceKey};
 
+use crate::orders::{Order, Orders};
 use crate::wanted::Target;
 
 /// The largest file that is read, in bytes: a hundred thousand servers that drain.
@@ -65,6 +67,8 @@ pub struct Ledger {
     pub services: BTreeMap<ServiceKey, String>,
     /// Whether they have their quorum, where that was decided.
     pub quorums: BTreeMap<ServiceKey, bool>,
+    /// What operators want of single servers.
+    pub orders: Orders,
     /// How long real servers drain when they leave.
     pub drains: BTreeMap<Target, Duration>,
     /// Which do.
@@ -79,7 +83,11 @@ impl Ledger {
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.quorums.is_empty() && self.drains.is_empty() && self.leaving.is_empty()
+        self.services.is_empty()
+            && self.quorums.is_empty()
+            && self.orders.is_empty()
+            && self.drains.is_empty()
+            && self.leaving.is_empty()
     }
 }
 
@@ -92,6 +100,12 @@ pub fn print(ledger: &Ledger, boot: &str) -> String {
     }
     for (key, has) in &ledger.quorums {
         let _ = writeln!(text, "{key}\tquorum\t{}", if *has { "up" } else { "down" });
+    }
+    for (Target { service, destination }, order) in &ledger.orders {
+        let _ = match order {
+            Order::Disabled => writeln!(text, "{service}\torder\t{destination}\tdisabled"),
+            Order::Weight(weight) => writeln!(text, "{service}\torder\t{destination}\t{weight}"),
+        };
     }
     for (Target { service, destination }, drain) in &ledger.drains {
         let _ = writeln!(text, "{service}\tdrain\t{destination}\t{}", drain.as_millis());
@@ -139,6 +153,11 @@ fn parse_line(fields: &[&str], ledger: &mut Ledger) -> Option<()> {
         }
         [key, "quorum", has @ ("up" | "down")] => {
             ledger.quorums.insert(parse_key(key)?, has == "up");
+        }
+        [key, "order", destination, order] => {
+            let weight = || order.parse::<u16>().ok().map(|weight| Order::Weight(weight.into()));
+            let order = if order == "disabled" { Order::Disabled } else { weight()? };
+            ledger.orders.insert(target(key, destination)?, order);
         }
         [key, "drain", destination, drain] => {
             ledger.drains.insert(target(key, destination)?, millis(drain)?.min(DRAIN_MAX));

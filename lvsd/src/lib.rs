@@ -22,6 +22,8 @@
 //! | [`quorum`] | pure: whether a virtual has as many servers as it needs |
 //! | [`scripts`] | pure: which of the operator's scripts run |
 //! | [`sorry`] | pure: when the sorry server stands in |
+//! | [`orders`] | pure: what operators want of single servers |
+//! | [`status`] | pure: what `--status` prints |
 //! | [`ledger`] | which services an lvsd made, for its successor |
 //! | [`services`] | the virtual services between two looks |
 //! | [`nannies`] | the nannies: a machine and a line for each |
@@ -44,6 +46,7 @@ pub mod ledger;
 pub mod messages;
 pub mod nannies;
 pub mod nanny_command;
+pub mod orders;
 pub mod parents;
 pub mod plan;
 pub mod preview;
@@ -53,6 +56,7 @@ pub mod scripts;
 pub mod services;
 pub mod sorry;
 mod start;
+pub mod status;
 pub mod wanted;
 
 use common::names;

@@ -12,6 +12,7 @@ use common::child::Exit;
 use common::ipvs::{DestinationKey, ServiceKey, Timeouts};
 use common::log::{Level, Message as Line};
 
+use crate::orders::Order;
 use crate::quorum::Rules;
 use crate::scripts::RUN_MAX;
 
@@ -56,6 +57,8 @@ pub enum Message {
     FloorHolds { name: String, available: usize, kept: usize, min_up: u32 },
     /// None does any more.
     FloorOver { name: String, available: usize },
+    /// The operator wants something of a real server.
+    Ordered { name: String, server: String, order: Option<Order>, weight: u32 },
     /// Fewer good real servers than the quorum.
     QuorumLost { name: String, available: usize, rules: Rules },
     /// Enough again.
@@ -210,6 +213,7 @@ impl Line for Message {
             | Self::SorryOut { .. }
             | Self::FloorOver { .. }
             | Self::QuorumGained { .. }
+            | Self::Ordered { .. }
             | Self::DrainBegins { .. }
             | Self::DrainEnds { .. }
             | Self::DrainGone { .. }
@@ -277,6 +281,15 @@ impl fmt::Display for Message {
                 write!(f, "Virtual Server {name}: {available} real servers are well; none that fails is kept in use")
             }
 
+            Self::Ordered { name, server, order: None, weight } => {
+                write!(f, "{name}/{server}: as the file has it again, weight {weight}, on the operator's order")
+            }
+            Self::Ordered { name, server, order: Some(Order::Disabled), .. } => {
+                write!(f, "{name}/{server}: disabled on the operator's order")
+            }
+            Self::Ordered { name, server, order: Some(Order::Weight(weight)), .. } => {
+                write!(f, "{name}/{server}: weight {weight} on the operator's order")
+            }
             Self::QuorumLost { name, available, rules } => {
                 write!(f, "Virtual Server {name}: {available} real servers are well, quorum {} is lost", rules.quorum)
             }

@@ -27,6 +27,7 @@ use crate::messages::Message;
 use crate::nanny_command::Arguments;
 use crate::services::Keepers;
 use crate::sorry::Tally;
+use crate::status::Known;
 use crate::wanted::{Monitor, Target, Virtual};
 use nanny::Nanny;
 
@@ -193,6 +194,13 @@ impl Nannies {
             }
         }
         tally
+    }
+
+    /// What is known of this real server.
+    pub fn known(&self, target: &Target, now: Instant) -> Known {
+        let nanny = self.by_target.get(target).and_then(|id| self.all.get(id));
+        let since = |nanny: &Nanny| Some(now.saturating_duration_since(nanny.since?));
+        nanny.map_or_else(Known::default, |nanny| Known { verdict: nanny.verdict, since: since(nanny) })
     }
 
     fn member(&self, target: &Target) -> Member {
@@ -421,6 +429,9 @@ impl Nannies {
             Said::Verdict { .. } if nanny.is_predecessor => self.feed(id, Event::Heard, now, out),
             Said::Verdict { available, weight } => {
                 let before = nanny.member();
+                if nanny.verdict.is_none_or(|(was, _)| was != available) {
+                    nanny.since = Some(now);
+                }
                 nanny.verdict = Some((available, weight));
                 if before.available == Some(true) && nanny.available() == Some(false) {
                     self.falls += 1;
@@ -437,6 +448,8 @@ impl Nannies {
                 }
                 self.feed(id, Event::Heard, now, out);
             }
+            // It is lvsd's own word.
+            Said::Answer { .. } => self.feed(id, Event::Heard, now, out),
             Said::Leaving(why) => nanny.leaving = Some(why.chars().take(REASON_MAX).collect()),
         }
     }

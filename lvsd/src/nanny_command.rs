@@ -115,6 +115,40 @@ fn policy(service: &VirtualService, server: &RealServer, list: &mut List) {
     list.pair_if("--min-connections", server.min_connections.or(service.min_connections));
 }
 
+/// Options with a value that says nothing about the destination.
+const VALUED: [&str; 17] = [
+    "-e",
+    "-s",
+    "-x",
+    "-a",
+    "-I",
+    "-t",
+    "-w",
+    "-U",
+    "--log-facility",
+    "--period",
+    "--fall",
+    "--retry",
+    "--rise",
+    "--slow-start",
+    "--dampen",
+    "--max-connections",
+    "--min-connections",
+];
+
+/// The same command line with another weight.
+pub fn with_weight(arguments: &Arguments, weight: u32) -> Arguments {
+    let weight = weight.to_string();
+    let mut option = "";
+    let mut list = Vec::new();
+    for word in arguments.iter() {
+        let is_value = VALUED.contains(&option) || ["-h", "-V", "-p", "-r", "-f", "-M"].contains(&option);
+        list.push(if option == "-w" { weight.as_str() } else { word });
+        option = if is_value { "" } else { word };
+    }
+    list.into_iter().collect()
+}
+
 /// Whose destination a nanny with these arguments keeps, if they are ones that
 /// [`arguments`] builds.
 pub fn target(arguments: &Arguments) -> Option<Target> {
@@ -137,8 +171,7 @@ pub fn target_and_probe(arguments: &Arguments) -> Option<(Target, u16)> {
             "-f" => mark = rest.next()?.parse().ok()?,
             "-M" => method = method_of(rest.next()?)?,
             "-u" => protocol = Protocol::Udp,
-            "-e" | "-s" | "-x" | "-a" | "-I" | "-t" | "-w" | "-U" | "--log-facility" | "--period" | "--fall"
-            | "--retry" | "--rise" | "--slow-start" | "--dampen" | "--max-connections" | "--min-connections" => {
+            option if VALUED.contains(&option) => {
                 rest.next()?;
             }
             // Flags without a value say nothing about the destination.

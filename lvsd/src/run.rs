@@ -225,8 +225,9 @@ impl<K: Ipvs> Daemon<K> {
         }
     }
 
-    fn begin(&mut self, wanted: Wanted) {
+    fn begin(&mut self, mut wanted: Wanted) {
         let now = Instant::now();
+        self.services.obey(&mut wanted);
         self.keep_hosts();
         let mut out = Vec::new();
         self.services.load(wanted, &mut out);
@@ -272,6 +273,9 @@ impl<K: Ipvs> Daemon<K> {
         }
         if requests.contains(&Request::Check) {
             self.look_at = now;
+        }
+        for request in &requests {
+            self.answer(request, now);
         }
         if self.unread.is_empty() {
             let mut out = Vec::new();

@@ -13,6 +13,7 @@ use crate::hands::Kernel;
 use crate::leaving::Leavers;
 use crate::ledger::{Ledger, LedgerFile};
 use crate::messages::Message;
+use crate::orders::{self, Order};
 use crate::plan::{self, Step, Why};
 use crate::quorum::{self, Quorum};
 use crate::scripts::Script;
@@ -156,6 +157,19 @@ impl Services {
     /// What should be.
     pub fn wanted(&self) -> &Wanted {
         &self.wanted
+    }
+
+    /// Has a wish follow the operators' orders before it is loaded.
+    pub fn obey(&mut self, wanted: &mut Wanted) {
+        orders::obey(wanted, &mut self.ledger.orders);
+    }
+
+    /// Another order about one server, or none; [`Services::load`] keeps it.
+    pub fn order(&mut self, target: Target, order: Option<Order>) {
+        match order {
+            Some(order) => self.ledger.orders.insert(target, order),
+            None => self.ledger.orders.remove(&target),
+        };
     }
 
     /// The virtual with this key, if the file wants it.
@@ -387,7 +401,9 @@ impl Services {
         for step in plan::stop(&self.wanted, &self.ledger) {
             self.delete(&step, kernel, out);
         }
+        // What operators want outlives a stop.
         if self.ledger.services.is_empty()
+            && self.ledger.orders.is_empty()
             && let Some(file) = &self.file
         {
             file.remove();

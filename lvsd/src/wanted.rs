@@ -44,6 +44,8 @@ pub struct Monitor {
     pub arguments: Arguments,
     /// The name of its meeting place.
     pub place: String,
+    /// Its server's weight in the file.
+    pub weight: u32,
     /// How long its destination drains when it leaves, where that has to be known:
     /// it does, or its own block says that it does not.
     pub drain: Option<Duration>,
@@ -71,6 +73,8 @@ pub struct Virtual {
     pub drain: Duration,
     /// One per active server, in file order.
     pub monitors: Vec<Rc<Monitor>>,
+    /// Those that an operator disabled.
+    pub disabled: Vec<Rc<Monitor>>,
 }
 
 /// What a virtual service as a whole has to hold to.
@@ -170,7 +174,7 @@ impl Reader<'_> {
         let sorry = block.sorry_destination(self.config.network);
         let (name, port, timeout, drain) = (block.name.clone(), block.port, block.timeout, block.drain);
         let pool = pool(block);
-        Some(Virtual { name, port, service, sorry, pool, timeout, drain, monitors })
+        Some(Virtual { name, port, service, sorry, pool, timeout, drain, monitors, disabled: Vec::new() })
     }
 
     /// The servers of inactive virtuals too.
@@ -195,9 +199,9 @@ impl Reader<'_> {
         let program = if is_nanny { self.nanny.to_owned() } else { PathBuf::from(&block.client_monitor) };
         let place = nanny_place(&service, destination.address, server.port);
         let drain = server.drain.or(Some(block.drain).filter(|drain| !drain.is_zero()));
-        let (name, server) = (block.name.clone(), server.name.clone());
+        let (name, server, weight) = (block.name.clone(), server.name.clone(), server.weight);
         let target = Target { service, destination };
-        Some(Monitor { target, name, server, program, arguments, place, drain, is_nanny })
+        Some(Monitor { target, name, server, program, arguments, place, weight, drain, is_nanny })
     }
 }
 

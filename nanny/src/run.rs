@@ -501,8 +501,8 @@ impl Nanny {
                     self.feed(Event::Stay(stays), now);
                     self.settle();
                 }
-                // A newer lvsd may say more than we know.
-                Received::Garbage(_) => {}
+                // A newer lvsd may say more than we know; operators speak to lvsd.
+                Received::Message(Ask::Order { .. } | Ask::Status(_)) | Received::Garbage(_) => {}
                 Received::Nothing => return Ok(()),
                 Received::Ended => {
                     self.log.say(&Message::LineEnded);

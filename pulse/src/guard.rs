@@ -272,7 +272,7 @@ impl Guardian {
                     self.stop = self.stop.or(Some(SIGTERM));
                     self.pass_on();
                 }
-                Received::Message(Said::Alive | Said::Verdict { .. }) | Received::Garbage(_) => {
+                Received::Message(Said::Alive | Said::Verdict { .. } | Said::Answer { .. }) | Received::Garbage(_) => {
                     self.feed(Event::Heard);
                 }
                 Received::Nothing => return,

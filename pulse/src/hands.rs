@@ -333,7 +333,8 @@ impl Hands {
                     }
                 }
                 Received::Message(Said::Ready) => events.push_back(Event::Lvsd(child::Event::Ready)),
-                Received::Message(Said::Alive | Said::Verdict { .. } | Said::Leaving(_)) | Received::Garbage(_) => {
+                Received::Message(Said::Alive | Said::Verdict { .. } | Said::Leaving(_) | Said::Answer { .. })
+                | Received::Garbage(_) => {
                     events.push_back(Event::Lvsd(child::Event::Heard));
                 }
                 Received::Nothing => return false,
@@ -367,8 +368,8 @@ impl Hands {
                     events.push_back(Event::AddressesChanged);
                     false
                 }
-                // What lvsd asks its nannies is not asked of us.
-                Received::Message(Ask::Stay(_)) | Received::Garbage(_) => false,
+                // What lvsd asks its nannies, or operators lvsd, is not asked of us.
+                Received::Message(Ask::Stay(_) | Ask::Order { .. } | Ask::Status(_)) | Received::Garbage(_) => false,
                 Received::Nothing => true,
                 Received::Ended => {
                     ended.push(parent.pid);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::ground::director::Watch;
+use crate::ground::director::{LVSD, Watch};
 use crate::ground::lab::signal;
 use crate::ground::scenario;
 use crate::ground::tell;
@@ -169,5 +169,57 @@ fn a_lost_quorum_is_told_to_a_script_and_the_sorry_server_stands_in_on_its_own_p
         wait_until(SOON, "up again", || told(&site) == "up down up");
         site.director.log.wait_for(mark, "Virtual Server 100: 2 real servers are well, quorum 2 is there");
         site.director.log.assert_order(mark, &["activate sorry_server", "deactivate sorry_server"]);
+    });
+}
+
+#[test]
+fn what_the_operator_wants_of_a_server_outlives_everything_and_is_undone_by_one_command() {
+    scenario(|lab| {
+        let site = Site::new(lab);
+        in_service(&site, &lvs_cf(""));
+        let director = &site.director;
+        let lvsd = |words: &[&str]| {
+            let output = director.run_daemon(LVSD, words);
+            (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+        };
+        let weight = |server: usize| {
+            let table = director.kernel_table();
+            table.service(SERVICE).and_then(|it| {
+                it.destinations.iter().find(|it| it.address.to_string() == BOTH[server]).map(|it| it.weight)
+            })
+        };
+        assert_eq!(lvsd(&["--server", "100/158", "--drain"]).0, Some(0));
+        wait_until(SOON, "158 is drained", || weight(0) == Some(0));
+        assert_eq!(lvsd(&["--server", "192.168.142.100:80/192.168.142.159:80", "--weight", "7"]).0, Some(0));
+        wait_until(SOON, "159 weighs 7", || weight(1) == Some(7));
+        assert_eq!(lvsd(&["--server", "100/157", "--drain"]).0, Some(64));
+
+        director.configure(&lvs_cf("     fall = 2\n"));
+        let mark = director.log.mark();
+        director.signal_pulse(Signal::SIGHUP);
+        director.log.wait_for(mark, "configuration file reread");
+        for lvsd in director.machine.processes("lvsd") {
+            signal(lvsd, Signal::SIGKILL);
+        }
+        director.log.wait_for(mark, "monitors at work, going on with them");
+        wait_until(SOON, "as before", || (weight(0), weight(1)) == (Some(0), Some(7)));
+        director.stop_pulse();
+        director.start_pulse();
+        wait_until(SOON, "as before the stop", || (weight(0), weight(1)) == (Some(0), Some(7)));
+        let shown = lvsd(&["--status"]).1;
+        assert!(shown.contains("100 tcp 192.168.142.100:80: 1 of 2 real servers in use"), "{shown}");
+        assert!(shown.contains("100/158 192.168.142.158:80: up, weight 0"), "{shown}");
+        assert!(
+            shown.contains("drained by the operator") && shown.contains("weight 7 by the operator, 64 in the file"),
+            "{shown}"
+        );
+
+        assert_eq!(lvsd(&["--server", "100/158", "--disable"]).0, Some(0));
+        director.wait_for_destinations(SERVICE, &BOTH[1..]);
+        wait_until(SOON, "its nanny is gone", || director.nanny("192.168.142.158").is_none());
+        for server in ["100/158", "100/159"] {
+            assert_eq!(lvsd(&["--server", server, "--enable"]).0, Some(0));
+        }
+        wait_until(SOON, "as the file has it", || (weight(0), weight(1)) == (Some(64), Some(64)));
     });
 }

@@ -46,6 +46,8 @@ pub(super) struct Nanny {
     pub(super) spoke: bool,
     /// Whether its server is good, and the weight that it has; `None`: not judged.
     pub(super) verdict: Option<(bool, u32)>,
+    /// When it began to be good or bad.
+    pub(super) since: Option<Instant>,
     /// It was told to stay in use, or not to.
     pub(super) stays: bool,
     /// It was told to stay, and its server is out all the same: somebody wants it so.
@@ -77,6 +79,7 @@ impl Nanny {
             is_ours: false,
             spoke: false,
             verdict: None,
+            since: None,
             stays: false,
             refuses: false,
             fell: None,

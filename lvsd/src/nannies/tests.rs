@@ -23,6 +23,7 @@ fn monitor_with(server: u8, words: &[&str]) -> Rc<Monitor> {
         program: PathBuf::from("/usr/sbin/nanny"),
         arguments: arguments(words),
         place: format!("tcp-192.0.2.1-80-10.0.0.{server}-80"),
+        weight: 1,
         drain: None,
         is_nanny: true,
     })
@@ -149,6 +150,7 @@ fn pool(min_up: u32, servers: &[u8]) -> Virtual {
         timeout: Duration::from_secs(6),
         drain: Duration::ZERO,
         monitors,
+        disabled: Vec::new(),
     }
 }
 

@@ -37,6 +37,7 @@ fn monitor(service: ServiceKey, last: u8) -> Rc<Monitor> {
         program: "/usr/sbin/nanny".into(),
         arguments: Arguments::from_iter(["-c"]),
         place: format!("{last}"),
+        weight: 1,
         drain: None,
         is_nanny: true,
     })
@@ -52,6 +53,7 @@ fn virtual_service(last: u8, scheduler: &str, servers: &[u8], sorry: Option<u8>)
         timeout: Duration::from_secs(6),
         drain: Duration::ZERO,
         monitors: servers.iter().map(|server| monitor(key(last), *server)).collect(),
+        disabled: Vec::new(),
     }
 }
 

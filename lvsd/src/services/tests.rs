@@ -31,6 +31,7 @@ fn virtual_service(last: u8, scheduler: &str) -> Virtual {
         program: "/usr/sbin/nanny".into(),
         arguments: Arguments::from_iter(["-c"]),
         place: "p".to_owned(),
+        weight: 1,
         drain: None,
         is_nanny: true,
     };
@@ -43,6 +44,7 @@ fn virtual_service(last: u8, scheduler: &str) -> Virtual {
         timeout: Duration::from_secs(6),
         drain: Duration::ZERO,
         monitors: vec![Rc::new(monitor)],
+        disabled: Vec::new(),
     }
 }
 
