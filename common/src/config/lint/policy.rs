@@ -10,13 +10,14 @@ use crate::ipvs::Protocol;
 impl Linter<'_> {
     pub(super) fn policy(&mut self, service: &VirtualService, origin: &Origin) {
         let period = service.interval.unwrap_or(service.timeout);
-        if service.reentry < period && service.reentry > Duration::ZERO && service.rise == 1 {
+        let sure_of_times = origin.is_sure_of(&["reentry", "timeout", "interval", "rise"]);
+        if service.reentry < period && service.reentry > Duration::ZERO && service.rise == 1 && sure_of_times {
             let than = if service.interval.is_some() { "interval" } else { "timeout" };
             let message = format!("reentry is less than {than}: one good check is enough");
             self.warn("reentry-short", origin.of("reentry"), message, "");
         }
         let fit = service.reentry.as_nanos() / period.as_nanos().max(1);
-        if service.rise > 1 && u128::from(service.rise) <= fit {
+        if service.rise > 1 && u128::from(service.rise) <= fit && sure_of_times {
             let message = format!("rise has no effect: {fit} checks fit into reentry, which must be good too");
             self.warn("ineffective", origin.of("rise"), message, "set reentry to the time that is meant");
         }
