@@ -255,7 +255,12 @@ fn wait_for_ready(line: &Line, deadline: Instant) -> io::Result<bool> {
         match line.receive_said() {
             Received::Message(Said::Ready) => return Ok(true),
             Received::Message(
-                Said::Hello { .. } | Said::Alive | Said::Verdict { .. } | Said::Leaving(_) | Said::Why { .. },
+                Said::Hello { .. }
+                | Said::Alive
+                | Said::Verdict { .. }
+                | Said::Answer { .. }
+                | Said::Leaving(_)
+                | Said::Why { .. },
             )
             | Received::Garbage(_) => continue,
             Received::Ended => return Ok(false),

@@ -272,7 +272,8 @@ impl Guardian {
                     self.stop = self.stop.or(Some(SIGTERM));
                     self.pass_on();
                 }
-                Received::Message(Said::Alive | Said::Verdict { .. } | Said::Why { .. }) | Received::Garbage(_) => {
+                Received::Message(Said::Alive | Said::Verdict { .. } | Said::Answer { .. } | Said::Why { .. })
+                | Received::Garbage(_) => {
                     self.feed(Event::Heard);
                 }
                 Received::Nothing => return,

@@ -17,6 +17,7 @@ mod forwarding;
 mod ground;
 mod manners;
 mod netlink;
+mod policy;
 mod reload;
 mod site;
 mod story;

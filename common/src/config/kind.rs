@@ -17,7 +17,7 @@ mod text;
 mod time;
 
 pub(super) use address::{Device, Host, Ip, Mask, Paths, PersistenceMask};
-pub(super) use number::{Checks, Flag, LowByte, Mark, Port, Serial, Switch, SyncLength, SyncTtl, Weight};
+pub(super) use number::{Checks, Count, Flag, LowByte, Mark, Port, Serial, Switch, SyncLength, SyncTtl, Weight};
 pub(super) use text::{Command, Formed, List, OneOf, Scheduler, Text, Word, is_bare, lvscf_name, lvscf_text};
 pub(super) use time::{Failback, OwnTime, Time};
 

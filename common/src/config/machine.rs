@@ -64,7 +64,8 @@ impl Machine {
             Err(_) => (None, None),
         };
         let virtuals = config.virtuals.iter().filter(|service| service.active);
-        let commands = virtuals.filter_map(|service| service.send_program.as_deref());
+        let commands = virtuals.flat_map(|it| [&it.send_program, &it.quorum_up, &it.quorum_down]);
+        let commands = commands.filter_map(|command| command.as_deref());
         let commands = commands.chain(config.active_cmd.as_deref()).chain(config.inactive_cmd.as_deref());
         let paths = commands.map(program_of).filter(|path| path.starts_with('/'));
         Self {

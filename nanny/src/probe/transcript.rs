@@ -27,6 +27,7 @@ impl Transcript {
     }
 
     /// All so far, which is taken out.
+    #[must_use]
     pub fn take(&mut self) -> Self {
         let (text, left_out) = (std::mem::take(&mut self.text), self.left_out);
         Self { start: self.start, text, left_out }

@@ -208,6 +208,29 @@ ranged!(
     Checks, 0 to 8u32
 );
 
+/// How many of something.
+pub(in crate::config) struct Count {
+    pub(in crate::config) min: u32,
+    pub(in crate::config) max: u32,
+}
+
+impl Kind for Count {
+    type Value = u32;
+
+    fn read(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<u32> {
+        let n = read_integer(value, span, i64::from(self.min)..=i64::from(self.max), reader)?;
+        u32::try_from(n).ok()
+    }
+
+    fn write(&self, value: &u32) -> Option<Written> {
+        Some(Written::Number(i64::from(*value)))
+    }
+
+    fn describe(&self) -> String {
+        format!("{} to {}", self.min, self.max)
+    }
+}
+
 /// A port, or the name of one in services(5).
 pub(in crate::config) struct Port {
     /// 0 means any port.
