@@ -120,7 +120,7 @@ pub struct Args {
     /// At so many connections it gets no new ones, and does again below so few; without
     /// them what the kernel has stays.
     pub limits: Option<Limits>,
-    /// Whether an idle connection is held; `None`: as [`crate::watch::is_wanted`] has it.
+    /// Whether an idle connection is held; `None`: as [`crate::watch::target`] has it.
     pub watch: Option<bool>,
     /// Checks go over UDP.
     pub udp: bool,

@@ -120,6 +120,8 @@ struct Nanny {
     /// From a failed check to the next while the server is in doubt.
     retry: Duration,
     watch: Watch,
+    /// Where the idle connection goes, if there is to be one.
+    watched: Option<SocketAddr>,
     /// The failure that was last said, until a check is good.
     complained: Option<Outcome>,
     monitor: Option<Monitor>,
@@ -164,6 +166,7 @@ impl Nanny {
         let Setup { args, log, open, line, launch, place, arguments, seed, secure: _ } = setup;
         let owned = Owned { key: args.destination(), method: args.method, limits: args.limits };
         let table = open.map(|open| Table::new(open, args.service, &args.service_name, owned, args.real));
+        let watched = watch::target(args.watch, hands.checks());
         let now = Instant::now();
         Self {
             schedule: Schedule::new(now, args.period, seed),
@@ -175,7 +178,8 @@ impl Nanny {
             warned: None,
             why: None,
             retry: schedule::soon(args.retry, seed),
-            watch: Watch::new(watch::is_wanted(&args), args.period, now),
+            watch: Watch::new(watched.is_some(), args.period, now),
+            watched,
             complained: None,
             monitor: args.load.as_ref().map(|word| Monitor {
                 command: load::command(word, args.real),
@@ -385,14 +389,17 @@ impl Nanny {
     /// Something that matters to the idle connection.
     fn watch(&mut self, event: watch::Event, now: Instant) {
         match self.watch.handle(event, now) {
-            Some(watch::Action::Open) if !self.hands.watch(self.args.real, self.args.period) => {
-                self.watch(watch::Event::Ended, now);
+            Some(watch::Action::Open) => {
+                let period = self.args.period;
+                if !self.watched.is_some_and(|to| self.hands.watch(to, period)) {
+                    self.watch(watch::Event::Ended, now);
+                }
             }
-            Some(watch::Action::Open) | None => {}
+            None => {}
             Some(watch::Action::Close) => self.hands.unwatch(),
             Some(watch::Action::CheckSoon) => self.next_check = self.next_check.min(now + watch::SECOND_LOOK),
             Some(watch::Action::Check) => {
-                self.log.say(&Message::WatchEnded { real: self.args.real });
+                self.log.say(&Message::WatchEnded { real: self.watched.unwrap_or(self.args.real) });
                 // One in flight may have begun before.
                 self.hands.abandon();
                 self.next_check = now;

@@ -12,10 +12,11 @@
 //! A server may close what is idle: then it is connected to again only after a good
 //! check and a while, which grows as long as that goes on.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::args::Args;
-use crate::probe;
+use crate::probe::talk::Topic;
+use crate::probe::{Check, Plan, Target, Transport};
 
 /// Methods of HTTP by which its servers are known.
 const WEB: [&[u8]; 4] = [b"GET ", b"HEAD ", b"OPTIONS ", b"POST "];
@@ -30,13 +31,25 @@ const PERIODS_MAX: u32 = 64;
 /// check that was still good is made once more after this time.
 pub const SECOND_LOOK: Duration = Duration::from_millis(5);
 
-/// Whether a connection is held for these arguments. Where it was not said: with web
+/// Where a connection is held for these checks, if it is. Where it was not said: with web
 /// servers, which have idle connections from every browser. Others may serve one
-/// client at a time, or count such connections as attacks.
-pub fn is_wanted(args: &Args) -> bool {
-    let can = !args.udp && args.program.is_none();
-    let asks_web = args.send.as_ref().is_some_and(|send| WEB.iter().any(|method| send.starts_with(method)));
-    can && args.watch.unwrap_or(asks_web || probe::assumes_web(args))
+/// client at a time, or count such connections as attacks; one in TLS that says nothing
+/// is ended by every server. A check that comes from somewhere special has none: it
+/// would have to come from there too.
+pub fn target<'a>(said: Option<bool>, checks: impl IntoIterator<Item = &'a Check>) -> Option<SocketAddr> {
+    let is_held = |check: &&Check| match &check.plan {
+        Plan::Converse { transport: Transport::Tcp, topic } => said.unwrap_or_else(|| asks_web(topic)),
+        Plan::Converse { transport: Transport::Udp | Transport::Tls(_) | Transport::Icmp, .. } | Plan::Run(_) => false,
+    };
+    let is_plain = |check: &&Check| {
+        let Target { to: _, source, interface, mark } = &check.target;
+        source.is_none() && interface.is_none() && *mark == 0
+    };
+    checks.into_iter().filter(is_plain).find(is_held).map(|check| check.target.to)
+}
+
+fn asks_web(topic: &Topic) -> bool {
+    matches!(topic, Topic::Http(_)) || WEB.iter().any(|method| topic.sends().starts_with(method))
 }
 
 /// What happened.

@@ -360,7 +360,7 @@ table! {
         timeout: Duration = seconds(10), time(PROBE_MIN, 86_400), Piranha, Pair;
         /// The time between two checks; without it timeout is.
         interval: Option<Duration> = None, OwnTime(time(PROBE_MIN, 86_400)), Ours, Pair;
-        /// Whether nanny holds an idle TCP connection to a real server, whose end means that a check is made at once: a process that died is found out in a round trip, whatever the interval. Without it, where the check is a request to a web server, which is used to such connections; it does harm where a server has one client at a time, few connections, or an alarm for those that say nothing.
+        /// Whether nanny holds an idle TCP connection to a real server, whose end means that a check is made at once: a process that died is found out in a round trip, whatever the interval. Only checks by tcp and http that come from no special address, device or mark have one; it goes where the first of them goes. Without this keyword, where the first goes that is a request to a web server, which is used to such connections; it does harm where a server has one client at a time, few connections, or an alarm for those that say nothing.
         watch: Option<bool> = None, Own(Flag), Ours, Pair;
         /// So many failed checks in a row take a real server out of use. The original knew only 1.
         fall: u32 = 1, CHECKS, Ours, Pair;

@@ -1,3 +1,5 @@
+use std::ffi::OsString;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -5,27 +7,41 @@ use super::*;
 const PERIOD: Duration = Duration::from_secs(10);
 const EVENTS: [Event; 4] = [Event::Good, Event::Bad, Event::Ended, Event::Suspended];
 
-fn args(words: &str) -> Args {
-    let line = format!("--lvs -h 198.51.100.7 -V 192.0.2.1 {words}");
-    crate::args::parse(line.split_whitespace().map(Into::into)).unwrap()
+fn held<S: Into<OsString>>(words: impl IntoIterator<Item = S>) -> Option<String> {
+    let line = ["--lvs", "-h", "198.51.100.7", "-V", "192.0.2.1"].map(OsString::from);
+    let args = crate::args::parse(line.into_iter().chain(words.into_iter().map(Into::into))).unwrap();
+    target(args.watch, &crate::probe::checks(&args).unwrap()).map(|to| to.to_string())
 }
 
 #[test]
 fn web_servers_are_watched_unless_said_otherwise_and_others_only_if_said() {
     for (words, expected) in [
-        ("", true),
-        ("-s GET%20/ -x HTTP -p 81", false),
-        ("-p 25 -x 220", false),
-        ("-p 25 -x 220 --watch", true),
-        ("--no-watch", false),
-        ("-u -s x --watch", false),
-        ("-e /bin/true -x OK --watch", false),
-        ("-p 8080", false),
+        ("", Some("198.51.100.7:80")),
+        ("-s GET%20/ -x HTTP -p 81", None),
+        ("-p 25 -x 220", None),
+        ("-p 25 -x 220 --watch", Some("198.51.100.7:25")),
+        ("--no-watch", None),
+        ("-u -s x --watch", None),
+        ("-e /bin/true -x OK --watch", None),
+        ("-p 8080", None),
+        // By name, where the check goes.
+        ("--check http", Some("198.51.100.7:80")),
+        ("--check http --with method=PUT --with port=81", Some("198.51.100.7:81")),
+        ("--check http --no-watch", None),
+        ("--check tcp", None),
+        ("--check tcp --with port=81 --watch", Some("198.51.100.7:81")),
+        ("--check ping --check http --with address=203.0.113.9", Some("203.0.113.9:80")),
+        ("--check tcp --check http --with port=81", Some("198.51.100.7:81")),
+        ("--check ping --watch", None),
+        ("--check udp --with send=x --watch", None),
+        ("--check https --watch", None),
+        ("--check http --with mark=7 --watch", None),
+        ("--check http --with source_address=203.0.113.1 --check http --with port=81", Some("198.51.100.7:81")),
     ] {
-        assert_eq!(is_wanted(&args(words)), expected, "{words}");
+        assert_eq!(held(words.split_whitespace()).as_deref(), expected, "{words}");
     }
-    let line = ["--lvs", "-h", "198.51.100.7", "-V", "192.0.2.1", "-p", "8080", "-s", "GET / HTTP/1.0\\r\\n\\r\\n"];
-    assert!(is_wanted(&crate::args::parse(line.map(Into::into)).unwrap()));
+    assert!(held(["-p", "8080", "-s", "GET / HTTP/1.0\\r\\n\\r\\n"]).is_some());
+    assert!(held(["-p", "8080", "--check", "tcp", "--with", "send=GET / HTTP/1.0\\r\\n\\r\\n"]).is_some());
 }
 
 #[test]

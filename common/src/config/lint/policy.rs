@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::Linter;
+use crate::check::CheckKind;
 use crate::config::check::Origin;
-use crate::config::table::VirtualService;
+use crate::config::table::{HealthCheck, VirtualService};
 use crate::ipvs::Protocol;
 
 impl Linter<'_> {
@@ -27,10 +28,7 @@ impl Linter<'_> {
             let message = "retry has no effect: with fall = 1 the first failed check is the last";
             self.warn("ineffective", origin.of("retry"), message, "");
         }
-        if service.watch == Some(true) && (service.protocol != Protocol::Tcp || service.send_program.is_some()) {
-            let message = "watch has no effect: only checks by a TCP connection have one to hold";
-            self.warn("ineffective", origin.of("watch"), message, "");
-        }
+        self.watch(service, origin);
         self.pool(service, origin);
         self.limits(service.max_connections, service.min_connections, origin);
         for (server, its) in service.servers.iter().zip(&origin.servers) {
@@ -38,6 +36,32 @@ impl Linter<'_> {
                 let (max, min) = (server.max_connections, server.min_connections);
                 self.limits(max.or(service.max_connections), min.or(service.min_connections), its);
             }
+        }
+    }
+
+    fn watch(&mut self, service: &VirtualService, origin: &Origin) {
+        let is_sure = |its: &Origin| its.is_sure_of(&["source_address", "source_interface", "mark"]);
+        let are_sure = |its: &Origin| its.is_sure_of(&["check"]) && its.checks.iter().all(is_sure);
+        let is_sure = origin.is_sure_of(&["protocol", "send_program"]) && are_sure(origin);
+        if service.watch != Some(true) || !is_sure || !origin.servers.iter().all(are_sure) {
+            return;
+        }
+        let is_connection = |check: &HealthCheck| {
+            let is_plain = check.source_address.is_none() && check.source_interface.is_none() && check.mark == 0;
+            is_plain && matches!(check.kind, CheckKind::Tcp | CheckKind::Http)
+        };
+        let original = service.protocol == Protocol::Tcp && service.send_program.is_none();
+        let has_one =
+            |checks: &[HealthCheck]| if checks.is_empty() { original } else { checks.iter().any(is_connection) };
+        let mut active = service.servers.iter().filter(|server| server.active).peekable();
+        let any = if active.peek().is_none() {
+            has_one(&service.checks)
+        } else {
+            active.any(|it| has_one(it.checks(service)))
+        };
+        if !any {
+            let message = "watch has no effect: only checks by a plain TCP connection have one to hold";
+            self.warn("ineffective", origin.of("watch"), message, "");
         }
     }
 
