@@ -39,6 +39,9 @@ const WHY_MAX: usize = 4000;
 /// The longest reason, in characters: a line of the log.
 const REASON_MAX: usize = crate::log::LINE_MAX;
 
+/// The longest question, in bytes: an order about a real server with two long names.
+pub const ASK_MAX: usize = 1024;
+
 /// How many strangers may wait at a meeting place.
 const BACKLOG: i32 = 4;
 
@@ -80,6 +83,15 @@ pub enum Said {
     Unable(String),
     /// It can again.
     Able,
+    /// lvsd's answer to [`Ask::Order`] and [`Ask::Status`].
+    Answer {
+        /// It did as it was asked.
+        done: bool,
+        /// More of the answer begins here.
+        next: Option<usize>,
+        /// In words.
+        text: String,
+    },
 }
 
 /// What a parent asks of its child. Stop is a signal (TERM), as it always was.
@@ -96,6 +108,18 @@ pub enum Ask {
     Serve,
     /// The same when it is not.
     Rest,
+    /// nanny: its real server is among the last of its service, and stays in use even
+    /// if checks fail; or is not any more. Said on every change and after its Hello.
+    Stay(bool),
+    /// lvsd: the operator wants something of one real server.
+    Order {
+        /// `drain`, `disable`, `enable` or `weight=N`.
+        what: String,
+        /// What it is called.
+        server: String,
+    },
+    /// lvsd: how things are, from this line on.
+    Status(usize),
 }
 
 /// Why bytes are not a message. The packet is ignored and counted.
@@ -151,6 +175,10 @@ impl Said {
                 format!("unable {why}").into_bytes()
             }
             Self::Able => b"able".to_vec(),
+            Self::Answer { done, next, text } => {
+                let next = next.map_or_else(|| "-".to_owned(), |next| next.to_string());
+                format!("answer {} {next} {text}", if *done { "yes" } else { "no" }).into_bytes()
+            }
         }
     }
 
@@ -178,8 +206,18 @@ impl Said {
             }
             "unable" => Ok(Self::Unable(rest.to_owned())),
             "able" => Ok(Self::Able),
+            "answer" => Self::decode_answer(rest).ok_or(DecodeError::BadField("answer")),
             other => Err(DecodeError::UnknownWord(other.chars().take(32).collect())),
         }
+    }
+}
+
+impl Said {
+    fn decode_answer(rest: &str) -> Option<Self> {
+        let (done, rest) = rest.split_once(' ')?;
+        let (next, text) = rest.split_once(' ')?;
+        let next = if next == "-" { None } else { Some(next.parse().ok()?) };
+        matches!(done, "yes" | "no").then(|| Self::Answer { done: done == "yes", next, text: text.to_owned() })
     }
 }
 
@@ -192,6 +230,10 @@ impl Ask {
             Self::Why => b"why".to_vec(),
             Self::Serve => b"serve".to_vec(),
             Self::Rest => b"rest".to_vec(),
+            Self::Stay(true) => b"stay".to_vec(),
+            Self::Stay(false) => b"stay not".to_vec(),
+            Self::Order { what, server } => format!("order {what} {server}").into_bytes(),
+            Self::Status(from) => format!("status {from}").into_bytes(),
         }
     }
 
@@ -204,6 +246,17 @@ impl Ask {
             "why" => Ok(Self::Why),
             "serve" => Ok(Self::Serve),
             "rest" => Ok(Self::Rest),
+            "stay" => Ok(Self::Stay(true)),
+            "stay not" => Ok(Self::Stay(false)),
+            other if other.starts_with("order ") => {
+                let bad = DecodeError::BadField("order");
+                let (what, server) = other.get(6..).and_then(|rest| rest.split_once(' ')).ok_or(bad)?;
+                Ok(Self::Order { what: what.to_owned(), server: server.to_owned() })
+            }
+            other if other.starts_with("status ") => {
+                let from = other.get(7..).and_then(|rest| rest.parse().ok());
+                from.map(Self::Status).ok_or(DecodeError::BadField("status"))
+            }
             other => Err(DecodeError::UnknownWord(other.chars().take(32).collect())),
         }
     }
@@ -282,7 +335,7 @@ impl Line {
 
     /// The next packet as the child sees it.
     pub fn receive_ask(&self) -> Received<Ask> {
-        self.receive(&mut [0; 64], Ask::decode)
+        self.receive(&mut [0; ASK_MAX], Ask::decode)
     }
 
     /// The next packet, as somebody reads it who says more than [`Said`] and [`Ask`].

@@ -270,6 +270,7 @@ fn wait_for_ready(line: &Line, deadline: Instant) -> io::Result<bool> {
                 Said::Hello { .. }
                 | Said::Alive
                 | Said::Verdict { .. }
+                | Said::Answer { .. }
                 | Said::Leaving(_)
                 | Said::Unable(_)
                 | Said::Able

@@ -45,6 +45,31 @@ pub struct Args {
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub plan: Option<Option<PathBuf>>,
 
+    /// Print the virtual services and their real servers as the running lvsd sees them
+    #[arg(long)]
+    pub status: bool,
+
+    /// The real server that --drain, --disable, --enable or --weight is about: VIRTUAL/SERVER by
+    /// their names, or VIP:PORT/RIP:PORT as the kernel has them
+    #[arg(long, value_name = "SERVER", requires = "order")]
+    pub server: Option<String>,
+
+    /// Give it weight 0: no new connections
+    #[arg(long, requires = "server", group = "order")]
+    pub drain: bool,
+
+    /// Take it out of the table, and do not check it
+    #[arg(long, requires = "server", group = "order")]
+    pub disable: bool,
+
+    /// Take --drain, --disable or --weight back
+    #[arg(long, requires = "server", group = "order")]
+    pub enable: bool,
+
+    /// Give it this weight instead of the file's
+    #[arg(long, value_name = "WEIGHT", requires = "server", group = "order")]
+    pub weight: Option<u16>,
+
     /// Syslog facility: daemon, local0 to local7, ...
     #[arg(long, value_name = "NAME")]
     pub log_facility: Option<String>,

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
-use common::channel::{Line, join};
+use common::channel::{ASK_MAX, Ask, Line, Received, Said, join};
 use common::child::Exit;
 use common::daemon::{self, run_root};
 use common::ipvs::{Agreement as _, Destination, DestinationEntry, Error, Ipvs, Service, ServiceKey, Timeouts};
@@ -198,6 +199,30 @@ fn listen(line: &Line, id: Id, registry: &Registry) -> io::Result<()> {
     registry.register(&mut SourceFd(&line.as_fd().as_raw_fd()), Token(id), Interest::READABLE)
 }
 
+/// Starts an operator's script; the command is split at blanks, there is no shell. It
+/// gets a process group of its own and nothing to read or write.
+///
+/// # Errors
+/// The system's.
+pub fn run_script(command: &str) -> io::Result<u32> {
+    use std::os::unix::process::CommandExt as _;
+    let mut words = command.split(' ').filter(|word| !word.is_empty());
+    let Some(program) = words.next() else { return Err(io::Error::from(io::ErrorKind::InvalidInput)) };
+    let mut command = daemon::command(program);
+    command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    // Its end is seen by [`reap`], which needs no handle.
+    Ok(command.spawn()?.id())
+}
+
+/// Kills a script and what it started.
+pub fn kill_group(pid: u32) {
+    if let Ok(pid) = i32::try_from(pid)
+        && pid > 1
+    {
+        let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
+    }
+}
+
 /// Sends a signal. One that is gone already needs none; 0 is no process but our own
 /// group, and 1 is never a child.
 pub fn signal(pid: u32, signal: Signal) {
@@ -247,6 +272,36 @@ pub fn living_lvsd(pid_file: &Path) -> Option<Vec<String>> {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let line = String::from_utf8_lossy(&line).into_owned();
     Some(line.trim_end_matches('\0').split('\0').map(str::to_owned).collect())
+}
+
+/// Asks the lvsd that lives: whether it did so, what it says, and where more of that
+/// begins.
+///
+/// # Errors
+/// None answers, or not in time.
+pub fn ask_lvsd(ask: &Ask, within: Duration) -> io::Result<(bool, String, Option<usize>)> {
+    let until = Instant::now() + within;
+    let packet = ask.encode();
+    if packet.len() > ASK_MAX {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    let line = join(&run_root().join("lvsd"))?;
+    line.send(&packet)?;
+    loop {
+        match line.receive_said() {
+            Received::Message(Said::Answer { done, next, text }) => return Ok((done, text, next)),
+            // Its greeting, its beat.
+            Received::Message(_) | Received::Garbage(_) => {}
+            Received::Ended => return Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+            Received::Nothing => {
+                let left = until.saturating_duration_since(Instant::now());
+                let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+                if poll(&mut [PollFd::new(line.as_fd(), PollFlags::POLLIN)], left)? == 0 {
+                    return Err(io::Error::from(io::ErrorKind::TimedOut));
+                }
+            }
+        }
+    }
 }
 
 /// The monitors that run in our namespaces, by their command lines: to look at them

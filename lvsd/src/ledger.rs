@@ -1,13 +1,16 @@
 //! What lvsd's successor must know, kept in a file: the services an lvsd made, so
 //! that one that left the configuration while no lvsd ran is removed by the next,
 //! and one that somebody else made never is; how long its servers drain, in case
-//! they leave it meanwhile; and which are draining.
+//! they leave it meanwhile; which are draining; and which services have their quorum,
+//! so that scripts run at a change of it and not at a change of lvsd.
 //!
 //! A line each, fields between tabs; keys as the log shows them:
 //!
 //! ```text
 //! boot              ID
 //! tcp 192.0.2.1:80  web
+//! tcp 192.0.2.1:80  quorum   up
+//! tcp 192.0.2.1:80  order    10.0.0.2:80  disabled, or WEIGHT
 //! tcp 192.0.2.1:80  drain    10.0.0.3:80  MILLISECONDS
 //! tcp 192.0.2.1:80  leaving  10.0.0.4:80  WEIGHT  MILLISECONDS  UNTIL  web  a
 //! ```
@@ -30,6 +33,7 @@ use std::time::Duration;
 
 use common::ipvs::{DestinationKey, Family, Protocol, ServiceKey};
 
+use crate::orders::{Order, Orders};
 use crate::wanted::Target;
 
 /// The largest file that is read, in bytes: a hundred thousand servers that drain.
@@ -61,6 +65,10 @@ pub struct Left {
 pub struct Ledger {
     /// The services, with their names.
     pub services: BTreeMap<ServiceKey, String>,
+    /// Whether they have their quorum, where that was decided.
+    pub quorums: BTreeMap<ServiceKey, bool>,
+    /// What operators want of single servers.
+    pub orders: Orders,
     /// How long real servers drain when they leave.
     pub drains: BTreeMap<Target, Duration>,
     /// Which do.
@@ -75,7 +83,11 @@ impl Ledger {
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.drains.is_empty() && self.leaving.is_empty()
+        self.services.is_empty()
+            && self.quorums.is_empty()
+            && self.orders.is_empty()
+            && self.drains.is_empty()
+            && self.leaving.is_empty()
     }
 }
 
@@ -85,6 +97,15 @@ pub fn print(ledger: &Ledger, boot: &str) -> String {
     // Writing into a String cannot fail.
     for (key, name) in &ledger.services {
         let _ = writeln!(text, "{key}\t{}", plain(name));
+    }
+    for (key, has) in &ledger.quorums {
+        let _ = writeln!(text, "{key}\tquorum\t{}", if *has { "up" } else { "down" });
+    }
+    for (Target { service, destination }, order) in &ledger.orders {
+        let _ = match order {
+            Order::Disabled => writeln!(text, "{service}\torder\t{destination}\tdisabled"),
+            Order::Weight(weight) => writeln!(text, "{service}\torder\t{destination}\t{weight}"),
+        };
     }
     for (Target { service, destination }, drain) in &ledger.drains {
         let _ = writeln!(text, "{service}\tdrain\t{destination}\t{}", drain.as_millis());
@@ -129,6 +150,14 @@ fn parse_line(fields: &[&str], ledger: &mut Ledger) -> Option<()> {
     match *fields {
         [key, name] => {
             ledger.services.insert(parse_key(key)?, name.to_owned());
+        }
+        [key, "quorum", has @ ("up" | "down")] => {
+            ledger.quorums.insert(parse_key(key)?, has == "up");
+        }
+        [key, "order", destination, order] => {
+            let weight = || order.parse::<u16>().ok().map(|weight| Order::Weight(weight.into()));
+            let order = if order == "disabled" { Order::Disabled } else { weight()? };
+            ledger.orders.insert(target(key, destination)?, order);
         }
         [key, "drain", destination, drain] => {
             ledger.drains.insert(target(key, destination)?, millis(drain)?.min(DRAIN_MAX));

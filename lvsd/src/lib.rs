@@ -20,7 +20,12 @@
 //! | [`departure`] | pure: how what runs and is not wanted goes |
 //! | [`leaving`] | pure: what left the file and stays in the kernel for a while |
 //! | [`preview`] | pure: all of it at once, for `--plan` |
+//! | [`floor`] | pure: who stays in use whatever checks say |
+//! | [`quorum`] | pure: whether a virtual has as many servers as it needs |
+//! | [`scripts`] | pure: which of the operator's scripts run |
 //! | [`sorry`] | pure: when the sorry server stands in |
+//! | [`orders`] | pure: what operators want of single servers |
+//! | [`status`] | pure: what `--status` prints |
 //! | [`ledger`] | which services an lvsd made, for its successor |
 //! | [`services`] | the virtual services between two looks |
 //! | [`nannies`] | the nannies: a machine and a line for each |
@@ -36,6 +41,7 @@ pub mod asking;
 pub mod departure;
 pub mod failover;
 pub mod file;
+pub mod floor;
 pub mod hands;
 pub mod hosts;
 pub mod inspect;
@@ -44,13 +50,17 @@ pub mod ledger;
 pub mod messages;
 pub mod nannies;
 pub mod nanny_command;
+pub mod orders;
 pub mod parents;
 pub mod plan;
 pub mod preview;
+pub mod quorum;
 pub mod run;
+pub mod scripts;
 pub mod services;
 pub mod sorry;
 mod start;
+pub mod status;
 pub mod wanted;
 
 use common::names;

@@ -13,6 +13,10 @@ use common::command::Failure;
 use common::ipvs::{DestinationKey, ServiceKey, Timeouts};
 use common::log::{Level, Message as Line};
 
+use crate::orders::Order;
+use crate::quorum::Rules;
+use crate::scripts::RUN_MAX;
+
 /// One line. Names are the blocks' names in the file.
 #[allow(missing_docs, reason = "a field is what its name says")]
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +54,24 @@ pub enum Message {
     NamesStale { names: String, count: usize },
     /// No real server of the virtual service is left.
     SorryIn { name: String, address: IpAddr },
+    /// Failed real servers stay in use, because no more are good than must be in use.
+    FloorHolds { name: String, available: usize, kept: usize, min_up: u32 },
+    /// None does any more.
+    FloorOver { name: String, available: usize },
+    /// The operator wants something of a real server.
+    Ordered { name: String, server: String, order: Option<Order>, weight: u32 },
+    /// Fewer good real servers than the quorum.
+    QuorumLost { name: String, available: usize, rules: Rules },
+    /// Enough again.
+    QuorumGained { name: String, available: usize, rules: Rules },
+    /// quorum_up or quorum_down is run.
+    ScriptBegins { name: String, command: String, pid: u32 },
+    /// It cannot be run.
+    ScriptNotRun { name: String, command: String, reason: String },
+    /// It ended badly.
+    ScriptFailed { name: String, command: String, exit: Exit },
+    /// It ran too long.
+    ScriptKilled { name: String, command: String },
     /// Real servers are back.
     SorryOut { name: String, available: usize, address: IpAddr },
 
@@ -206,6 +228,11 @@ impl Line for Message {
             | Self::FailoverNotStopped { .. }
             | Self::FailoverUnwatched { .. }
             | Self::FailoverLeftBehind { .. }
+            | Self::FloorHolds { .. }
+            | Self::QuorumLost { .. }
+            | Self::ScriptNotRun { .. }
+            | Self::ScriptFailed { .. }
+            | Self::ScriptKilled { .. }
             | Self::NannyFrozen { .. }
             | Self::NannyStubborn { .. }
             | Self::NannyNotStarted { .. }
@@ -222,6 +249,9 @@ impl Line for Message {
             | Self::FailoverAdopted { .. }
             | Self::SorryIn { .. }
             | Self::SorryOut { .. }
+            | Self::FloorOver { .. }
+            | Self::QuorumGained { .. }
+            | Self::Ordered { .. }
             | Self::DrainBegins { .. }
             | Self::DrainEnds { .. }
             | Self::DrainGone { .. }
@@ -236,6 +266,7 @@ impl Line for Message {
             | Self::FailoverStarting { .. }
             | Self::FailoverStopping { .. }
             | Self::FailoverWatched { .. }
+            | Self::ScriptBegins { .. }
             | Self::MonitorCreated { .. }
             | Self::ShuttingDown { .. }
             | Self::SignalStop { .. }
@@ -281,6 +312,42 @@ impl fmt::Display for Message {
             }
             Self::SorryOut { name, available, address } => {
                 write!(f, "Virtual Server {name}: {available} real servers; deactivate sorry_server {address}")
+            }
+
+            Self::FloorHolds { name, available, kept, min_up } => {
+                write!(f, "Virtual Server {name}: {available} real servers are well and min_up is {min_up}; ")?;
+                write!(f, "keeping {kept} in use although checks fail")
+            }
+            Self::FloorOver { name, available } => {
+                write!(f, "Virtual Server {name}: {available} real servers are well; none that fails is kept in use")
+            }
+
+            Self::Ordered { name, server, order: None, weight } => {
+                write!(f, "{name}/{server}: as the file has it again, weight {weight}, on the operator's order")
+            }
+            Self::Ordered { name, server, order: Some(Order::Disabled), .. } => {
+                write!(f, "{name}/{server}: disabled on the operator's order")
+            }
+            Self::Ordered { name, server, order: Some(Order::Weight(weight)), .. } => {
+                write!(f, "{name}/{server}: weight {weight} on the operator's order")
+            }
+            Self::QuorumLost { name, available, rules } => {
+                write!(f, "Virtual Server {name}: {available} real servers are well, quorum {} is lost", rules.quorum)
+            }
+            Self::QuorumGained { name, available, rules } => {
+                write!(f, "Virtual Server {name}: {available} real servers are well, quorum {} is there", rules.quorum)
+            }
+            Self::ScriptBegins { name, command, pid } => {
+                write!(f, "Virtual Server {name}: running \"{command}\" as pid {pid}")
+            }
+            Self::ScriptNotRun { name, command, reason } => {
+                write!(f, "Virtual Server {name}: failed to run \"{command}\": {reason}")
+            }
+            Self::ScriptFailed { name, command, exit } => {
+                write!(f, "Virtual Server {name}: \"{command}\" failed: {exit}")
+            }
+            Self::ScriptKilled { name, command } => {
+                write!(f, "Virtual Server {name}: \"{command}\" did not end within {}, killed", Seconds(RUN_MAX))
             }
 
             Self::Refused { name, reason, again_in } => {

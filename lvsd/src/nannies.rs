@@ -22,10 +22,12 @@ use common::channel::{Ask, Line, Received, Said};
 use common::child::{self, Event, Exit, Rules};
 use common::ipvs::{DestinationKey, ServiceKey};
 
+use crate::floor::{self, Member};
 use crate::messages::Message;
 use crate::nanny_command::Arguments;
 use crate::services::Keepers;
 use crate::sorry::Tally;
+use crate::status::Known;
 use crate::wanted::{Monitor, Target, Virtual};
 use nanny::Nanny;
 
@@ -96,7 +98,8 @@ impl Keepers for Nannies {
     fn in_use(&self, wanted: &Virtual) -> Option<Vec<DestinationKey>> {
         let mut in_use = Vec::new();
         for target in wanted.monitors.iter().map(|monitor| &monitor.target) {
-            if self.by_target.get(target).and_then(|id| self.all.get(id))?.available? {
+            let (good, weight) = self.by_target.get(target).and_then(|id| self.all.get(id))?.verdict?;
+            if good || weight > 0 {
                 in_use.push(target.destination);
             }
         }
@@ -121,6 +124,8 @@ pub struct Nannies {
     /// Why the last start failed, so that ten thousand failures are one line.
     trouble: Option<String>,
     scratch: Vec<child::Action>,
+    /// How many servers failed so far.
+    falls: u64,
 }
 
 impl Nannies {
@@ -137,6 +142,7 @@ impl Nannies {
             strangers: 0,
             trouble: None,
             scratch: Vec::new(),
+            falls: 0,
         }
     }
 
@@ -179,13 +185,44 @@ impl Nannies {
     pub fn tally<'a>(&self, targets: impl Iterator<Item = &'a Target>) -> Tally {
         let mut tally = Tally::default();
         for target in targets {
-            match self.by_target.get(target).and_then(|id| self.all.get(id)).and_then(|nanny| nanny.available) {
-                Some(true) => tally.available += 1,
-                Some(false) => {}
-                None => tally.silent += 1,
+            tally.servers += 1;
+            match self.member(target) {
+                Member { available: Some(true), .. } => tally.available += 1,
+                Member { is_kept: true, .. } => tally.kept += 1,
+                Member { available: Some(false), .. } => {}
+                Member { available: None, .. } => tally.silent += 1,
             }
         }
         tally
+    }
+
+    /// What is known of this real server.
+    pub fn known(&self, target: &Target, now: Instant) -> Known {
+        let nanny = self.by_target.get(target).and_then(|id| self.all.get(id));
+        let since = |nanny: &Nanny| Some(now.saturating_duration_since(nanny.since?));
+        nanny.map_or_else(Known::default, |nanny| Known { verdict: nanny.verdict, since: since(nanny) })
+    }
+
+    fn member(&self, target: &Target) -> Member {
+        let nanny = self.by_target.get(target).and_then(|id| self.all.get(id));
+        nanny.map_or_else(Member::default, Nanny::member)
+    }
+
+    /// Tells the nannies of this virtual who of them stays in use whatever checks say.
+    pub fn keep_floor(&mut self, wanted: &Virtual) {
+        let members: Vec<Member> = wanted.monitors.iter().map(|monitor| self.member(&monitor.target)).collect();
+        let stay = floor::who_stays(wanted.pool.min_up, &members);
+        for (monitor, stays) in wanted.monitors.iter().zip(stay) {
+            let Some(nanny) = self.by_target.get(&monitor.target).and_then(|id| self.all.get_mut(id)) else { continue };
+            if nanny.stays == stays || !monitor.is_nanny {
+                continue;
+            }
+            nanny.stays = stays;
+            if let Some(line) = &nanny.line {
+                // A line that is broken shows when it is read; its next process is reminded.
+                let _ = line.send(&Ask::Stay(stays).encode());
+            }
+        }
     }
 
     /// This one should run.
@@ -236,6 +273,7 @@ impl Nannies {
         nanny.spoke = false;
         nanny.is_predecessor = false;
         nanny.leaving = None;
+        nanny.remind();
         self.by_pid.insert(pid, id);
         let (name, server) = nanny.names();
         out.push(Action::Say(Message::MonitorCreated { name, server, pid }));
@@ -389,8 +427,22 @@ impl Nannies {
             Said::Ready => self.feed(id, Event::Ready, now, out),
             // It was about the destination that this one's successor does not keep.
             Said::Verdict { .. } if nanny.is_predecessor => self.feed(id, Event::Heard, now, out),
-            Said::Verdict { available, .. } => {
-                let changed = nanny.available.replace(available) != Some(available);
+            Said::Verdict { available, weight } => {
+                let before = nanny.member();
+                if nanny.verdict.is_none_or(|(was, _)| was != available) {
+                    nanny.since = Some(now);
+                }
+                nanny.verdict = Some((available, weight));
+                if before.available == Some(true) && nanny.available() == Some(false) {
+                    self.falls += 1;
+                    nanny.fell = Some(self.falls);
+                }
+                if nanny.available() == Some(true) {
+                    nanny.fell = None;
+                }
+                // One that crossed our word on its way says more in a moment.
+                nanny.refuses = nanny.verdict == Some((false, 0)) && (nanny.stays || nanny.refuses);
+                let changed = before.available != nanny.available() || before.is_kept != nanny.member().is_kept;
                 if let Some(target) = nanny.target.filter(|_| changed) {
                     out.push(Action::Judged(target.service));
                 }
@@ -398,6 +450,8 @@ impl Nannies {
             }
             // Nobody here asks.
             Said::Why { .. } => self.feed(id, Event::Heard, now, out),
+            // It is lvsd's own word.
+            Said::Answer { .. } => self.feed(id, Event::Heard, now, out),
             Said::Leaving(why) => nanny.leaving = Some(why.chars().take(REASON_MAX).collect()),
         }
     }
@@ -451,6 +505,8 @@ impl Nannies {
                     monitor: nanny.monitor.take(),
                     label: nanny.label.take(),
                     target: nanny.target,
+                    stays: nanny.stays,
+                    fell: nanny.fell,
                     ..Nanny::new(self.rules, &nanny.place, now)
                 };
                 *nanny = fresh;

@@ -10,8 +10,9 @@
 //! That of a failover service is shorter and ends in `--fos`.
 //! Ours alone are `--check KIND`, `--with NAME=VALUE` behind it and
 //! `--checks-needed N`, given only if the file has checks by name and then instead
-//! of -e, -s, -x and --regex, and `--log-facility NAME` before `--lvs`, given only if
-//! lvsd was given one. A nanny says its arguments to a new lvsd, which sees by them whose
+//! of -e, -s, -x and --regex; and what stands before `--lvs` only if it is not as nanny
+//! has it by itself: the policy of the file, and `--log-facility NAME` if lvsd was given
+//! one. A nanny says its arguments to a new lvsd, which sees by them whose
 //! destination it keeps ([`target`]) and whether it is still the wanted one.
 //! Pure.
 
@@ -92,6 +93,7 @@ pub fn arguments(config: &Config, service: &VirtualService, server: &RealServer,
     list.pair("-V", &vip);
     list.pair("-M", &method_letter(config.network));
     list.pair_if("-U", load_command(config, service));
+    policy(service, server, &mut list);
     list.flag_if("--nodaemon", manner.foreground);
     list.0.extend(checks.iter().flat_map(HealthCheck::words));
     let needed = server.checks_needed(service);
@@ -120,6 +122,64 @@ pub fn failover_arguments(service: &VirtualService, address: IpAddr, manner: &Ma
     list.0.iter().collect()
 }
 
+/// What the original's nanny had no words for; the server's own comes first.
+fn policy(service: &VirtualService, server: &RealServer, list: &mut List) {
+    let default = VirtualService::default();
+    let unless = |time: Duration, default: Duration| (time != default).then(|| seconds(time));
+    let interval = server.interval.or(service.interval).unwrap_or(service.timeout);
+    let fall = server.fall.unwrap_or(service.fall);
+    let rise = server.rise.unwrap_or(service.rise);
+    let slow_start = server.slow_start.unwrap_or(service.slow_start);
+    list.pair_if("--period", unless(interval, service.timeout));
+    list.flag_if("--watch", service.watch == Some(true));
+    list.flag_if("--no-watch", service.watch == Some(false));
+    list.pair_if("--fall", (fall != default.fall).then_some(fall));
+    list.pair_if("--retry", unless(service.retry, default.retry));
+    list.pair_if("--rise", (rise != default.rise).then_some(rise));
+    list.pair_if("--slow-start", unless(slow_start, default.slow_start));
+    list.pair_if("--dampen", unless(service.dampen, default.dampen));
+    list.flag_if("--inhibit", service.inhibit);
+    list.pair_if("--max-connections", server.max_connections.or(service.max_connections));
+    list.pair_if("--min-connections", server.min_connections.or(service.min_connections));
+}
+
+/// Options with a value that says nothing about the destination.
+const VALUED: [&str; 20] = [
+    "-e",
+    "-s",
+    "-x",
+    "-a",
+    "-I",
+    "-t",
+    "-w",
+    "-U",
+    "--check",
+    "--with",
+    "--checks-needed",
+    "--log-facility",
+    "--period",
+    "--fall",
+    "--retry",
+    "--rise",
+    "--slow-start",
+    "--dampen",
+    "--max-connections",
+    "--min-connections",
+];
+
+/// The same command line with another weight.
+pub fn with_weight(arguments: &Arguments, weight: u32) -> Arguments {
+    let weight = weight.to_string();
+    let mut option = "";
+    let mut list = Vec::new();
+    for word in arguments.iter() {
+        let is_value = VALUED.contains(&option) || ["-h", "-V", "-p", "-r", "-f", "-M"].contains(&option);
+        list.push(if option == "-w" { weight.as_str() } else { word });
+        option = if is_value { "" } else { word };
+    }
+    list.into_iter().collect()
+}
+
 /// Whose destination a nanny with these arguments keeps, if they are ones that
 /// [`arguments`] builds.
 pub fn target(arguments: &Arguments) -> Option<Target> {
@@ -142,8 +202,7 @@ pub fn target_and_probe(arguments: &Arguments) -> Option<(Target, u16)> {
             "-f" => mark = rest.next()?.parse().ok()?,
             "-M" => method = method_of(rest.next()?)?,
             "-u" => protocol = Protocol::Udp,
-            "-e" | "-s" | "-x" | "-a" | "-I" | "-t" | "-w" | "-U" | "--check" | "--with" | "--checks-needed"
-            | "--log-facility" => {
+            option if VALUED.contains(&option) => {
                 rest.next()?;
             }
             // Flags without a value say nothing about the destination.

@@ -18,7 +18,8 @@ pub const MAX: usize = 4;
 const PACKETS_MAX: usize = 16;
 
 /// What a parent asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a field is what its name says")]
 pub enum Request {
     /// End and leave everything.
     Release,
@@ -28,6 +29,10 @@ pub enum Request {
     Serve,
     /// It is not.
     Rest,
+    /// An operator's order, to be answered on the line with this token.
+    Order { line: usize, what: String, server: String },
+    /// How things are, from this line of the answer on.
+    Status { line: usize, from: usize },
 }
 
 /// The lines.
@@ -104,14 +109,26 @@ impl Parents {
                 Received::Message(Ask::Check) => requests.push(Request::Check),
                 Received::Message(Ask::Serve) => requests.push(Request::Serve),
                 Received::Message(Ask::Rest) => requests.push(Request::Rest),
-                // Why is asked of nannies.
-                Received::Message(Ask::Why) | Received::Garbage(_) => {}
+                Received::Message(Ask::Order { what, server }) => {
+                    requests.push(Request::Order { line: token, what, server });
+                }
+                Received::Message(Ask::Status(from)) => requests.push(Request::Status { line: token, from }),
+                // What we ask our nannies is not asked of us.
+                Received::Message(Ask::Stay(_) | Ask::Why) | Received::Garbage(_) => {}
                 Received::Nothing => return,
                 Received::Ended => break,
             }
         }
         // Over, or babbling: either way it is not heard any more.
         self.lines.retain(|(other, _)| *other != token);
+    }
+
+    /// Says something on one line, if it is there still.
+    pub fn answer(&self, token: usize, said: &Said) {
+        if let Some((_, line)) = self.lines.iter().find(|(other, _)| *other == token) {
+            // A line that is broken shows when it is read.
+            let _ = line.send(&said.encode());
+        }
     }
 
     fn say(&mut self, said: &Said) {

@@ -36,10 +36,12 @@ use crate::messages::Message;
 use crate::nannies::{Id, Nannies};
 use crate::nanny_command::Manner;
 use crate::parents::{self, Parents, Request};
+use crate::scripts::Scripts;
 use crate::services::{self, LOOK_EVERY, Services};
 use crate::wanted::{Target, Virtual, Wanted};
 
 mod monitors;
+mod operator;
 mod reload;
 
 const SIGNALS: Token = Token(0);
@@ -124,6 +126,7 @@ pub struct Daemon<K> {
     nannies: Nannies,
     phase: Phase,
     hosts: Hosts,
+    scripts: Scripts,
     /// The host names of a reload, on their way.
     lookup: Option<Asking>,
     /// Meeting places still to be knocked at.
@@ -183,6 +186,7 @@ impl<K: Ipvs> Daemon<K> {
             services,
             phase: Phase::Meeting,
             hosts,
+            scripts: Scripts::default(),
             lookup: None,
             calls: VecDeque::new(),
             set_ups: VecDeque::new(),
@@ -220,8 +224,9 @@ impl<K: Ipvs> Daemon<K> {
         }
     }
 
-    fn begin(&mut self, wanted: Wanted) {
+    fn begin(&mut self, mut wanted: Wanted) {
         let now = Instant::now();
+        self.services.obey(&mut wanted);
         self.keep_hosts();
         let mut out = Vec::new();
         self.services.load(wanted, &mut out);
@@ -268,12 +273,16 @@ impl<K: Ipvs> Daemon<K> {
         if requests.contains(&Request::Check) {
             self.look_at = now;
         }
+        for request in &requests {
+            self.answer(request, now);
+        }
         if self.unread.is_empty() {
             let mut out = Vec::new();
             self.nannies.tick(now, &mut out);
             self.perform(out, now);
         }
         self.parents.beat(now);
+        self.scripts.overdue(now).into_iter().for_each(hands::kill_group);
         self.take_answers(now);
         self.work(now);
         Ok(self.step_phase(now))
@@ -322,7 +331,7 @@ impl<K: Ipvs> Daemon<K> {
             Phase::Stopping { until } => Some(until),
         };
         let lookup = self.lookup.as_ref().map(Asking::until);
-        let deadlines = [self.parents.deadline(), self.nannies.deadline(), phase, lookup];
+        let deadlines = [self.parents.deadline(), self.nannies.deadline(), phase, lookup, self.scripts.deadline()];
         deadlines.into_iter().flatten().fold(self.look_at, Instant::min)
     }
 
@@ -333,6 +342,7 @@ impl<K: Ipvs> Daemon<K> {
                 SIGCHLD => {
                     while let Some((pid, exit)) = hands::reap() {
                         self.lookup.iter_mut().for_each(|asking| asking.ended(pid));
+                        self.script_ended(pid, exit, now);
                         let mut out = Vec::new();
                         self.nannies.reaped(pid, exit, now, &mut out);
                         self.perform(out, now);
@@ -439,6 +449,9 @@ impl<K: Ipvs> Daemon<K> {
     }
 
     fn judge(&mut self, key: &ServiceKey, now: Instant, out: &mut Vec<services::Action>) {
+        if let Some(wanted) = self.services.find(key) {
+            self.nannies.keep_floor(wanted);
+        }
         let nannies = &self.nannies;
         let tally = |wanted: &Virtual| nannies.tally(wanted.monitors.iter().map(|m| &m.target));
         self.services.judge(key, tally, &mut self.kernel, nannies, now, out);
@@ -478,6 +491,10 @@ impl<K: Ipvs> Daemon<K> {
                 services::Action::Say(line) => self.log.say(&line),
                 services::Action::PutBack(key) => self.nannies.ask_check(&key),
                 services::Action::Up(key) => self.want_monitors(&key, now),
+                services::Action::Run(script) => {
+                    self.scripts.ask(script);
+                    self.run_scripts(now);
+                }
                 services::Action::Emptied => self.look_at = self.look_at.min(now + GATHER),
             }
         }

@@ -13,7 +13,10 @@ use crate::hands::Kernel;
 use crate::leaving::Leavers;
 use crate::ledger::{Ledger, LedgerFile};
 use crate::messages::Message;
+use crate::orders::{self, Order};
 use crate::plan::{self, Step, Why};
+use crate::quorum::{self, Quorum};
+use crate::scripts::Script;
 use crate::sorry::{Change, Sorry, Standby, Tally};
 use crate::wanted::{Target, Virtual, Wanted};
 
@@ -43,6 +46,8 @@ pub enum Action {
     PutBack(ServiceKey),
     /// The last destination of a service that left the file is gone.
     Emptied,
+    /// Run the operator's script.
+    Run(Script),
 }
 
 /// What is known about one service.
@@ -57,8 +62,50 @@ struct State {
     /// The same for its destinations.
     destination_trouble: Option<String>,
     sorry: Option<Sorry>,
+    /// Servers stay in use although they failed, and that was said.
+    keeps: bool,
+    quorum: Option<Quorum>,
     /// The line that it is being taken away was said.
     leaving: bool,
+}
+
+impl State {
+    /// The line about servers that stay in use although they failed, when the first of
+    /// them does and when none does any more.
+    fn floor(&mut self, wanted: &Virtual, tally: Tally) -> Option<Message> {
+        let (keeps, silent) = (tally.kept > 0, tally.silent > 0);
+        // The nanny of one of them may just be another process by now.
+        if keeps == self.keeps || (!keeps && silent) {
+            return None;
+        }
+        self.keeps = keeps;
+        let (name, min_up) = (wanted.name.clone(), wanted.pool.min_up);
+        Some(if keeps {
+            Message::FloorHolds { name, available: tally.available, kept: tally.kept, min_up }
+        } else {
+            Message::FloorOver { name, available: tally.available }
+        })
+    }
+}
+
+impl State {
+    /// `Some`: whether there is a quorum, and that is news. Its script is run.
+    fn judge_quorum(&mut self, wanted: &Virtual, tally: Tally, now: Instant, out: &mut Vec<Action>) -> Option<bool> {
+        let (care, quorum) = (wanted.pool.quorum.as_ref()?, self.quorum.as_mut()?);
+        let change = quorum.judge(care.rules, tally, now, now + wanted.timeout)?;
+        let (name, available, rules) = (wanted.name.clone(), tally.available, care.rules);
+        out.extend(match change {
+            // Nobody heard that it was not there.
+            quorum::Change::First => None,
+            quorum::Change::Gained => Some(Action::Say(Message::QuorumGained { name, available, rules })),
+            quorum::Change::Lost => Some(Action::Say(Message::QuorumLost { name, available, rules })),
+        });
+        let has = change != quorum::Change::Lost;
+        let command = if has { &care.up } else { &care.down };
+        let (service, name) = (wanted.service.key, wanted.name.clone());
+        out.extend(command.clone().map(|command| Action::Run(Script { service, name, command })));
+        Some(has)
+    }
 }
 
 /// All of them.
@@ -112,6 +159,19 @@ impl Services {
         &self.wanted
     }
 
+    /// Has a wish follow the operators' orders before it is loaded.
+    pub fn obey(&mut self, wanted: &mut Wanted) {
+        orders::obey(wanted, &mut self.ledger.orders);
+    }
+
+    /// Another order about one server, or none; [`Services::load`] keeps it.
+    pub fn order(&mut self, target: Target, order: Option<Order>) {
+        match order {
+            Some(order) => self.ledger.orders.insert(target, order),
+            None => self.ledger.orders.remove(&target),
+        };
+    }
+
     /// The virtual with this key, if the file wants it.
     pub fn find(&self, key: &ServiceKey) -> Option<&Virtual> {
         self.wanted.virtuals.get(*self.index.get(key)?)
@@ -138,6 +198,13 @@ impl Services {
                 state.sorry = None;
             }
             self.ledger.services.insert(wanted.service.key, wanted.name.clone());
+        }
+        let cares = |key: &ServiceKey| {
+            self.index.get(key).and_then(|n| self.wanted.virtuals.get(*n)).is_some_and(|it| it.pool.quorum.is_some())
+        };
+        self.ledger.quorums.retain(|key, _| cares(key));
+        for (key, state) in &mut self.states {
+            state.quorum = state.quorum.filter(|_| cares(key));
         }
         self.round.clear();
         self.keep_ledger(out);
@@ -178,6 +245,10 @@ impl Services {
                 {
                     let has = |list: &Vec<DestinationEntry>| list.iter().any(|it| it.destination.key == sorry.key);
                     state.sorry = Some(Sorry::new(destinations.as_ref().is_ok_and(has), now + wanted.timeout));
+                }
+                if state.quorum.is_none() && wanted.pool.quorum.is_some() {
+                    let known = self.ledger.quorums.get(key).copied();
+                    state.quorum = Some(Quorum::new(known, now + wanted.timeout));
                 }
                 let returned = leavers::bring_back(wanted, &mut self.leavers, &destinations, kernel, out);
                 let held = |target: &Target| keepers.owns(target) || leavers::has(&self.leavers, target);
@@ -294,10 +365,18 @@ impl Services {
         out: &mut Vec<Action>,
     ) {
         let Some(wanted) = self.index.get(key).and_then(|n| self.wanted.virtuals.get(*n)) else { return };
-        let (Some(state), Some(server)) = (self.states.get_mut(key), &wanted.sorry) else { return };
-        let Some(sorry) = &mut state.sorry else { return };
+        let Some(state) = self.states.get_mut(key) else { return };
+        let tally = tally(wanted);
+        out.extend(state.floor(wanted, tally).map(Action::Say));
+        if let Some(has) = state.judge_quorum(wanted, tally, now, out) {
+            self.ledger.quorums.insert(*key, has);
+            self.keep_ledger(out);
+        }
+        let Some(wanted) = self.index.get(key).and_then(|n| self.wanted.virtuals.get(*n)) else { return };
+        let Some(state) = self.states.get_mut(key) else { return };
+        let (Some(server), Some(sorry)) = (&wanted.sorry, &mut state.sorry) else { return };
         let (name, address) = (wanted.name.clone(), server.key.address);
-        match sorry.judge(tally(wanted), now, now + wanted.timeout) {
+        match sorry.judge(tally, now, now + wanted.timeout) {
             None => return,
             Some(Change::Activate) => out.push(Action::Say(Message::SorryIn { name, address })),
             Some(Change::Deactivate(available)) => {
@@ -309,7 +388,11 @@ impl Services {
 
     /// When a grace of first verdicts ends, and whose.
     pub fn graces(&self) -> impl Iterator<Item = (Instant, ServiceKey)> {
-        self.states.iter().filter_map(|(key, state)| Some((state.sorry.as_ref()?.deadline()?, *key)))
+        let of = |state: &State| {
+            let sorry = state.sorry.as_ref().and_then(Sorry::deadline);
+            sorry.into_iter().chain(state.quorum.as_ref().and_then(Quorum::deadline)).min()
+        };
+        self.states.iter().filter_map(move |(key, state)| Some((of(state)?, *key)))
     }
 
     /// The end of a stop, when the nannies are gone: every service of ours goes.
@@ -318,7 +401,9 @@ impl Services {
         for step in plan::stop(&self.wanted, &self.ledger) {
             self.delete(&step, kernel, out);
         }
+        // What operators want outlives a stop.
         if self.ledger.services.is_empty()
+            && self.ledger.orders.is_empty()
             && let Some(file) = &self.file
         {
             file.remove();

@@ -9,10 +9,14 @@ use std::time::Instant;
 /// What the nannies of one virtual say now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Real servers in use.
+    /// Good real servers in use.
     pub available: usize,
+    /// Failed ones that are in use all the same, among the last.
+    pub kept: usize,
     /// Nannies that have not judged yet.
     pub silent: usize,
+    /// Real servers in all.
+    pub servers: usize,
 }
 
 /// Whether the sorry server should be in the table.
@@ -78,7 +82,7 @@ impl Sorry {
     /// Looks at the verdicts. `grace_until` is when patience with nannies that
     /// are silent from now on would end.
     pub fn judge(&mut self, tally: Tally, now: Instant, grace_until: Instant) -> Option<Change> {
-        let (state, change) = match (self.state, tally.available, tally.silent) {
+        let (state, change) = match (self.state, tally.available + tally.kept, tally.silent) {
             (State::Grace { .. } | State::Out, 1.., _) => (State::Out, None),
             (State::In, available @ 1.., _) => (State::Out, Some(Change::Deactivate(available))),
             (State::Grace { .. } | State::Out, 0, 0) => (State::In, Some(Change::Activate)),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use common::channel::{Line, MeetingPlace, Said};
+use common::channel::{Ask, Line, MeetingPlace, Said};
 use common::child::Rules;
 use common::config::ServiceKind;
 use common::daemon::{self, Background, ExitStatus, PidFile, PidFileError};
@@ -31,6 +31,7 @@ use crate::inspect;
 use crate::ledger::{Ledger, LedgerFile};
 use crate::messages::Message;
 use crate::nanny_command::Manner;
+use crate::orders;
 use crate::plan::Table;
 use crate::preview::{self, Item, World};
 use crate::run::{Daemon, End, Settings};
@@ -74,6 +75,9 @@ pub(crate) fn start(args: &Args) -> ExitCode {
     }
     if args.test_start {
         return test_start(args);
+    }
+    if args.status || args.server.is_some() {
+        return ask(args);
     }
     if args.nodaemon || args.nofork {
         if args.nofork {
@@ -121,14 +125,15 @@ fn test_start(args: &Args) -> ExitCode {
             Err(trouble) => complain(&join(trouble.lines.iter().map(ToString::to_string)), trouble.status),
         };
     }
-    let (wanted, lines) = match file::read(&args.configfile, &hosts, &daemon::sibling("nanny"), &manner(args)) {
+    let (mut wanted, lines) = match file::read(&args.configfile, &hosts, &daemon::sibling("nanny"), &manner(args)) {
         Ok(read) => read,
         Err(trouble) => {
             return complain(&join(trouble.lines.iter().map(ToString::to_string)), trouble.status);
         }
     };
     let mut text: Vec<String> = lines.iter().chain(&stale).map(ToString::to_string).collect();
-    let ledger = read_ledger();
+    let mut ledger = read_ledger();
+    orders::obey(&mut wanted, &mut ledger.orders);
     let table = look(&wanted, &ledger).unwrap_or_else(|e| {
         text.push(format!("cannot read the IPVS table: {e}; taking it for empty"));
         Table::default()
@@ -154,11 +159,12 @@ fn plan(file: &Path, args: &Args) -> ExitCode {
             Err(trouble) => complain(&join(trouble.lines.iter().map(on_stderr)), trouble.status),
         };
     }
-    let (wanted, lines) = match file::read(file, &hosts, &daemon::sibling("nanny"), &manner) {
+    let (mut wanted, lines) = match file::read(file, &hosts, &daemon::sibling("nanny"), &manner) {
         Ok(read) => read,
         Err(trouble) => return complain(&join(trouble.lines.iter().map(on_stderr)), trouble.status),
     };
-    let ledger = read_ledger();
+    let mut ledger = read_ledger();
+    orders::obey(&mut wanted, &mut ledger.orders);
     let table = match look(&wanted, &ledger) {
         Ok(table) => table,
         Err(e) => return complain(&format!("lvs: {e}"), status_of(&e)),
@@ -191,6 +197,40 @@ fn plan_of<'a>(what: &str, file: &Path, items: &[String], lines: impl Iterator<I
     }
     let head = format!("a {what} with {} would:", file.display());
     print(&(join(std::iter::once(head).chain(items.iter().map(|item| format!("  {item}")))) + "\n"))
+}
+
+/// How long the running lvsd may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// `--status`, `--drain` and so on: asks the running lvsd.
+fn ask(args: &Args) -> ExitCode {
+    let what = match (args.drain, args.disable, args.weight) {
+        (true, ..) => "drain".to_owned(),
+        (false, true, _) => "disable".to_owned(),
+        (false, false, Some(weight)) => format!("weight={weight}"),
+        (false, false, None) => "enable".to_owned(),
+    };
+    let mut question = match &args.server {
+        Some(server) => Ask::Order { what, server: server.clone() },
+        None => Ask::Status(0),
+    };
+    let mut text = String::new();
+    loop {
+        match hands::ask_lvsd(&question, ANSWER_WITHIN) {
+            Ok((true, more, next)) => {
+                text += &more;
+                match next {
+                    Some(next) => question = Ask::Status(next),
+                    None => return print(&(text.trim_end().to_owned() + "\n")),
+                }
+            }
+            Ok((false, why, _)) => return complain(&format!("lvs: {why}"), ExitStatus::Usage),
+            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+                return complain(&format!("lvs: {e}"), ExitStatus::Permission);
+            }
+            Err(e) => return complain(&format!("lvs: no lvsd answers: {e}"), ExitStatus::System),
+        }
+    }
 }
 
 /// What nannies will say is not known beforehand.

@@ -14,6 +14,7 @@ use common::ipvs::{Destination, DestinationKey, Service, ServiceKey, Timeouts};
 
 use crate::messages::Message;
 use crate::nanny_command::{self, Arguments, Manner};
+use crate::quorum;
 
 /// The original's `client_monitor`, which stands in every old file's mind.
 pub const DEFAULT_MONITOR: &str = "/usr/sbin/nanny";
@@ -43,6 +44,8 @@ pub struct Monitor {
     pub arguments: Arguments,
     /// The name of its meeting place.
     pub place: String,
+    /// Its server's weight in the file.
+    pub weight: u32,
     /// How long its destination drains when it leaves, where that has to be known:
     /// it does, or its own block says that it does not.
     pub drain: Option<Duration>,
@@ -62,12 +65,36 @@ pub struct Virtual {
     pub service: Service,
     /// What takes its place when no real server is available.
     pub sorry: Option<Destination>,
+    /// What becomes of it as a whole when its real servers fail.
+    pub pool: Pool,
     /// How long one probe may take: the grace of first verdicts.
     pub timeout: Duration,
     /// How long real servers drain whose own block says nothing.
     pub drain: Duration,
     /// One per active server, in file order.
     pub monitors: Vec<Rc<Monitor>>,
+    /// Those that an operator disabled.
+    pub disabled: Vec<Rc<Monitor>>,
+}
+
+/// What a virtual service as a whole has to hold to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pool {
+    /// No less real servers than this stay in use, whatever checks say; 0: none has to.
+    pub min_up: u32,
+    /// What happens when there are too few good ones; `None`: nobody cares.
+    pub quorum: Option<Care>,
+}
+
+/// What depends on a quorum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Care {
+    /// When it is there.
+    pub rules: quorum::Rules,
+    /// A command that is run when it comes.
+    pub up: Option<String>,
+    /// A command that is run when it goes.
+    pub down: Option<String>,
 }
 
 /// All that the file asks of lvsd.
@@ -146,7 +173,8 @@ impl Reader<'_> {
         }
         let sorry = block.sorry_destination(self.config.network);
         let (name, port, timeout, drain) = (block.name.clone(), block.port, block.timeout, block.drain);
-        Some(Virtual { name, port, service, sorry, timeout, drain, monitors })
+        let pool = pool(block);
+        Some(Virtual { name, port, service, sorry, pool, timeout, drain, monitors, disabled: Vec::new() })
     }
 
     /// The servers of inactive virtuals too.
@@ -171,10 +199,17 @@ impl Reader<'_> {
         let program = if is_nanny { self.nanny.to_owned() } else { PathBuf::from(&block.client_monitor) };
         let place = nanny_place(&service, destination.address, server.port);
         let drain = server.drain.or(Some(block.drain).filter(|drain| !drain.is_zero()));
-        let (name, server) = (block.name.clone(), server.name.clone());
+        let (name, server, weight) = (block.name.clone(), server.name.clone(), server.weight);
         let target = Target { service, destination };
-        Some(Monitor { target, name, server, program, arguments, place, drain, is_nanny })
+        Some(Monitor { target, name, server, program, arguments, place, weight, drain, is_nanny })
     }
+}
+
+fn pool(block: &VirtualService) -> Pool {
+    let rules = quorum::Rules { quorum: block.quorum, hysteresis: block.hysteresis };
+    let (up, down) = (block.quorum_up.clone(), block.quorum_down.clone());
+    let is_cared_for = rules.quorum > 1 || up.is_some() || down.is_some();
+    Pool { min_up: block.min_up, quorum: is_cared_for.then_some(Care { rules, up, down }) }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use common::check::{CHECKS_MAX, CheckKind};
 use common::ipvs::{DestinationKey, Family, ForwardingMethod, Protocol, ServiceKey};
 use syslog::Facility;
 
+use crate::destination::Limits;
 use crate::probe::options::Asked;
 use options::Words;
 
@@ -42,6 +43,12 @@ const REENTRY_DEFAULT: Duration = Duration::from_secs(180);
 /// The original's default of `--scale`.
 const SCALE_DEFAULT: i64 = 10;
 
+/// The longest that a server in doubt is left alone before it is checked again.
+const RETRY_DEFAULT: Duration = Duration::from_secs(1);
+
+/// The original's weights double every 20 seconds, from a thirty-second on.
+const SLOW_START_DEFAULT: Duration = Duration::from_secs(100);
+
 const NO_NUMBER: &str = "invalid numeric value";
 const TOO_LARGE: &str = "number too large or too small";
 
@@ -59,8 +66,20 @@ pub enum Place {
 /// What nanny is to do, complete and in its own terms.
 #[derive(Clone, Debug)]
 pub struct Args {
-    /// Time between two checks, and the deadline of each.
+    /// How long a check may take and, without [`Args::period`], how often one begins.
     pub interval: Duration,
+    /// Time between two checks.
+    pub period: Duration,
+    /// Time between two checks of a server that failed, and not often enough yet.
+    pub retry: Duration,
+    /// Failed checks in a row that take a server out.
+    pub fall: u32,
+    /// Good checks in a row that bring it back, beside the reentry time.
+    pub rise: u32,
+    /// How long its weight grows then.
+    pub slow_start: Duration,
+    /// Falling again within this time makes the return harder.
+    pub dampen: Duration,
     /// `--interval 0` was given; [`Args::interval`] is a second then.
     pub interval_was_zero: bool,
     /// How long checks must be good before a failed server returns.
@@ -97,6 +116,13 @@ pub struct Args {
     pub suppress: bool,
     /// A failed server gets weight 0.
     pub quiesce: bool,
+    /// And has a place with weight 0 even if it never was in use.
+    pub inhibit: bool,
+    /// At so many connections it gets no new ones, and does again below so few; without
+    /// them what the kernel has stays.
+    pub limits: Option<Limits>,
+    /// Whether an idle connection is held; `None`: as [`crate::watch::target`] has it.
+    pub watch: Option<bool>,
     /// Checks go over UDP.
     pub udp: bool,
     /// A failover service is watched: there is no destination to keep.
@@ -140,7 +166,10 @@ fn resolve(words: &Words) -> Result<Args, String> {
     let rport = value(words, "rport", number)?.unwrap_or(port);
     let mark = value(words, "fwmark", number)?.unwrap_or(0);
     let weight = value(words, "weight", weight)?.unwrap_or(1);
-    let interval = value(words, "interval", time)?.unwrap_or(INTERVAL_DEFAULT);
+    let typed_interval = value(words, "interval", time)?.unwrap_or(INTERVAL_DEFAULT);
+    let interval = if typed_interval.is_zero() { INTERVAL_FOR_ZERO } else { typed_interval.max(INTERVAL_MIN) };
+    let period = value(words, "period", time)?.unwrap_or(interval).max(INTERVAL_MIN);
+    let retry = value(words, "retry", time)?.unwrap_or(RETRY_DEFAULT).clamp(INTERVAL_MIN, period);
     let reentry = value(words, "reentrytime", time)?.filter(|time| !time.is_zero());
     let method = value(words, "method", method)?.unwrap_or(ForwardingMethod::Masquerade);
     let facility = value(words, "log-facility", common::log::facility)?.unwrap_or(Facility::LOG_DAEMON);
@@ -153,8 +182,6 @@ fn resolve(words: &Words) -> Result<Args, String> {
     if fos == words.has("lvs") {
         return Err(if fos { "--lvs and --fos exclude each other" } else { "unknown service type" }.into());
     }
-    let interval_was_zero = interval.is_zero();
-    let interval = if interval_was_zero { INTERVAL_FOR_ZERO } else { interval.max(INTERVAL_MIN) };
     let vip = vip.or(fos.then_some(rip));
     let service = match (mark, vip) {
         (0, None) => return Err("No virtual service supplied: it takes --virtaddress or --fwmark".into()),
@@ -172,8 +199,14 @@ fn resolve(words: &Words) -> Result<Args, String> {
     let load = words.last("loadcmd").map(|word| word.value.to_string_lossy().into_owned());
     let args = Args {
         interval,
-        interval_was_zero,
-        reentry: reentry.unwrap_or(if fos { interval } else { REENTRY_DEFAULT }),
+        interval_was_zero: typed_interval.is_zero(),
+        period,
+        retry,
+        fall: value(words, "fall", number)?.unwrap_or(1),
+        rise: value(words, "rise", number)?.unwrap_or(1),
+        slow_start: value(words, "slow-start", time)?.unwrap_or(SLOW_START_DEFAULT),
+        dampen: value(words, "dampen", time)?.unwrap_or(Duration::ZERO),
+        reentry: reentry.unwrap_or(if fos { period } else { REENTRY_DEFAULT }),
         service_name: vip.map_or_else(|| service.to_string(), |vip| SocketAddr::new(vip, port).to_string()),
         service,
         virtual_port: port,
@@ -191,6 +224,13 @@ fn resolve(words: &Words) -> Result<Args, String> {
         regex: words.has("regex"),
         suppress: words.has("suppress"),
         quiesce: words.has("quiesce_server"),
+        inhibit: words.has("inhibit"),
+        limits: limits(words)?,
+        watch: match (words.has("watch"), words.has("no-watch")) {
+            (_, true) => Some(false),
+            (true, false) => Some(true),
+            (false, false) => None,
+        },
         udp: words.has("udp"),
         fos,
         dry: words.has("norun"),
@@ -240,11 +280,22 @@ impl Args {
         DestinationKey { address: self.real.ip(), port }
     }
 
-    /// How many checks in a row must be good before a failed server returns
-    /// (piranha.md 4.4); 0 and 1 both mean the first.
+    /// How many checks in a row must be good before a failed server returns: as many
+    /// as fit into the reentry time (piranha.md 4.4), and no less than were asked for.
     pub fn threshold(&self) -> u32 {
-        u32::try_from(self.reentry.as_nanos() / self.interval.as_nanos().max(1)).unwrap_or(u32::MAX)
+        let fit = u32::try_from(self.reentry.as_nanos() / self.period.as_nanos().max(1)).unwrap_or(u32::MAX);
+        fit.max(self.rise)
     }
+}
+
+/// A lower limit above the upper one would be refused by the kernel.
+fn limits(words: &Words) -> Result<Option<Limits>, String> {
+    let upper = value(words, "max-connections", number)?;
+    let lower = value(words, "min-connections", number)?;
+    Ok(upper.or(lower).is_some().then(|| {
+        let upper = upper.unwrap_or(0);
+        Limits { upper, lower: lower.unwrap_or(0).min(upper) }
+    }))
 }
 
 /// The value of an option, if it was given.

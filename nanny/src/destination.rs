@@ -38,12 +38,23 @@ pub struct Owned {
     pub key: DestinationKey,
     /// How the kernel forwards to it.
     pub method: ForwardingMethod,
+    /// Its thresholds, if they are not the operator's.
+    pub limits: Option<Limits>,
+}
+
+/// How many connections a destination may have; 0 is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// At so many it gets no new ones.
+    pub upper: u32,
+    /// Below so many it does again.
+    pub lower: u32,
 }
 
 impl Owned {
-    /// The step from what is to what should be. Thresholds and encapsulation are
-    /// the operator's: they stay as they are, and a destination that is put back
-    /// gets those of `last`, as it was last seen.
+    /// The step from what is to what should be. Encapsulation, and thresholds that are
+    /// not configured, are the operator's: they stay as they are, and a destination
+    /// that is put back gets those of `last`, as it was last seen.
     pub fn step(&self, wanted: Wanted, seen: &Seen, last: Option<&Destination>) -> Step {
         match (wanted, seen) {
             (Wanted::Untouched, Seen::NoService | Seen::Absent | Seen::Present(_))
@@ -53,7 +64,7 @@ impl Owned {
             (Wanted::Absent, Seen::Present(_)) => Step::Delete,
             (Wanted::Weight(weight), Seen::Absent) => {
                 let fresh = || Destination::new(self.key, self.method, weight);
-                Step::Add(last.map_or_else(fresh, |last| self.like(last, weight)))
+                Step::Add(self.like(&last.cloned().unwrap_or_else(fresh), weight))
             }
             (Wanted::Weight(weight), Seen::Present(has)) => self.correct(has, weight),
             (Wanted::Quiesced, Seen::Present(has)) => self.correct(has, 0),
@@ -63,11 +74,15 @@ impl Owned {
     fn correct(&self, has: &Destination, weight: u32) -> Step {
         // Older kernels say Local of an address of their own, whatever was asked.
         let forwards = has.method == self.method || has.method == ForwardingMethod::Local;
-        if forwards && has.weight == weight { Step::Nothing } else { Step::Edit(self.like(has, weight)) }
+        let limits = Limits { upper: has.upper_threshold, lower: has.lower_threshold };
+        let limited = self.limits.is_none_or(|wanted| wanted == limits);
+        if forwards && limited && has.weight == weight { Step::Nothing } else { Step::Edit(self.like(has, weight)) }
     }
 
     fn like(&self, other: &Destination, weight: u32) -> Destination {
-        Destination { key: self.key, method: self.method, weight, ..other.clone() }
+        let limits = self.limits.unwrap_or(Limits { upper: other.upper_threshold, lower: other.lower_threshold });
+        let Limits { upper: upper_threshold, lower: lower_threshold } = limits;
+        Destination { key: self.key, method: self.method, weight, upper_threshold, lower_threshold, ..other.clone() }
     }
 }
 

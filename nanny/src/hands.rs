@@ -8,10 +8,12 @@ pub mod secure;
 pub mod slot;
 pub mod table;
 pub mod tls;
+pub mod watched;
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::child::Exit;
 use mio::unix::SourceFd;
@@ -28,8 +30,10 @@ use parents::{PLACE, Parents};
 use process::Process;
 use secure::Begin;
 use slot::{Report, Slot, Whose};
+use watched::Watched;
 
 const SIGNALS: Token = Token(0);
+const WATCH: Token = Token(15);
 const LOAD: Token = Token(16);
 /// The first check's; the others' follow.
 const FIRST_CHECK: usize = 32;
@@ -46,6 +50,8 @@ pub struct Woken {
     pub check: bool,
     /// The load monitor printed something.
     pub load: bool,
+    /// Something happened on the idle connection.
+    pub watch: bool,
     /// Somebody is at the meeting place.
     pub place: bool,
     /// Something came on these lines.
@@ -103,6 +109,8 @@ pub struct Hands {
     load: Option<Process>,
     /// A killed load monitor whose end was not seen yet: no second one meanwhile.
     load_dying: Option<Pid>,
+    /// The idle connection.
+    watched: Option<Watched>,
 }
 
 impl Hands {
@@ -125,7 +133,8 @@ impl Hands {
         let checks = checks.into_iter().enumerate();
         let slots = checks.map(|(n, check)| Slot::new(check, Token(FIRST_CHECK + n), secure)).collect();
         let (round, certificates) = (None, Vec::new());
-        Ok(Self { poll, events, signals, parents, slots, needed, round, certificates, load: None, load_dying: None })
+        let (load, load_dying, watched) = (None, None, None);
+        Ok(Self { poll, events, signals, parents, slots, needed, round, certificates, load, load_dying, watched })
     }
 
     /// The loop's registry, for the lines.
@@ -150,6 +159,7 @@ impl Hands {
             match event.token() {
                 SIGNALS => woken.signals = true,
                 LOAD => woken.load = true,
+                WATCH => woken.watch = true,
                 PLACE => woken.place = true,
                 Token(FIRST_CHECK..) => woken.check = true,
                 token => {
@@ -260,6 +270,22 @@ impl Hands {
         }
         process::reap(pid);
         Some(ChildEnd::Forgotten)
+    }
+
+    /// Opens the idle connection. `false`: it ended at once.
+    pub fn watch(&mut self, to: SocketAddr, period: Duration) -> bool {
+        self.watched = Watched::open(to, period, self.poll.registry(), WATCH).ok();
+        self.watched.is_some()
+    }
+
+    /// Lets go of it.
+    pub fn unwatch(&mut self) {
+        self.watched = None;
+    }
+
+    /// Whether it ended; then it is gone.
+    pub fn watch_ended(&mut self) -> bool {
+        self.watched.take_if(Watched::is_over).is_some()
     }
 
     /// Whether a round is in flight.

@@ -1,33 +1,61 @@
-//! Whether the real server is in use: outcomes of checks and signals in, changes
-//! worth a line out. Pure; what the kernel should have follows from the state
-//! ([`Health::wanted`]), and the verdict lvsd hears too ([`Health::verdict`]).
+//! Whether the real server is in use: outcomes of checks, signals and lvsd's word
+//! in, changes worth a line out. Pure; what the kernel should have follows from the
+//! state ([`Health::wanted`]), and the verdict lvsd hears too ([`Health::verdict`]).
 //!
 //! ```text
-//!            found in the kernel               good × threshold
-//!      New ─────────────────────► Adopted     ┌───────────────► Up
-//!       │ first good: Up             │ good: Up                  │
-//!       │ first bad:  Down           │ bad:  Down                │ bad
-//!       └────────────────────────────┴──────► Down ◄─────────────┘
+//!            found in the kernel               good × returns after
+//!      New ─────────────────────► Adopted     ┌──────────────────► Up
+//!       │ first good: Up             │ good: Up                     │
+//!       │ first bad:  Down           │ bad × fall: Down             │ bad × fall
+//!       └────────────────────────────┴───────► Down ◄───────────────┘
 //!
 //!      any ── opaque glasses ──► Opaque (out)        ── off ──► Down
 //!      any ── rose glasses ────► Rose (in, full)     ── off ──► Up
 //! ```
 //!
-//! As the original (piranha.md 4.4): the first failed check takes a server out;
-//! it returns after so many good ones in a row as fit into the reentry time; a
-//! server that was never judged is admitted by its first good check. Unlike it:
-//! a server found in the kernel stays as it is until its first check, and there
-//! is no ramp of weights.
+//! As the original (piranha.md 4.4, 4.6), where nothing else is configured: the first
+//! failed check takes a server out; it returns after so many good ones in a row as
+//! fit into the reentry time, with a small weight that grows; a server that was never
+//! judged is admitted by its first good check. Unlike it: a server found in the kernel
+//! stays as it is until its first verdict, and grows only after a failure.
+//!
+//! A server that is Down stays in the kernel all the same while lvsd says so
+//! ([`Event::Stay`]): it is among the last of its service.
+
+use std::time::{Duration, Instant};
+
+use crate::ramp::Ramp;
+
+/// How often falling again and again doubles what it takes to return.
+const STRIKES_MAX: u32 = 4;
 
 /// How health is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
+    /// Failed checks in a row before a server is taken out; 0 is 1.
+    pub fall: u32,
     /// Good checks in a row before a failed server returns; 0 is 1.
     pub threshold: u32,
     /// The weight of a server in use, 0 to 65535.
     pub weight: u32,
-    /// A failed server keeps its destination, with weight 0.
-    pub quiesce: bool,
+    /// What becomes of a failed server's destination.
+    pub failed: Failed,
+    /// How long the weight of a server that returned takes to be the full one.
+    pub slow_start: Duration,
+    /// A server that falls within this time after its return needs twice as many good
+    /// checks as the last time; zero is never.
+    pub dampen: Duration,
+}
+
+/// What becomes of a failed server's destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// It is removed.
+    Removed,
+    /// It keeps its place, with weight 0.
+    Quiesced,
+    /// It has a place with weight 0, if it was never in use too.
+    Inhibited,
 }
 
 /// What happened.
@@ -39,6 +67,11 @@ pub enum Event {
     Good,
     /// A check ended badly.
     Bad,
+    /// Nothing but time.
+    Tick,
+    /// lvsd: it is among the last of its service and stays, whatever checks say; or
+    /// is not any more.
+    Stay(bool),
     /// SIGUSR1: out, whatever the checks say.
     OpaqueOn,
     /// SIGUSR2: in with full weight, whatever the checks say.
@@ -52,11 +85,15 @@ pub enum Event {
 pub enum Change {
     /// In use from now on.
     Admitted,
-    /// No longer in use: a check failed.
+    /// No longer in use: checks failed.
     Removed,
+    /// Checks failed, or it was out: it is in the kernel all the same, among the last.
+    Held,
+    /// It fell too soon after its return, and needs so many good checks now.
+    Dampened(u32),
     /// Its very first check failed, it never was in use.
     LeftOut,
-    /// Found in use in the kernel with this weight; stays until the first check.
+    /// Found in use in the kernel with this weight; stays until the first verdict.
     Adopted(u32),
     /// Found in the kernel with weight 0 as a quiesced server's; it has to earn
     /// its return.
@@ -91,16 +128,23 @@ pub enum State {
     New,
     /// Not judged, but found in the kernel with this weight.
     Adopted {
-        /// The kernel's weight, kept until the first check.
+        /// The kernel's weight, kept until the first verdict.
         weight: u32,
+        /// So many bad checks in a row, too few for a verdict.
+        bad: u32,
     },
     /// Out of use; so many good checks in a row since the last bad one.
     Down {
-        /// Below the threshold.
+        /// Below what it takes to return.
         good: u32,
     },
     /// In use.
-    Up,
+    Up {
+        /// So many bad checks in a row since the last good one; below `fall`.
+        bad: u32,
+        /// Its weight is not the full one yet.
+        ramp: Option<Ramp>,
+    },
     /// Forced out.
     Opaque,
     /// Forced in.
@@ -112,62 +156,92 @@ pub enum State {
 pub struct Health {
     rules: Rules,
     state: State,
+    /// lvsd's word.
+    stays: bool,
+    /// When it last returned after a failure.
+    returned: Option<Instant>,
+    /// How often in a row it fell too soon after that.
+    strikes: u32,
 }
+
+const FULL: State = State::Up { bad: 0, ramp: None };
+const FALLEN: State = State::Down { good: 0 };
 
 impl Health {
     /// Nothing is known.
     pub fn new(rules: Rules) -> Self {
-        Self { rules, state: State::New }
+        Self { rules, state: State::New, stays: false, returned: None, strikes: 0 }
     }
 
     /// One event; changes are appended to `out` in the order they are to be said.
-    pub fn handle(&mut self, event: Event, out: &mut Vec<Change>) {
+    pub fn handle(&mut self, event: Event, now: Instant, out: &mut Vec<Change>) {
+        let was_held = self.is_held();
         let mut say = |change| out.push(change);
         self.state = match (self.state, event) {
             (State::New, Event::Found(None)) => State::New,
-            (State::New, Event::Found(Some(0))) if self.rules.quiesce && self.rules.weight > 0 => {
+            (State::New, Event::Found(Some(0))) if self.rules.failed != Failed::Removed && self.rules.weight > 0 => {
                 say(Change::AdoptedQuiesced);
-                State::Down { good: 0 }
+                FALLEN
             }
             (State::New, Event::Found(Some(weight))) => {
                 say(Change::Adopted(weight));
-                State::Adopted { weight }
+                State::Adopted { weight, bad: 0 }
             }
 
             (State::New, Event::Good) => {
                 say(Change::Admitted);
-                State::Up
+                FULL
+            }
+            (State::New, Event::Bad) if self.stays => {
+                say(Change::Held);
+                FALLEN
             }
             (State::New, Event::Bad) => {
                 say(Change::LeftOut);
-                State::Down { good: 0 }
+                FALLEN
             }
             // Somebody had drained it: the check puts it to work again.
-            (State::Adopted { weight: 0 }, Event::Good) if self.rules.weight > 0 => {
+            (State::Adopted { weight: 0, .. }, Event::Good) if self.rules.weight > 0 => {
                 say(Change::Admitted);
-                State::Up
+                FULL
             }
-            (State::Adopted { .. }, Event::Good) => State::Up,
-            (State::Up | State::Adopted { .. }, Event::Bad) => {
-                say(Change::Removed);
-                State::Down { good: 0 }
+            (State::Adopted { .. }, Event::Good) => FULL,
+            (State::Adopted { weight, bad }, Event::Bad) if bad + 1 < self.rules.fall => {
+                State::Adopted { weight, bad: bad + 1 }
             }
-            (State::Down { good }, Event::Good) if good.saturating_add(1) >= self.rules.threshold => {
+            (State::Up { bad, ramp }, Event::Bad) if bad + 1 < self.rules.fall => State::Up { bad: bad + 1, ramp },
+            (State::Up { .. } | State::Adopted { .. }, Event::Bad) => {
+                say(if self.stays { Change::Held } else { Change::Removed });
+                let soon = self.returned.take().is_some_and(|at| now < at + self.rules.dampen);
+                self.strikes = if soon { (self.strikes + 1).min(STRIKES_MAX) } else { 0 };
+                if soon {
+                    say(Change::Dampened(self.returns_after()));
+                }
+                FALLEN
+            }
+            (State::Up { ramp, .. }, Event::Good) => State::Up { bad: 0, ramp },
+            (State::Up { bad, ramp }, Event::Tick) => {
+                State::Up { bad, ramp: ramp.and_then(|ramp| ramp.at(self.rules.weight, self.rules.slow_start, now)) }
+            }
+
+            (State::Down { good }, Event::Good) if good.saturating_add(1) >= self.returns_after() => {
                 say(Change::Admitted);
-                State::Up
+                self.returned = Some(now);
+                // What is in the kernel with its full weight has no way to go.
+                let ramp = Ramp::begin(self.rules.weight, self.rules.slow_start, now).filter(|_| !self.stays);
+                State::Up { bad: 0, ramp }
             }
             (State::Down { good }, Event::Good) => State::Down { good: good + 1 },
-            (State::Down { .. }, Event::Bad) => State::Down { good: 0 },
-            (State::Up, Event::Good) => State::Up,
+            (State::Down { .. }, Event::Bad) => FALLEN,
 
-            (state @ (State::New | State::Adopted { .. } | State::Down { .. } | State::Up | State::Rose), Event::OpaqueOn) => {
+            (state, Event::OpaqueOn) if state != State::Opaque => {
                 say(Change::OpaqueOn);
-                if Self::in_use(state) {
+                if Self::in_use(state) || was_held {
                     say(Change::ForcedOut);
                 }
                 State::Opaque
             }
-            (state @ (State::New | State::Adopted { .. } | State::Down { .. } | State::Up | State::Opaque), Event::RoseOn) => {
+            (state, Event::RoseOn) if state != State::Rose => {
                 say(Change::RoseOn);
                 if !Self::in_use(state) {
                     say(Change::Admitted);
@@ -176,23 +250,38 @@ impl Health {
             }
             (State::Opaque, Event::GlassesOff) => {
                 say(Change::GlassesOff);
-                State::Down { good: 0 }
+                if self.stays {
+                    say(Change::Held);
+                }
+                FALLEN
             }
             (State::Rose, Event::GlassesOff) => {
                 say(Change::GlassesOff);
-                State::Up
+                FULL
+            }
+            (state @ State::Down { .. }, Event::Stay(stays)) => {
+                if stays != self.stays {
+                    say(if stays { Change::Held } else { Change::Removed });
+                }
+                state
             }
 
+            // It counts when the next verdict is bad, or the glasses are off.
+            (state @ (State::New | State::Adopted { .. } | State::Up { .. } | State::Opaque | State::Rose), Event::Stay(_))
             // Judged already: what the kernel has is to be set right, not adopted.
-            (state @ (State::Adopted { .. } | State::Down { .. } | State::Up | State::Opaque | State::Rose), Event::Found(_))
+            | (state @ (State::Adopted { .. } | State::Down { .. } | State::Up { .. } | State::Opaque | State::Rose), Event::Found(_))
+            // Nothing of it grows.
+            | (state @ (State::New | State::Adopted { .. } | State::Down { .. } | State::Opaque | State::Rose), Event::Tick)
             // With glasses on nothing is checked: this is a late outcome.
             | (state @ (State::Opaque | State::Rose), Event::Good | Event::Bad)
-            // They are on already.
-            | (state @ State::Opaque, Event::OpaqueOn)
-            | (state @ State::Rose, Event::RoseOn)
+            // They are on already; the other states are above.
+            | (state, Event::OpaqueOn | Event::RoseOn)
             // There are none to take off.
-            | (state @ (State::New | State::Adopted { .. } | State::Down { .. } | State::Up), Event::GlassesOff) => state,
+            | (state @ (State::New | State::Adopted { .. } | State::Down { .. } | State::Up { .. }), Event::GlassesOff) => state,
         };
+        if let Event::Stay(stays) = event {
+            self.stays = stays;
+        }
     }
 
     /// A server in use has this weight from now on.
@@ -202,22 +291,27 @@ impl Health {
 
     /// What the kernel should have now.
     pub fn wanted(&self) -> Wanted {
-        match self.state {
-            State::New => Wanted::Untouched,
-            State::Adopted { weight } => Wanted::Weight(weight),
-            State::Up | State::Rose => Wanted::Weight(self.rules.weight),
-            State::Down { .. } | State::Opaque if self.rules.quiesce => Wanted::Quiesced,
-            State::Down { .. } | State::Opaque => Wanted::Absent,
+        match (self.state, self.rules.failed) {
+            (State::New, _) => Wanted::Untouched,
+            (State::Adopted { weight, .. }, _) => Wanted::Weight(weight),
+            (State::Up { ramp, .. }, _) => Wanted::Weight(self.weight(ramp)),
+            (State::Rose, _) => Wanted::Weight(self.rules.weight),
+            (State::Down { .. }, _) if self.stays => Wanted::Weight(self.rules.weight),
+            (State::Down { .. } | State::Opaque, Failed::Removed) => Wanted::Absent,
+            (State::Down { .. } | State::Opaque, Failed::Quiesced) => Wanted::Quiesced,
+            (State::Down { .. } | State::Opaque, Failed::Inhibited) => Wanted::Weight(0),
         }
     }
 
-    /// Whether the server is in use and with which weight; `None` before anything
-    /// is known.
+    /// Whether the server is in use and with which weight; `None` before anything is
+    /// known. One that failed and has a weight stays because it is among the last.
     pub fn verdict(&self) -> Option<(bool, u32)> {
         match self.state {
             State::New => None,
-            State::Adopted { weight } => Some((weight > 0, weight)),
-            State::Up | State::Rose => Some((true, self.rules.weight)),
+            State::Adopted { weight, .. } => Some((weight > 0, weight)),
+            State::Up { ramp, .. } => Some((true, self.weight(ramp))),
+            State::Rose => Some((true, self.rules.weight)),
+            State::Down { .. } if self.stays => Some((false, self.rules.weight)),
             State::Down { .. } | State::Opaque => Some((false, 0)),
         }
     }
@@ -225,8 +319,24 @@ impl Health {
     /// Whether checks are to be made: not with glasses on.
     pub fn is_checking(&self) -> bool {
         match self.state {
-            State::New | State::Adopted { .. } | State::Down { .. } | State::Up => true,
+            State::New | State::Adopted { .. } | State::Down { .. } | State::Up { .. } => true,
             State::Opaque | State::Rose => false,
+        }
+    }
+
+    /// Whether the last check was bad and the next one may be the verdict.
+    pub fn is_doubtful(&self) -> bool {
+        match self.state {
+            State::Adopted { bad, .. } | State::Up { bad, .. } => bad > 0,
+            State::New | State::Down { .. } | State::Opaque | State::Rose => false,
+        }
+    }
+
+    /// When an [`Event::Tick`] is needed.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Up { ramp, .. } => ramp.map(|ramp| ramp.next),
+            State::New | State::Adopted { .. } | State::Down { .. } | State::Opaque | State::Rose => None,
         }
     }
 
@@ -235,10 +345,23 @@ impl Health {
         self.state
     }
 
+    /// How many good checks in a row a failed server needs now.
+    pub fn returns_after(&self) -> u32 {
+        self.rules.threshold.max(1).saturating_mul(1 << self.strikes.min(STRIKES_MAX))
+    }
+
+    fn weight(&self, ramp: Option<Ramp>) -> u32 {
+        ramp.map_or(self.rules.weight, |ramp| ramp.weight(self.rules.weight))
+    }
+
+    fn is_held(&self) -> bool {
+        self.stays && matches!(self.state, State::Down { .. })
+    }
+
     fn in_use(state: State) -> bool {
         match state {
-            State::Adopted { weight } => weight > 0,
-            State::Up | State::Rose => true,
+            State::Adopted { weight, .. } => weight > 0,
+            State::Up { .. } | State::Rose => true,
             State::New | State::Down { .. } | State::Opaque => false,
         }
     }

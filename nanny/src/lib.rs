@@ -9,6 +9,8 @@
 //! | --- | --- |
 //! | [`args`] | the command line |
 //! | [`health`] | PURE: is the server in use? |
+//! | [`ramp`] | PURE: the weights of a server that returns |
+//! | [`watch`] | PURE: when an idle connection is held whose end means "check now" |
 //! | [`destination`] | PURE: what is to be done in the kernel? |
 //! | [`load`] | PURE: what weight follows from the server's load? |
 //! | [`schedule`] | PURE: when? |
@@ -26,8 +28,10 @@ pub mod health;
 pub mod load;
 pub mod messages;
 pub mod probe;
+pub mod ramp;
 pub mod run;
 pub mod schedule;
+pub mod watch;
 
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -155,6 +159,8 @@ mod tests {
         for (file, text) in [
             ("health.rs", include_str!("health.rs")),
             ("load.rs", include_str!("load.rs")),
+            ("ramp.rs", include_str!("ramp.rs")),
+            ("watch.rs", include_str!("watch.rs")),
             ("schedule.rs", include_str!("schedule.rs")),
             ("destination.rs", include_str!("destination.rs")),
             ("probe.rs", include_str!("probe.rs")),

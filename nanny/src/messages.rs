@@ -57,6 +57,10 @@ pub enum Message<'a> {
     ForcedOut { real: SocketAddr },
     /// Its first check failed.
     LeftOut { real: SocketAddr },
+    /// Failed, and kept in use: among the last of its service.
+    Held { real: SocketAddr },
+    /// Fell too soon after its return.
+    Dampened { real: SocketAddr, checks: u32 },
     /// Why a check failed; which, if there are several.
     Trouble { check: Option<CheckKind>, real: SocketAddr, outcome: &'a Outcome },
     /// A certificate is valid for so long and no longer.
@@ -107,6 +111,8 @@ pub enum Message<'a> {
     KillingChild { pid: i32 },
     /// The system refused what nanny cannot do without.
     Fatal { doing: &'a str, error: &'a std::io::Error },
+    /// The idle connection ended.
+    WatchEnded { real: SocketAddr },
     /// A check begins, over a socket.
     Opening { protocol: &'static str, port: u16 },
     /// Something is sent.
@@ -134,6 +140,7 @@ impl log::Message for Message<'_> {
             | Self::BadLoad { .. }
             | Self::CertificateEnds { .. }
             | Self::Trouble { .. }
+            | Self::Held { .. }
             | Self::ServiceMissing { .. }
             | Self::PutBack { .. }
             | Self::SetRight { .. }
@@ -148,6 +155,7 @@ impl log::Message for Message<'_> {
             | Self::Inactive { .. }
             | Self::ForcedOut { .. }
             | Self::LeftOut { .. }
+            | Self::Dampened { .. }
             | Self::OpaqueOn
             | Self::RoseOn
             | Self::GlassesOff
@@ -168,6 +176,7 @@ impl log::Message for Message<'_> {
             | Self::Released { .. }
             | Self::Loadavg { .. }
             | Self::NewWeight { .. }
+            | Self::WatchEnded { .. }
             | Self::Opening { .. }
             | Self::Sending { .. }
             | Self::Received { .. }
@@ -206,6 +215,12 @@ impl fmt::Display for Message<'_> {
             Self::Inactive { real } => write!(f, "[inactive] shutting down {real} due to connection failure"),
             Self::ForcedOut { real } => write!(f, "[inactive] shutting down {real} on request"),
             Self::LeftOut { real } => write!(f, "[inactive] leaving out {real} until it answers as expected"),
+            Self::Held { real } => {
+                write!(f, "[ failed ] keeping {real} in use although its checks fail, it is among the last")
+            }
+            Self::Dampened { real, checks } => {
+                write!(f, "{real} fell again soon after its return, it returns after {checks} good checks now")
+            }
             Self::Trouble { check: None, real, outcome } => outcome.about(*real).fmt(f),
             Self::Trouble { check: Some(check), real, outcome } => write!(f, "check {check}: {}", outcome.about(*real)),
             Self::CertificateEnds { real, left } if left.is_zero() => {
@@ -228,15 +243,15 @@ impl fmt::Display for Message<'_> {
             Self::PutBack { destination, service } => {
                 write!(f, "somebody else deleted {destination} from {service}, putting it back")
             }
-            Self::SetRight { had, gets } => write!(
-                f,
-                "somebody else changed {} to weight {}, {}; setting it back to weight {}, {}",
-                had.key,
-                had.weight,
-                forwarding(had.method),
-                gets.weight,
-                forwarding(gets.method)
-            ),
+            Self::SetRight { had, gets } => {
+                write!(
+                    f,
+                    "somebody else changed {} to {}; setting it back to {}",
+                    had.key,
+                    Settings(had),
+                    Settings(gets)
+                )
+            }
             Self::TakenOut { destination, service } => {
                 write!(f, "somebody else added {destination} to {service} although it is down, removing it")
             }
@@ -259,6 +274,7 @@ impl fmt::Display for Message<'_> {
             Self::Terminating { signal } => write!(f, "Terminating due to signal {signal}"),
             Self::KillingChild { pid } => write!(f, "Killing child {pid}"),
             Self::Fatal { doing, error } => write!(f, "failed to {doing}: {error}"),
+            Self::WatchEnded { real } => write!(f, "DEBUG -- {real} ended the idle connection, checking it now"),
             Self::Opening { protocol, port } => {
                 write!(f, "Opening {protocol} socket to remote service port {port}...")
             }
@@ -278,6 +294,20 @@ impl fmt::Display for Message<'_> {
 /// Bytes of others as text; [`common::log`] makes control characters blanks.
 fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(bytes)
+}
+
+/// What can differ of one destination.
+struct Settings<'a>(&'a Destination);
+
+impl fmt::Display for Settings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Destination { weight, method, upper_threshold, lower_threshold, .. } = self.0;
+        write!(f, "weight {weight}, {}", forwarding(*method))?;
+        match (lower_threshold, upper_threshold) {
+            (_, 0) => Ok(()),
+            (lower, upper) => write!(f, ", {lower} to {upper} connections"),
+        }
+    }
 }
 
 fn forwarding(method: ForwardingMethod) -> &'static str {

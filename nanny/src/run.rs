@@ -28,12 +28,13 @@ use crate::destination::Owned;
 use crate::hands::secure::Begin;
 use crate::hands::table::{Open, Table};
 use crate::hands::{ChildEnd, Ended, Hands, Woken};
-use crate::health::{Change, Event, Health, Rules, State};
+use crate::health::{Change, Event, Failed, Health, Rules, State};
 use crate::load::{self, Load};
 use crate::messages::Message;
 use crate::probe::program::Command;
 use crate::probe::{self, Outcome, Plan, Transport};
 use crate::schedule::{self, Schedule};
+use crate::watch::{self, Watch};
 
 /// How often the end of a certificate is warned of.
 const WARN_EVERY: Duration = Duration::from_secs(86_400);
@@ -116,6 +117,11 @@ struct Nanny {
     warned: Option<Instant>,
     /// When the last bad check ended, in seconds since 1970, and what happened in it.
     why: Option<(u64, String)>,
+    /// From a failed check to the next while the server is in doubt.
+    retry: Duration,
+    watch: Watch,
+    /// Where the idle connection goes, if there is to be one.
+    watched: Option<SocketAddr>,
     /// The failure that was last said, until a check is good.
     complained: Option<Outcome>,
     monitor: Option<Monitor>,
@@ -142,25 +148,38 @@ struct Monitor {
     complained: bool,
 }
 
+fn rules(args: &Args) -> Rules {
+    let failed = match (args.inhibit, args.quiesce) {
+        (true, _) => Failed::Inhibited,
+        (false, true) => Failed::Quiesced,
+        (false, false) => Failed::Removed,
+    };
+    let Args { fall, weight, slow_start, dampen, .. } = *args;
+    Rules { fall, threshold: args.threshold(), weight, failed, slow_start, dampen }
+}
+
 /// `Err` ends the loop with this status.
 type Flow = Result<(), ExitStatus>;
 
 impl Nanny {
     fn new(setup: Setup, hands: Hands) -> Self {
         let Setup { args, log, open, line, launch, place, arguments, seed, secure: _ } = setup;
-        let rules = Rules { threshold: args.threshold(), weight: args.weight, quiesce: args.quiesce };
-        let owned = Owned { key: args.destination(), method: args.method };
+        let owned = Owned { key: args.destination(), method: args.method, limits: args.limits };
         let table = open.map(|open| Table::new(open, args.service, &args.service_name, owned, args.real));
+        let watched = watch::target(args.watch, hands.checks());
         let now = Instant::now();
         Self {
-            schedule: Schedule::new(now, args.interval, seed),
-            health: Health::new(rules),
+            schedule: Schedule::new(now, args.period, seed),
+            health: Health::new(rules(&args)),
             check_until: now,
             next_check: now,
             next_look: now + schedule::spread(schedule::LOOK_EVERY, seed),
             next_beat: now,
             warned: None,
             why: None,
+            retry: schedule::soon(args.retry, seed),
+            watch: Watch::new(watched.is_some(), args.period, now),
+            watched,
             complained: None,
             monitor: args.load.as_ref().map(|word| Monitor {
                 command: load::command(word, args.real),
@@ -186,7 +205,7 @@ impl Nanny {
     /// Up to the first check: says what is watched, looks at the kernel, meets lvsd.
     fn start(&mut self) -> Flow {
         self.introduce();
-        if let (Err(ipvs::Error::Permission), false) = (self.look_and_adopt(), self.supervised) {
+        if let (Err(ipvs::Error::Permission), false) = (self.look_and_adopt(Instant::now()), self.supervised) {
             self.refuse_to_start(&Message::NoRight { error: &ipvs::Error::Permission });
             return Err(ExitStatus::Permission);
         }
@@ -263,13 +282,14 @@ impl Nanny {
         if let Some(monitor) = self.monitor.as_ref().filter(|_| self.is_weighed() || self.hands.is_loading()) {
             nearest = nearest.min(monitor.due);
         }
+        nearest = self.health.deadline().map_or(nearest, |at| nearest.min(at));
         if self.hands.parents.is_empty() { nearest } else { nearest.min(self.next_beat) }
     }
 
     /// Whether the server's load counts: it is in use for its checks' sake.
     fn is_weighed(&self) -> bool {
         match self.health.state() {
-            State::Up => true,
+            State::Up { .. } => true,
             State::New | State::Adopted { .. } | State::Down { .. } | State::Opaque | State::Rose => false,
         }
     }
@@ -292,12 +312,15 @@ impl Nanny {
             }
         }
         for (number, _) in woken.lines.iter().enumerate().filter(|(_, woken)| **woken) {
-            self.asks(number)?;
+            self.asks(number, now)?;
         }
         if woken.check
             && let Some(ended) = self.hands.advance(now)
         {
-            self.judge(&ended);
+            self.judge(&ended, now);
+        }
+        if woken.watch && self.hands.watch_ended() {
+            self.watch(watch::Event::Ended, now);
         }
         if woken.load && !self.hands.advance_load() {
             self.weigh(None);
@@ -310,14 +333,18 @@ impl Nanny {
     /// What is due at `now`.
     fn time(&mut self, now: Instant) {
         if let Some(ended) = self.hands.due(now, self.check_until) {
-            self.judge(&ended);
+            self.judge(&ended, now);
+        }
+        if self.health.deadline().is_some_and(|at| now >= at) {
+            self.feed(Event::Tick, now);
+            self.settle();
         }
         if now >= self.next_check && self.health.is_checking() && !self.hands.is_checking() {
             self.next_check = self.schedule.next(now);
             self.check_until = now + self.args.interval;
             self.say_begin();
             if let Some(ended) = self.hands.begin(now) {
-                self.judge(&ended);
+                self.judge(&ended, now);
             }
         }
         if now >= self.next_look {
@@ -331,7 +358,7 @@ impl Nanny {
     }
 
     /// A check ended.
-    fn judge(&mut self, ended: &Ended) {
+    fn judge(&mut self, ended: &Ended, now: Instant) {
         let outcome = &ended.outcome;
         self.say_end(ended);
         self.warn_of_ends();
@@ -349,14 +376,39 @@ impl Nanny {
         if let (true, Some(weight)) = (outcome.is_good(), ended.weight) {
             self.health.weigh(weight);
         }
-        self.feed(if outcome.is_good() { Event::Good } else { Event::Bad });
+        self.feed(if outcome.is_good() { Event::Good } else { Event::Bad }, now);
+        if self.health.is_doubtful() {
+            self.next_check = self.next_check.min(now + self.retry);
+        }
         let (active, count) = match self.health.state() {
             State::Down { good } => (false, good),
             State::New | State::Opaque => (false, 0),
-            State::Adopted { .. } | State::Up | State::Rose => (true, self.args.threshold()),
+            State::Adopted { .. } | State::Up { .. } | State::Rose => (true, self.health.returns_after()),
         };
         self.log.say(&Message::Judged { good: outcome.is_good(), active, count });
         self.settle();
+        self.watch(if outcome.is_good() { watch::Event::Good } else { watch::Event::Bad }, now);
+    }
+
+    /// Something that matters to the idle connection.
+    fn watch(&mut self, event: watch::Event, now: Instant) {
+        match self.watch.handle(event, now) {
+            Some(watch::Action::Open) => {
+                let period = self.args.period;
+                if !self.watched.is_some_and(|to| self.hands.watch(to, period)) {
+                    self.watch(watch::Event::Ended, now);
+                }
+            }
+            None => {}
+            Some(watch::Action::Close) => self.hands.unwatch(),
+            Some(watch::Action::CheckSoon) => self.next_check = self.next_check.min(now + watch::SECOND_LOOK),
+            Some(watch::Action::Check) => {
+                self.log.say(&Message::WatchEnded { real: self.watched.unwrap_or(self.args.real) });
+                // One in flight may have begun before.
+                self.hands.abandon();
+                self.next_check = now;
+            }
+        }
     }
 
     /// Starts the load monitor, or ends one that takes too long.
@@ -471,9 +523,9 @@ impl Nanny {
     }
 
     /// Hands an event to the judge; says what changed. [`Self::settle`] is to follow.
-    fn feed(&mut self, event: Event) {
+    fn feed(&mut self, event: Event, now: Instant) {
         let mut changes = Vec::new();
-        self.health.handle(event, &mut changes);
+        self.health.handle(event, now, &mut changes);
         let real = self.args.real;
         for change in changes {
             self.log.say(&match change {
@@ -482,6 +534,8 @@ impl Nanny {
                 Change::LeftOut if self.args.fos => Message::ServiceAbsent { real },
                 Change::Admitted => Message::Active { real },
                 Change::Removed => Message::Inactive { real },
+                Change::Held => Message::Held { real },
+                Change::Dampened(checks) => Message::Dampened { real, checks },
                 Change::LeftOut => Message::LeftOut { real },
                 Change::Adopted(weight) => Message::Adopted { real, weight },
                 Change::AdoptedQuiesced => Message::AdoptedQuiesced { real },
@@ -510,7 +564,7 @@ impl Nanny {
     }
 
     /// Reads the kernel; health learns what it has.
-    fn look_and_adopt(&mut self) -> Result<(), ipvs::Error> {
+    fn look_and_adopt(&mut self, now: Instant) -> Result<(), ipvs::Error> {
         if let Some(table) = &mut self.table {
             let log = &self.log;
             // Said in another way by those who exit for it.
@@ -520,7 +574,7 @@ impl Nanny {
                     log.say(message);
                 }
             })?;
-            self.feed(Event::Found(found));
+            self.feed(Event::Found(found), now);
         }
         if !self.ready {
             self.ready = true;
@@ -532,7 +586,7 @@ impl Nanny {
     /// Reads the kernel and sets it right; also decides when to do so next.
     fn look(&mut self, now: Instant) {
         // What was wrong has been said.
-        let looked = self.look_and_adopt();
+        let looked = self.look_and_adopt(now);
         if looked.is_ok() {
             self.settle();
         }
@@ -559,7 +613,7 @@ impl Nanny {
         // SIGCHLD, or not: it costs a look.
         while let Some(end) = self.hands.child_ended(now) {
             match end {
-                ChildEnd::Check(ended) => self.judge(&ended),
+                ChildEnd::Check(ended) => self.judge(&ended, now),
                 ChildEnd::Load(output) => {
                     if let Some(monitor) = &mut self.monitor {
                         monitor.due = now + load::EVERY;
@@ -574,11 +628,12 @@ impl Nanny {
 
     fn glasses(&mut self, event: Event, now: Instant) {
         let before = self.health.state();
-        self.feed(event);
+        self.feed(event, now);
         if self.health.state() == before {
             return;
         }
         self.hands.abandon();
+        self.watch(watch::Event::Suspended, now);
         self.complained = None;
         self.next_check = now;
         self.settle();
@@ -601,7 +656,7 @@ impl Nanny {
     }
 
     /// What lvsd asks.
-    fn asks(&mut self, number: usize) -> Flow {
+    fn asks(&mut self, number: usize, now: Instant) -> Flow {
         loop {
             match self.hands.parents.ask(number) {
                 Received::Message(Ask::Release) => {
@@ -618,15 +673,20 @@ impl Nanny {
                     let wanted = self.health.wanted();
                     let put_back = |table: &mut Table| table.put_back(wanted, &mut |message| log.say(message));
                     if !self.table.as_mut().is_some_and(put_back) {
-                        self.look(Instant::now());
+                        self.look(now);
                     }
                 }
                 Received::Message(Ask::Why) => {
                     let (at, text) = self.why.clone().unwrap_or_default();
                     self.hands.parents.tell_one(number, &Said::Why { at, text });
                 }
-                // That is said to lvsd; and a newer one may say more than we know.
-                Received::Message(Ask::Serve | Ask::Rest) | Received::Garbage(_) => {}
+                Received::Message(Ask::Stay(stays)) => {
+                    self.feed(Event::Stay(stays), now);
+                    self.settle();
+                }
+                // A newer lvsd may say more than we know; operators and pulse speak to lvsd.
+                Received::Message(Ask::Order { .. } | Ask::Status(_) | Ask::Serve | Ask::Rest)
+                | Received::Garbage(_) => {}
                 Received::Nothing => return Ok(()),
                 Received::Ended => {
                     self.log.say(&Message::LineEnded);

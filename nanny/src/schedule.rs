@@ -3,7 +3,8 @@
 //! The first check is made at once, the following ones on a grid of one interval
 //! whose phase is decided by the destination's name: they do not drift, and the
 //! ten thousand nannies of one start do not fire together (the original's did,
-//! piranha.md 7.3 no. 39).
+//! piranha.md 7.3 no. 39). A server in doubt is checked again sooner ([`soon`]); the
+//! grid goes on beside that.
 
 use std::time::{Duration, Instant};
 
@@ -54,6 +55,12 @@ impl Schedule {
 pub fn spread(time: Duration, seed: u64) -> Duration {
     let part = (seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) + 1; // 1 to 65536
     time.mul_f64(f64::from(u32::try_from(part).unwrap_or(1)) / 65_536.0)
+}
+
+/// A little less than `time`, up to an eighth, decided by `seed`: many who lost
+/// something at one moment do not all look again at one moment.
+pub fn soon(time: Duration, seed: u64) -> Duration {
+    time.saturating_sub(spread(time / 8, seed))
 }
 
 /// A number for a name (FNV-1a).

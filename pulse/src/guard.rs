@@ -290,7 +290,12 @@ impl Guardian {
                     self.pass_on();
                 }
                 Received::Message(
-                    Said::Alive | Said::Verdict { .. } | Said::Why { .. } | Said::Unable(_) | Said::Able,
+                    Said::Alive
+                    | Said::Verdict { .. }
+                    | Said::Why { .. }
+                    | Said::Unable(_)
+                    | Said::Able
+                    | Said::Answer { .. },
                 )
                 | Received::Garbage(_) => {
                     self.feed(Event::Heard);

@@ -459,7 +459,9 @@ impl Hands {
                     events.push_back(services(election::Event::Mended));
                 }
                 Received::Message(Said::Ready) => events.push_back(Event::Lvsd(child::Event::Ready)),
-                Received::Message(Said::Alive | Said::Verdict { .. } | Said::Leaving(_) | Said::Why { .. })
+                Received::Message(
+                    Said::Alive | Said::Verdict { .. } | Said::Leaving(_) | Said::Answer { .. } | Said::Why { .. },
+                )
                 | Received::Garbage(_) => {
                     events.push_back(Event::Lvsd(child::Event::Heard));
                 }

@@ -59,8 +59,10 @@ impl Asked {
         Ok(Self::By(match Ask::decode(packet)? {
             Ask::Release => Guardian::Release,
             Ask::Check => Guardian::Check,
-            // Asked of lvsd and of nannies.
-            Ask::Serve | Ask::Rest | Ask::Why => return Err(DecodeError::UnknownWord(text.to_owned())),
+            // Asked of nannies, or of lvsd.
+            Ask::Why | Ask::Serve | Ask::Rest | Ask::Stay(_) | Ask::Order { .. } | Ask::Status(_) => {
+                return Err(DecodeError::UnknownWord(text.chars().take(32).collect()));
+            }
         }))
     }
 }

@@ -23,6 +23,7 @@ mod installed;
 mod manners;
 mod netlink;
 mod pair;
+mod policy;
 mod real_server_script;
 mod reload;
 mod site;

@@ -92,6 +92,8 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     answer: Arc<Mutex<Answer>>,
     asked: Arc<AtomicUsize>,
+    /// Connections that are open still.
+    kept: Arc<Mutex<Vec<TcpStream>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -104,6 +106,7 @@ impl Server {
             port: listener.local_addr().unwrap().port(),
             answer: Arc::new(Mutex::new(answer)),
             asked: Arc::default(),
+            kept: Arc::default(),
             stop: Arc::default(),
             thread: None,
         };
@@ -113,10 +116,11 @@ impl Server {
 
     fn serve(&mut self, listener: TcpListener) {
         let (answer, asked, stop) = (self.answer.clone(), self.asked.clone(), self.stop.clone());
+        let kept = self.kept.clone();
         self.thread = Some(std::thread::spawn(move || {
-            let mut kept = Vec::new();
             for stream in listener.incoming() {
                 if stop.load(Ordering::SeqCst) {
+                    kept.lock().unwrap().clear();
                     return;
                 }
                 let Ok(mut stream) = stream else { continue };
@@ -152,7 +156,7 @@ impl Server {
                         let _ = stream.shutdown(std::net::Shutdown::Write);
                     }
                 }
-                kept.push(stream);
+                kept.lock().unwrap().push(stream);
             }
         }));
     }
@@ -160,6 +164,11 @@ impl Server {
     /// How many connections came.
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Closes all connections, and goes on listening.
+    pub(crate) fn hang_up(&self) {
+        self.kept.lock().unwrap().clear();
     }
 
     /// From the next connection on.

@@ -218,6 +218,42 @@ fn checks_follow_each_other_at_the_interval() {
 }
 
 #[test]
+fn a_server_is_out_after_so_many_failed_checks_in_quick_succession() {
+    let server = Server::start(Answer::Text(b"HTTP"));
+    let policy = ["--period", "0.5", "--fall", "3", "--retry", "0.05"];
+    let mut nanny = Nanny::start(server.port, &[&["-x", "HTTP", "-t", "5"], policy.as_slice()].concat());
+    nanny.wait_for("[ active ]");
+    let asked = server.asked();
+    server.answer(Answer::Text(b"500"));
+    nanny.wait_for("[inactive] shutting down");
+    assert!(server.asked() >= asked + 3, "{} checks", server.asked() - asked);
+    assert_eq!(nanny.said("Trouble."), 1);
+}
+
+/// The next check by the clock is a minute away.
+#[test]
+fn the_end_of_an_idle_connection_is_a_check_at_once_and_no_verdict_by_itself() {
+    let mut server = Server::start(Answer::Stall);
+    let mut nanny = Nanny::start(server.port, &["-p", "8081", "-t", "5", "--period", "60", "--watch", "-v"]);
+    nanny.wait_for("[ active ]");
+    wait_until("the check's and the idle one", || server.asked() >= 2);
+    server.hang_up();
+    nanny.wait_for("ended the idle connection, checking it now");
+    wait_until("two checks more", || server.asked() >= 4);
+    assert_eq!(nanny.said("[inactive]"), 0, "it still listens");
+    assert_eq!(nanny.stop(), Some(0));
+    assert_eq!(server.asked(), 4);
+
+    let mut nanny = Nanny::start(server.port, &["-p", "8081", "-t", "5", "--period", "60", "--watch"]);
+    nanny.wait_for("[ active ]");
+    // Its check's and the idle one, beside those of the nanny before.
+    wait_until("the idle connection", || server.asked() >= 6);
+    server.stop();
+    nanny.wait_for("Connection refused");
+    nanny.wait_for("[inactive] shutting down");
+}
+
+#[test]
 fn it_goes_to_the_background_and_the_caller_hears_that_it_is_up() {
     static RUN: AtomicUsize = AtomicUsize::new(0);
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();

@@ -13,6 +13,11 @@ fn any_said() -> impl Strategy<Value = Said> {
         (any::<u64>(), "[ -~\n]{0,80}").prop_map(|(at, text)| Said::Why { at, text }),
         ".{0,80}".prop_map(Said::Unable),
         Just(Said::Able),
+        (any::<bool>(), any::<Option<usize>>(), "(.|\n){0,80}").prop_map(|(done, next, text)| Said::Answer {
+            done,
+            next,
+            text
+        }),
     ]
 }
 
@@ -31,7 +36,8 @@ proptest! {
 
 #[test]
 fn asks_round_trip() {
-    for ask in [Ask::Release, Ask::Check, Ask::Why] {
+    let order = Ask::Order { what: "weight=5".to_owned(), server: "web one/a b".to_owned() };
+    for ask in [Ask::Release, Ask::Check, Ask::Why, Ask::Stay(true), Ask::Stay(false), Ask::Status(7), order] {
         assert_eq!(Ask::decode(&ask.encode()), Ok(ask));
     }
 }
@@ -89,8 +95,8 @@ fn a_packet_that_is_longer_than_any_is_garbage_and_the_next_is_heard() {
     child.send(&Said::Ready.encode()).unwrap();
     assert_eq!(parent.receive_said(), Received::Garbage(DecodeError::TooLong(PACKET_MAX + 8)));
     assert_eq!(parent.receive_said(), Received::Message(Said::Ready));
-    parent.send(&[b'x'; 65]).unwrap();
-    assert_eq!(child.receive_ask(), Received::Garbage(DecodeError::TooLong(65)));
+    parent.send(&[b'x'; ASK_MAX + 1]).unwrap();
+    assert_eq!(child.receive_ask(), Received::Garbage(DecodeError::TooLong(ASK_MAX + 1)));
 }
 
 #[test]

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 use super::check::Origin;
 use super::diagnostic::{Report, Severity};
@@ -18,6 +17,7 @@ use crate::ipvs::{ForwardingMethod, ServiceKey};
 
 mod failover;
 mod machine;
+mod policy;
 mod probe;
 
 use failover::for_failovers;
@@ -51,6 +51,7 @@ impl<'a> Linter<'a> {
         }
         for (service, origin) in &active {
             self.service(service, origin);
+            self.policy(service, origin);
             self.probe(service, origin);
         }
         self.director_is_server(&active);
@@ -252,11 +253,6 @@ impl<'a> Linter<'a> {
         }
         if service.pmask.is_some() && service.persistent.is_zero() && origin.is_sure_of(&["persistent"]) {
             self.warn("ineffective", origin.of("pmask"), "pmask has no effect without persistent", "");
-        }
-        let sure_of_times = origin.is_sure_of(&["reentry", "timeout"]);
-        if service.reentry < service.timeout && service.reentry > Duration::ZERO && sure_of_times {
-            let message = "reentry is less than timeout: one good check is enough";
-            self.warn("reentry-short", origin.of("reentry"), message, "");
         }
         let active: Vec<_> = service.servers.iter().zip(&origin.servers).filter(|(s, _)| s.active).collect();
         if active.is_empty() && sure_of_all(&origin.servers, &["active"]) {

@@ -63,7 +63,9 @@ impl Machine {
             }
             Err(_) => (None, None),
         };
-        let of_blocks = config.running().flat_map(|block| [&block.send_program, &block.start_cmd, &block.stop_cmd]);
+        let of_blocks = config
+            .running()
+            .flat_map(|it| [&it.send_program, &it.quorum_up, &it.quorum_down, &it.start_cmd, &it.stop_cmd]);
         let ours = [&config.active_cmd, &config.inactive_cmd, &config.check_cmd, &config.notify];
         let commands = of_blocks.chain(ours).filter_map(|command| command.as_deref());
         let paths = commands.map(program_of).filter(|path| path.starts_with('/'));

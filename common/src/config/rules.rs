@@ -117,6 +117,10 @@ const LINT: &[(&str, &str)] = &[
         "Without vip_nmask or nat_nmask an address gets the mask of its class, as ifconfig(8) has it: 255.0.0.0 for 10.1.2.3. Usually 255.255.255.255 is meant, or the network's own mask.",
     ),
     ("checks-needed", "checks_needed is more than there are checks: all of them are needed."),
+    (
+        "connection-limits",
+        "min_connections is more than max_connections, of which the kernel takes neither. It is taken for as many.",
+    ),
     ("deadtime-close", "deadtime is less than twice keepalive: a single lost heartbeat is a takeover."),
     (
         "director-is-server",
@@ -127,6 +131,10 @@ const LINT: &[(&str, &str)] = &[
         "expect waits for an answer that does not come: nothing is sent to a service in which the client speaks first; or expect is empty.",
     ),
     ("heartbeat-same", "Two heartbeat addresses are equal: a director would talk to itself."),
+    (
+        "floor-holds-all",
+        "min_up is as many real servers as there are, or more: a failed one is never taken out of use.",
+    ),
     (
         "http-line-end",
         "A request to an HTTP server does not end with an empty line (\\r\\n\\r\\n): many servers go on waiting for it.",
@@ -169,7 +177,11 @@ const LINT: &[(&str, &str)] = &[
         "program-without-expect",
         "send_program without expect: there is nothing its output could be equal to, so that the server is never available.",
     ),
-    ("reentry-short", "reentry is less than timeout: a failed server is back after a single good check."),
+    ("quorum-unreachable", "quorum is more real servers than are active: it is never there."),
+    (
+        "reentry-short",
+        "reentry is less than the time between two checks: a failed server is back after a single good check.",
+    ),
     ("same-destination", "Two active servers of a virtual are one destination to the kernel."),
     ("same-failover", "Two active failover blocks are watched at the same address and port: only the first is run."),
     (

@@ -75,10 +75,11 @@ impl VirtualService {
     }
 
     /// The sorry server's destination: on the virtual port with weight 1, as the
-    /// original adds it (piranha.md 3.4). `None` if there is none.
+    /// original adds it (piranha.md 3.4), if nothing else is said. `None` if there is none.
     pub fn sorry_destination(&self, method: ForwardingMethod) -> Option<Destination> {
-        let server = RealServer { address: Some(self.sorry_server?), port: self.port, ..RealServer::default() };
-        self.destination(&server, method)
+        let port = self.sorry_port.unwrap_or(self.port);
+        let server = RealServer { address: Some(self.sorry_server?), port, ..RealServer::default() };
+        self.destination(&server, self.sorry_method.unwrap_or(method))
     }
 }
 
@@ -142,5 +143,20 @@ mod tests {
         }
         assert_eq!(service.destination(&RealServer::default(), ForwardingMethod::Tunnel), None);
         assert_eq!(service.sorry_destination(ForwardingMethod::Masquerade), None);
+    }
+
+    #[test]
+    fn a_sorry_server_is_as_the_others_unless_it_says_otherwise() {
+        use ForwardingMethod::{DirectRouting, Masquerade, Tunnel};
+        let sorry = |sorry_port, sorry_method, network| {
+            let sorry_server = Some("192.0.2.200".parse().unwrap());
+            let service = VirtualService { sorry_server, sorry_port, sorry_method, ..web() };
+            let destination = service.sorry_destination(network).unwrap();
+            (destination.key.port, destination.method, destination.weight)
+        };
+        assert_eq!(sorry(None, None, DirectRouting), (80, DirectRouting, 1)); // piranha.md 3.4
+        assert_eq!(sorry(Some(8080), None, Masquerade), (8080, Masquerade, 1));
+        assert_eq!(sorry(Some(8080), None, Tunnel), (80, Tunnel, 1));
+        assert_eq!(sorry(Some(8080), Some(Masquerade), DirectRouting), (8080, Masquerade, 1));
     }
 }

@@ -110,6 +110,8 @@ const fn time(min: Duration, max: u64) -> Time {
 const KERNEL_TIME: Time = Time { min: Duration::ZERO, max: seconds(31 * 86_400), whole: true };
 /// The shortest check period; below it probes are a flood.
 const PROBE_MIN: Duration = Duration::from_millis(10);
+/// So many checks in a row; more take longer than anybody waits.
+const CHECKS: Count = Count { min: 1, max: 1000 };
 /// As the original has it (piranha.md 1.3).
 const TEXT: Text = Text { max: 255 };
 /// As the original has it for commands of a virtual.
@@ -287,9 +289,9 @@ table! {
         /// How long a run of check_cmd may take; then it is killed with its process group, and has failed.
         check_timeout: Duration = seconds(5), time(PROBE_MIN, 3600), Ours, Node;
         /// How many runs of check_cmd in a row must fail before it counts.
-        check_fall: u32 = 2, Count { max: 1000 }, Ours, Node;
+        check_fall: u32 = 2, Count { min: 0, max: 1000 }, Ours, Node;
         /// How many runs of check_cmd in a row must be good before the failure is over.
-        check_rise: u32 = 2, Count { max: 1000 }, Ours, Node;
+        check_rise: u32 = 2, Count { min: 0, max: 1000 }, Ours, Node;
         /// A command that is run for each event, with words about it as arguments: see NOTIFICATIONS in pulse(8).
         notify: Option<String> = None, PLAIN, Ours, Node;
         /// How long a run of notify may take; then it is killed with its process group.
@@ -349,6 +351,10 @@ table! {
         address: Option<DeviceAddress> = None, Device, Piranha, Pair;
         /// Where clients go while no real server is available.
         sorry_server: Option<IpAddr> = None, Ip, Piranha, Pair;
+        /// The port of the sorry server; without it the virtual's. Only NAT gets there.
+        sorry_port: Option<u16> = None, Own(Port { zero: false, names: true }), Ours, Pair;
+        /// How packets get to the sorry server; without it as network says.
+        sorry_method: Option<ForwardingMethod> = None, Own(METHODS), Ours, Pair;
         /// The netmask of the virtual address.
         vip_nmask: Option<Ipv4Addr> = None, Mask, Piranha, Pair;
         /// The firewall mark that makes a packet one of this service, instead of address and port; 0 is none.
@@ -375,12 +381,42 @@ table! {
         scheduler: String = "wlc".to_owned(), Scheduler, Piranha, Pair;
         /// The transport protocol.
         protocol: Protocol = Protocol::Tcp, PROTOCOLS, Piranha, Pair;
-        /// The time between two checks, and the longest that one may take.
+        /// The longest that a check may take and, without interval, the time between two checks.
         timeout: Duration = seconds(10), time(PROBE_MIN, 86_400), Piranha, Pair;
-        /// How long a failed real server must be good again before it gets connections.
+        /// The time between two checks; without it timeout is.
+        interval: Option<Duration> = None, OwnTime(time(PROBE_MIN, 86_400)), Ours, Pair;
+        /// Whether nanny holds an idle TCP connection to a real server, whose end means that a check is made at once: a process that died is found out in a round trip, whatever the interval. Only checks by tcp and http that come from no special address, device or mark have one; it goes where the first of them goes. Without this keyword, where the first goes that is a request to a web server, which is used to such connections; it does harm where a server has one client at a time, few connections, or an alarm for those that say nothing.
+        watch: Option<bool> = None, Own(Flag), Ours, Pair;
+        /// So many failed checks in a row take a real server out of use. The original knew only 1.
+        fall: u32 = 1, CHECKS, Ours, Pair;
+        /// The time from a failed check to the next, while there were fewer than fall; never more than interval.
+        retry: Duration = seconds(1), time(PROBE_MIN, 86_400), Ours, Pair;
+        /// How long a failed real server must be good again before it gets connections: as many checks in a row as fit into it. 0 is 180.
         reentry: Duration = seconds(180), time(Duration::ZERO, 30 * 86_400), Piranha, Pair;
+        /// So many good checks in a row are needed at least before a failed real server gets connections; reentry counts too.
+        rise: u32 = 1, CHECKS, Ours, Pair;
+        /// How long the weight of a real server grows that comes back after a failure: from a thirty-second of it, doubled five times. The original's is 100; 0 is the whole weight at once.
+        slow_start: Duration = seconds(100), time(Duration::ZERO, 86_400), Ours, Pair;
+        /// A real server that fails within this time after it came back needs twice as many good checks as the last time, up to 16 times as many; 0 is never.
+        dampen: Duration = Duration::ZERO, time(Duration::ZERO, 30 * 86_400), Ours, Pair;
+        /// At so many connections a real server gets no new ones; 0 is no limit. Without it a limit set with ipvsadm stays.
+        max_connections: Option<u32> = None, Own(Mark), Ours, Pair;
+        /// Below so many connections one that had max_connections gets new ones again; without it, below three quarters.
+        min_connections: Option<u32> = None, Own(Mark), Ours, Pair;
         /// Whether a failed real server keeps its connections and gets weight 0 instead of being removed.
         quiesce_server: bool = false, Flag, Piranha, Pair;
+        /// As quiesce_server, and a real server that never was good gets weight 0 too, instead of being left out.
+        inhibit: bool = false, Flag, Ours, Pair;
+        /// So many good real servers are enough; whether there are decides about quorum_up and quorum_down.
+        quorum: u32 = 1, Count { min: 1, max: 65_535 }, Ours, Pair;
+        /// So many more than quorum, or all there are, must be good before it counts as there again.
+        hysteresis: u32 = 0, Count { min: 0, max: 65_535 }, Ours, Pair;
+        /// A command that is run, and not waited for, when there are enough good real servers, at the first start too.
+        quorum_up: Option<String> = None, PLAIN, Ours, Node;
+        /// A command that is run, and not waited for, when there are not.
+        quorum_down: Option<String> = None, PLAIN, Ours, Node;
+        /// No less real servers than this stay in use when checks fail: the last ones are kept, with a warning. 0 is none.
+        min_up: u32 = 0, Count { min: 0, max: 65_535 }, Ours, Pair;
         /// How long a real server that a reload takes out keeps its connections: it gets weight 0, and goes when it has none or the time is over; 0 is not at all.
         drain: Duration = Duration::ZERO, time(Duration::ZERO, 30 * 86_400), Ours, Pair;
         /// The path of nanny.
@@ -394,7 +430,7 @@ table! {
         /// How long stop_cmd may take.
         stop_timeout: Duration = seconds(10), time(PROBE_MIN, 3600), Ours, Pair;
         /// How often a failover service that fails is started again here, within restart_period, before the other director gets it.
-        restarts: u32 = 3, Count { max: 1000 }, Ours, Pair;
+        restarts: u32 = 3, Count { min: 0, max: 1000 }, Ours, Pair;
         /// The time in which restarts are counted.
         restart_period: Duration = seconds(600), time(seconds(1), 30 * 86_400), Ours, Pair;
         /// Was to name a host; nothing reads it.
@@ -422,6 +458,18 @@ table! {
         port: u16 = 80, Port { zero: true, names: false }, Piranha, Pair;
         /// Its share of new connections.
         weight: u32 = 1, Weight, Piranha, Pair;
+        /// The virtual's interval, for this server alone; as the following ones without it the virtual's counts, wherever it stands.
+        interval: Option<Duration> = None, OwnTime(time(PROBE_MIN, 86_400)), Ours, Pair;
+        /// The virtual's fall, for this server alone.
+        fall: Option<u32> = None, Own(CHECKS), Ours, Pair;
+        /// The virtual's rise, for this server alone.
+        rise: Option<u32> = None, Own(CHECKS), Ours, Pair;
+        /// The virtual's slow_start, for this server alone.
+        slow_start: Option<Duration> = None, OwnTime(time(Duration::ZERO, 86_400)), Ours, Pair;
+        /// The virtual's max_connections, for this server alone.
+        max_connections: Option<u32> = None, Own(Mark), Ours, Pair;
+        /// The virtual's min_connections, for this server alone.
+        min_connections: Option<u32> = None, Own(Mark), Ours, Pair;
         /// The virtual's drain, for this server alone; without it the virtual's counts, wherever it stands.
         drain: Option<Duration> = None, OwnTime(time(Duration::ZERO, 30 * 86_400)), Ours, Pair;
         /// The virtual's checks_needed, for this server alone.

@@ -25,7 +25,7 @@ use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook_mio::v1_0::Signals;
 
-use common::channel::{Line, MeetingPlace};
+use common::channel::{Line, MeetingPlace, Said};
 use common::command::Running;
 use common::ipvs::ServiceKey;
 use common::log::Log;
@@ -61,6 +61,9 @@ const OVERSLEPT: Duration = Duration::from_secs(1);
 
 /// What a stop waits for beyond the times of its parts.
 const STOP_SLACK: Duration = Duration::from_secs(5);
+
+/// How many lines of `--status` fit into a packet: a name has 255 bytes at most.
+const STATUS_LINES: usize = 32;
 
 /// Events taken from the kernel at once; the rest comes in the next turn.
 const EVENTS: usize = 256;
@@ -305,6 +308,21 @@ impl Keeper {
     }
 
     /// What pulse says of this director.
+    /// `lvsd --status`: a line for each service that runs or should, from this one on,
+    /// as many as surely fit into a packet, and the number of the next.
+    fn status(&self, from: usize) -> (String, Option<usize>) {
+        let part = match self.part {
+            Part::Untold => "pulse has not said yet whether this director is active",
+            Part::Serve => "this director is active",
+            Part::Rest => "this director is the standby: nothing should run here",
+        };
+        let head = if from == 0 { format!("{part}\n") } else { String::new() };
+        let all = self.kept.values().skip(from).take(STATUS_LINES);
+        let text = all.map(|kept| format!("{} {}: {}\n", kept.name, kept.at, kept.service.doing()));
+        let next = from + STATUS_LINES;
+        (head + &text.collect::<String>(), (next < self.kept.len()).then_some(next))
+    }
+
     fn play(&mut self, part: Part, now: Instant) {
         if matches!(self.phase, Phase::Stopping { .. }) || self.part == part {
             return;
@@ -344,6 +362,14 @@ impl Keeper {
             match request {
                 Request::Serve => self.play(Part::Serve, now),
                 Request::Rest => self.play(Part::Rest, now),
+                Request::Order { line, .. } => {
+                    let text = "there are failover services and no real servers here".to_owned();
+                    self.parents.answer(line, &Said::Answer { done: false, next: None, text });
+                }
+                Request::Status { line, from } => {
+                    let (text, next) = self.status(from);
+                    self.parents.answer(line, &Said::Answer { done: true, next, text });
+                }
                 // There is no kernel to compare with.
                 Request::Check | Request::Release => {}
             }

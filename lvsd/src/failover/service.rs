@@ -171,6 +171,20 @@ impl Service {
         self.given_up.as_deref()
     }
 
+    /// What it is doing, for a status line.
+    pub fn doing(&self) -> &'static str {
+        match self.state {
+            State::Starting => "being started",
+            State::Settling { .. } => "started, not answering yet",
+            State::Serving => "serving",
+            State::Doubted { .. } => "serving, a check failed",
+            State::Stopping { again: true } => "being stopped to be started again",
+            State::Stopping { again: false } => "being stopped",
+            State::Resting { .. } => "given up, tried again in a while",
+            State::Over => "stopped",
+        }
+    }
+
     /// Whether it is stopped for good.
     pub fn is_over(&self) -> bool {
         self.state == State::Over

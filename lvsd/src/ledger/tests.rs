@@ -33,13 +33,19 @@ prop_compose! {
     }
 }
 
+fn any_order() -> impl Strategy<Value = Order> {
+    prop_oneof![Just(Order::Disabled), (0..=65_535_u32).prop_map(Order::Weight)]
+}
+
 prop_compose! {
     fn any_ledger()(
         services in proptest::collection::btree_map(any_key(), "[^\\p{Cc}]{0,40}", 0..20),
+        quorums in proptest::collection::btree_map(any_key(), any::<bool>(), 0..9),
+        orders in proptest::collection::btree_map(any_target(), any_order(), 0..9),
         drains in proptest::collection::btree_map(any_target(), (0..1000_u64).prop_map(Duration::from_millis), 0..9),
         leaving in proptest::collection::btree_map(any_target(), any_left(), 0..9),
     ) -> Ledger {
-        Ledger { services, drains, leaving }
+        Ledger { services, quorums, orders, drains, leaving }
     }
 }
 
@@ -52,7 +58,7 @@ proptest! {
     #[test]
     fn any_text_is_read_without_a_panic(text in any::<String>()) {
         let (ledger, bad) = parse(&text, BOOT_ID);
-        prop_assert!(ledger.services.len() + ledger.drains.len() + ledger.leaving.len() + bad <= text.lines().count());
+        prop_assert!(ledger.services.len() + ledger.quorums.len() + ledger.orders.len() + ledger.drains.len() + ledger.leaving.len() + bad <= text.lines().count());
     }
 }
 

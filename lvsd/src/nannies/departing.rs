@@ -46,7 +46,7 @@ impl Nannies {
         if let Some(nanny) = self.all.get_mut(&id) {
             nanny.is_sheltered = false;
             nanny.is_predecessor = nanny.child.pid().is_some();
-            nanny.available = None;
+            nanny.verdict = None;
         }
         self.feed(id, Event::Replace, now, out);
         true

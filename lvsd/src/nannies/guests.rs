@@ -91,6 +91,7 @@ impl Nannies {
         let Some(nanny) = self.all.get_mut(&id) else { return };
         nanny.line = Some(line);
         self.lineless.remove(&id);
+        nanny.remind();
         if nanny.child.pid().is_none() {
             nanny.is_ours = false;
             nanny.is_predecessor = false;

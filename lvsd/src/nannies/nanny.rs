@@ -9,6 +9,7 @@ use common::channel::{Ask, Line};
 use common::child::{Child, Report, Rules};
 
 use super::Action;
+use crate::floor::Member;
 use crate::messages::Message;
 use crate::wanted::{Monitor, Target};
 
@@ -43,7 +44,16 @@ pub(super) struct Nanny {
     pub(super) is_ours: bool,
     /// It said something since it started.
     pub(super) spoke: bool,
-    pub(super) available: Option<bool>,
+    /// Whether its server is good, and the weight that it has; `None`: not judged.
+    pub(super) verdict: Option<(bool, u32)>,
+    /// When it began to be good or bad.
+    pub(super) since: Option<Instant>,
+    /// It was told to stay in use, or not to.
+    pub(super) stays: bool,
+    /// It was told to stay, and its server is out all the same: somebody wants it so.
+    pub(super) refuses: bool,
+    /// When its server last failed, in the order of all that did.
+    pub(super) fell: Option<u64>,
     pub(super) leaving: Option<String>,
     /// When its line last ended although it may live.
     pub(super) line_ended: Option<Instant>,
@@ -68,10 +78,37 @@ impl Nanny {
             is_predecessor: false,
             is_ours: false,
             spoke: false,
-            available: None,
+            verdict: None,
+            since: None,
+            stays: false,
+            refuses: false,
+            fell: None,
             leaving: None,
             line_ended: None,
             queued: None,
+        }
+    }
+
+    /// Whether its server gets connections because it is good. One with weight 0 gets none.
+    pub(super) fn available(&self) -> Option<bool> {
+        self.verdict.map(|(good, weight)| good && weight > 0)
+    }
+
+    /// Its server as the floor of its service sees it.
+    pub(super) fn member(&self) -> Member {
+        let is_kept = matches!(self.verdict, Some((false, 1..)));
+        let (stays, fell) = if self.refuses { (false, None) } else { (self.stays, self.fell) };
+        Member { available: self.available(), is_kept, stays, fell }
+    }
+
+    /// Says to a process that just began what its predecessor was told: before its
+    /// first check, so that this one does not take the server out.
+    pub(super) fn remind(&self) {
+        if self.stays
+            && let Some(line) = &self.line
+        {
+            // A line that is broken shows when it is read.
+            let _ = line.send(&Ask::Stay(true).encode());
         }
     }
 

@@ -23,6 +23,7 @@ fn monitor_with(server: u8, words: &[&str]) -> Rc<Monitor> {
         program: PathBuf::from("/usr/sbin/nanny"),
         arguments: arguments(words),
         place: format!("tcp-192.0.2.1-80-10.0.0.{server}-80"),
+        weight: 1,
         drain: None,
         is_nanny: true,
     })
@@ -134,6 +135,112 @@ fn a_wish_is_looked_for_then_started_and_logged() {
     assert_eq!(stage.taken(), [Action::Say(created)]);
     assert_eq!(stage.want(&monitor(3)), Wish::Unchanged);
     assert_eq!(stage.taken(), []);
+}
+
+/// A virtual with this floor and these servers.
+fn pool(min_up: u32, servers: &[u8]) -> Virtual {
+    let monitors: Vec<Rc<Monitor>> = servers.iter().map(|server| monitor(*server)).collect();
+    let service = common::ipvs::Service::new(monitors[0].target.service, "rr");
+    Virtual {
+        name: "web".to_owned(),
+        port: 80,
+        service,
+        sorry: None,
+        pool: crate::wanted::Pool { min_up, quorum: None },
+        timeout: Duration::from_secs(6),
+        drain: Duration::ZERO,
+        monitors,
+        disabled: Vec::new(),
+    }
+}
+
+/// Two running nannies of one virtual, whose servers are good.
+fn two_good() -> (Stage, [FakeNanny; 2]) {
+    let (mut stage, first) = Stage::running(3, 100);
+    stage.want(&monitor(4));
+    let second = stage.start(FIRST + 1, 101);
+    second.hello(&["-c", "-w", "1"]);
+    let nannies = [first, second];
+    for (n, nanny) in nannies.iter().enumerate() {
+        stage.verdict(nanny, FIRST + n, true, 1);
+    }
+    (stage, nannies)
+}
+
+impl Stage {
+    fn verdict(&mut self, nanny: &FakeNanny, id: Id, available: bool, weight: u32) {
+        nanny.says(&Said::Verdict { available, weight });
+        assert!(!self.read(id));
+    }
+}
+
+#[test]
+fn the_last_good_one_is_told_to_stay_and_is_free_again_when_there_are_more() {
+    let (mut stage, [first, second]) = two_good();
+    let pool = pool(1, &[3, 4]);
+    stage.nannies.keep_floor(&pool);
+    assert_eq!((first.was_asked(), second.was_asked()), (None, None));
+    stage.verdict(&first, FIRST, false, 0);
+    stage.nannies.keep_floor(&pool);
+    assert_eq!((first.was_asked(), second.was_asked()), (None, Some(Ask::Stay(true))));
+    stage.nannies.keep_floor(&pool);
+    assert_eq!(second.was_asked(), None, "told once");
+    stage.verdict(&second, FIRST + 1, false, 1);
+    stage.nannies.keep_floor(&pool);
+    assert_eq!(
+        stage.nannies.tally(pool.monitors.iter().map(|m| &m.target)),
+        Tally { available: 0, kept: 1, silent: 0, servers: 2 }
+    );
+    stage.verdict(&first, FIRST, true, 1);
+    stage.nannies.keep_floor(&pool);
+    assert_eq!((first.was_asked(), second.was_asked()), (Some(Ask::Stay(true)), Some(Ask::Stay(false))));
+}
+
+#[test]
+fn of_servers_that_fall_at_once_the_last_is_called_back() {
+    let (mut stage, [first, second]) = two_good();
+    let pool = pool(1, &[3, 4]);
+    stage.verdict(&second, FIRST + 1, false, 0);
+    stage.verdict(&first, FIRST, false, 0);
+    stage.nannies.keep_floor(&pool);
+    assert_eq!((first.was_asked(), second.was_asked()), (Some(Ask::Stay(true)), None));
+}
+
+#[test]
+fn a_nanny_that_is_started_again_is_told_before_it_can_check() {
+    let (mut stage, [first, second]) = two_good();
+    stage.verdict(&first, FIRST, false, 0);
+    stage.nannies.keep_floor(&pool(1, &[3, 4]));
+    assert_eq!(second.was_asked(), Some(Ask::Stay(true)));
+    stage.taken();
+    stage.reaped(101, Exit::Signal(9));
+    stage.after(Duration::from_secs(1));
+    let again = stage.start(FIRST + 1, 102);
+    assert_eq!(again.was_asked(), Some(Ask::Stay(true)));
+}
+
+#[test]
+fn a_server_that_somebody_wants_out_is_not_counted_on() {
+    let (mut stage, [first, second]) = two_good();
+    let pool = pool(1, &[3, 4]);
+    stage.verdict(&first, FIRST, false, 0);
+    stage.nannies.keep_floor(&pool);
+    assert_eq!(second.was_asked(), Some(Ask::Stay(true)));
+    // Opaque glasses: out, whatever it was told.
+    stage.verdict(&second, FIRST + 1, false, 0);
+    stage.nannies.keep_floor(&pool);
+    assert_eq!((first.was_asked(), second.was_asked()), (Some(Ask::Stay(true)), Some(Ask::Stay(false))));
+}
+
+#[test]
+fn a_good_server_with_weight_0_is_none_that_clients_get() {
+    let (mut stage, [first, _second]) = two_good();
+    stage.verdict(&first, FIRST, true, 0);
+    let pool = pool(0, &[3, 4]);
+    assert_eq!(
+        stage.nannies.tally(pool.monitors.iter().map(|m| &m.target)),
+        Tally { available: 1, kept: 0, silent: 0, servers: 2 }
+    );
 }
 
 #[test]
@@ -353,22 +460,14 @@ fn a_follower_at_the_same_place_is_one_process_after_the_other() {
     let nanny = stage.start(FIRST, 101);
     nanny.says(&Said::Verdict { available: true, weight: 1 });
     stage.read(FIRST);
-    assert_eq!(stage.nannies.tally([monitor(4).target].iter()), Tally { available: 1, silent: 0 });
+    let tally = stage.nannies.tally([monitor(4).target].iter());
+    assert_eq!((tally.available, tally.silent), (1, 0));
 }
 
 #[test]
 fn who_is_in_use_is_known_when_all_of_a_virtual_have_judged() {
     let (mut stage, third) = Stage::running(3, 100);
-    let (service, monitors) = (monitor(3).target.service, vec![monitor(3), monitor(4)]);
-    let wanted = Virtual {
-        name: "web".to_owned(),
-        port: 80,
-        service: common::ipvs::Service::new(service, "rr"),
-        sorry: None,
-        timeout: Duration::from_secs(6),
-        drain: Duration::ZERO,
-        monitors,
-    };
+    let wanted = pool(0, &[3, 4]);
     stage.want(&monitor(4));
     let fourth = stage.start(FIRST + 1, 101);
     third.says(&Said::Verdict { available: true, weight: 1 });
@@ -522,16 +621,16 @@ fn a_babbling_one_does_not_keep_the_others_waiting() {
 fn the_tally_counts_who_is_up_and_who_has_not_judged() {
     let (mut stage, nanny) = Stage::running(3, 100);
     let targets = [monitor(3).target, monitor(4).target];
-    assert_eq!(stage.nannies.tally(targets.iter()), Tally { available: 0, silent: 2 });
+    assert_eq!(stage.nannies.tally(targets.iter()), Tally { available: 0, kept: 0, silent: 2, servers: 2 });
     nanny.says(&Said::Verdict { available: true, weight: 1 });
     stage.read(FIRST);
-    assert_eq!(stage.nannies.tally(targets.iter()), Tally { available: 1, silent: 1 });
+    assert_eq!(stage.nannies.tally(targets.iter()), Tally { available: 1, kept: 0, silent: 1, servers: 2 });
     nanny.says(&Said::Verdict { available: false, weight: 0 });
     stage.read(FIRST);
-    assert_eq!(stage.nannies.tally(targets.iter()), Tally { available: 0, silent: 1 });
+    assert_eq!(stage.nannies.tally(targets.iter()), Tally { available: 0, kept: 0, silent: 1, servers: 2 });
     // Its death is no verdict on the real server.
     stage.reaped(100, Exit::Signal(9));
-    assert_eq!(stage.nannies.tally(targets.iter()), Tally { available: 0, silent: 1 });
+    assert_eq!(stage.nannies.tally(targets.iter()), Tally { available: 0, kept: 0, silent: 1, servers: 2 });
 }
 
 #[test]

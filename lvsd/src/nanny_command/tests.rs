@@ -93,6 +93,31 @@ fn lvsds_own_options_are_handed_on() {
 }
 
 #[test]
+fn the_policy_stands_before_lvs_and_only_where_it_is_not_nannys_own() {
+    let line = |service: &str, server: &str| line(&file("network = direct", service, server), &Manner::default());
+    let rest = |line: String| line.split_once("-M g ").map(|(_, rest)| rest.to_owned()).unwrap();
+    assert_eq!(
+        rest(line(" interval = 10\n fall = 1\n retry = 1\n rise = 1\n slow_start = 100\n inhibit = 0", "")),
+        "--lvs"
+    );
+    let service = " interval = 2\n watch = 1\n fall = 3\n retry = 0.25\n rise = 2\n slow_start = 0\n dampen = 60\n inhibit = 1\n \
+                   max_connections = 100\n min_connections = 80";
+    assert_eq!(
+        rest(line(service, "")),
+        "--period 2 --watch --fall 3 --retry 0.25 --rise 2 --slow-start 0 --dampen 60 --inhibit --max-connections 100 \
+         --min-connections 80 --lvs"
+    );
+    assert_eq!(rest(line(" watch = 0", "")), "--no-watch --lvs");
+    let service = service.replace("watch = 1\n ", "");
+    let service = service.as_str();
+    let server = " interval = 10\n fall = 1\n rise = 5\n slow_start = 30\n max_connections = 0\n min_connections = 0";
+    assert_eq!(
+        rest(line(service, server)),
+        "--retry 0.25 --rise 5 --slow-start 30 --dampen 60 --inhibit --max-connections 0 --min-connections 0 --lvs"
+    );
+}
+
+#[test]
 fn fractions_of_a_second_have_no_more_digits_than_they_need() {
     let rows = [(6_000_000, "6"), (50_000, "0.05"), (1_500_000, "1.5"), (1, "0.000001"), (0, "0")];
     for (micros, wanted) in rows {
@@ -108,6 +133,7 @@ fn a_nannys_destination_is_read_back_from_its_arguments() {
         ("network = nat", " port = 443", " port = 8443"),
         ("network = tunnel", " fwmark = 7", ""),
         ("", " protocol = udp\n port = 53", ""),
+        ("", " fall = 2\n interval = 1\n dampen = 9", " max_connections = 9\n min_connections = 8\n rise = 2"),
         // Values that look like options stay values.
         ("", " send = \"-h 1.2.3.4\"\n expect = \"-V\"", ""),
     ] {

@@ -10,7 +10,7 @@ use super::*;
 use crate::hands::Kernel;
 use crate::nanny_command::Arguments;
 use crate::preview::{Item, World, preview};
-use crate::wanted::Monitor;
+use crate::wanted::{Monitor, Pool};
 
 fn key(last: u8) -> ServiceKey {
     ServiceKey::Address { protocol: Protocol::Tcp, address: [192, 0, 2, last].into(), port: 80 }
@@ -37,6 +37,7 @@ fn monitor(service: ServiceKey, last: u8) -> Rc<Monitor> {
         program: "/usr/sbin/nanny".into(),
         arguments: Arguments::from_iter(["-c"]),
         place: format!("{last}"),
+        weight: 1,
         drain: None,
         is_nanny: true,
     })
@@ -48,9 +49,11 @@ fn virtual_service(last: u8, scheduler: &str, servers: &[u8], sorry: Option<u8>)
         port: 80,
         service: Service::new(key(last), scheduler),
         sorry: sorry.map(destination),
+        pool: Pool::default(),
         timeout: Duration::from_secs(6),
         drain: Duration::ZERO,
         monitors: servers.iter().map(|server| monitor(key(last), *server)).collect(),
+        disabled: Vec::new(),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::asking::Asking;
 use crate::departure::{self, Departure};
 use crate::file;
 use crate::messages::Message;
+use crate::wanted::Wanted;
 
 impl<K: Ipvs> Daemon<K> {
     /// HUP: reads the file; if it names hosts, once their answers came. The loop goes
@@ -63,20 +64,26 @@ impl<K: Ipvs> Daemon<K> {
         }
         let stale = self.hosts.learn(names, answers);
         let Settings { file, nanny, manner, .. } = &self.settings;
-        let (wanted, mut lines) = match file::read(file, &self.hosts, nanny, manner) {
+        let (mut wanted, mut lines) = match file::read(file, &self.hosts, nanny, manner) {
             Ok(asked) => asked,
             Err(trouble) => return trouble.lines.iter().for_each(|line| self.log.say(line)),
         };
         self.keep_hosts();
         lines.extend(Message::stale(stale));
         self.say_notes(&lines);
+        self.services.obey(&mut wanted);
+        self.change(wanted, true, now);
+    }
+
+    /// This should be from now on.
+    pub(super) fn change(&mut self, wanted: Wanted, is_reload: bool, now: Instant) {
         let departures = departure::departures(&wanted, &self.nannies.running(), self.services.ledger());
         let mut out = Vec::new();
         self.services.load(wanted, &mut out);
         self.perform_services(out, now);
         // Guests that were not introduced yet are seen off with the others of the start.
         if self.phase == Phase::Working {
-            self.reload = Some(Outcome::default());
+            self.reload = is_reload.then(Outcome::default);
             self.see_off(departures, now);
             self.queue_set_ups(now);
         }

@@ -212,3 +212,19 @@ fn a_program_that_cannot_be_started_keeps_nobody_else_from_running() {
     stage.stop();
     assert!(stage.services().is_empty());
 }
+
+/// Their nannies never speak, so that their grace ends without a verdict.
+#[test]
+fn a_lost_quorum_runs_its_script_once_and_a_bad_one_is_only_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = dir.path().join("ran");
+    std::fs::create_dir(&ran).unwrap();
+    let keys =
+        format!(" timeout = 0.05\n quorum_down = \"/bin/mkdir {}/down\"\n quorum_up = /nonexistent/up", ran.display());
+    let bad = " timeout = 0.05\n quorum_down = /nonexistent/down";
+    let mut stage = Stage::start(&[(1, &keys, &[3]), (2, bad, &[4])]);
+    stage.until(|_| ran.join("down").exists());
+    stage.until(|daemon| daemon.scripts.deadline().is_none());
+    assert_eq!(stage.daemon.services.ledger().quorums, [(key(1), false), (key(2), false)].into());
+    stage.stop();
+}

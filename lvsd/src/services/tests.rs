@@ -9,7 +9,7 @@ use super::*;
 use crate::departure::{Departure, Stay};
 use crate::leaving::WAIT_MAX;
 use crate::nanny_command::Arguments;
-use crate::wanted::Monitor;
+use crate::wanted::{Care, Monitor, Pool};
 
 fn key(last: u8) -> ServiceKey {
     ServiceKey::Address { protocol: Protocol::Tcp, address: [192, 0, 2, last].into(), port: 80 }
@@ -31,6 +31,7 @@ fn virtual_service(last: u8, scheduler: &str) -> Virtual {
         program: "/usr/sbin/nanny".into(),
         arguments: Arguments::from_iter(["-c"]),
         place: "p".to_owned(),
+        weight: 1,
         drain: None,
         is_nanny: true,
     };
@@ -39,9 +40,11 @@ fn virtual_service(last: u8, scheduler: &str) -> Virtual {
         port: 80,
         service: Service::new(key(last), scheduler),
         sorry: None,
+        pool: Pool::default(),
         timeout: Duration::from_secs(6),
         drain: Duration::ZERO,
         monitors: vec![Rc::new(monitor)],
+        disabled: Vec::new(),
     }
 }
 
@@ -117,7 +120,14 @@ impl Stage {
 
     fn judge(&mut self, last: u8, available: usize, silent: usize) -> Vec<String> {
         let mut out = Vec::new();
-        let tally = |_: &Virtual| Tally { available, silent };
+        let tally = |_: &Virtual| Tally { available, kept: 0, silent, servers: 3 };
+        self.services.judge(&key(last), tally, &mut self.kernel, &self.nannies, self.now, &mut out);
+        in_words(out)
+    }
+
+    fn judge_kept(&mut self, last: u8, available: usize, kept: usize) -> Vec<String> {
+        let mut out = Vec::new();
+        let tally = |_: &Virtual| Tally { available, kept, silent: 0, servers: 3 };
         self.services.judge(&key(last), tally, &mut self.kernel, &self.nannies, self.now, &mut out);
         in_words(out)
     }
@@ -153,6 +163,7 @@ fn in_words(actions: Vec<Action>) -> Vec<String> {
         Action::Up(key) => format!("up: {key}"),
         Action::PutBack(key) => format!("put back: {key}"),
         Action::Emptied => "emptied".to_owned(),
+        Action::Run(script) => format!("run {} for {}", script.command, script.name),
     };
     actions.into_iter().map(word).collect()
 }
@@ -571,4 +582,44 @@ fn a_service_that_left_stays_while_its_servers_drain() {
     assert_eq!(stage.look(), ["v1/s3 (10.0.0.3:80) is drained, removing it", "emptied"]);
     stage.look();
     assert_eq!(stage.keys(), []);
+}
+
+#[test]
+fn servers_that_stay_although_they_failed_are_said_once_and_so_is_their_end() {
+    let mut stage = Stage::new(Ledger::default());
+    let pool = Pool { min_up: 2, quorum: None };
+    stage.load(vec![Virtual { pool, ..with_sorry(1) }]);
+    stage.set_up(1);
+    assert_eq!(stage.judge_kept(1, 3, 0), [""; 0]);
+    let holds = "Virtual Server v1: 1 real servers are well and min_up is 2; keeping 1 in use although checks fail";
+    assert_eq!(stage.judge_kept(1, 1, 1), [holds]);
+    assert_eq!(stage.judge_kept(1, 0, 2), [""; 0], "nor does the sorry server stand in");
+    assert!(!stage.servers(1).contains(&server(9)));
+    let over = "Virtual Server v1: 2 real servers are well; none that fails is kept in use";
+    assert_eq!(stage.judge_kept(1, 2, 0), [over]);
+}
+
+#[test]
+fn a_quorum_that_comes_or_goes_runs_its_script_and_a_successor_knows_of_it() {
+    let care =
+        Care { rules: quorum::Rules { quorum: 2, hysteresis: 0 }, up: Some("/up".into()), down: Some("/down".into()) };
+    let wanted = || Virtual { pool: Pool { min_up: 0, quorum: Some(care.clone()) }, ..virtual_service(1, "wlc") };
+    let mut stage = Stage::new(Ledger::default());
+    stage.load(vec![wanted()]);
+    stage.set_up(1);
+    assert_eq!(stage.judge(1, 1, 2), [""; 0], "the others are awaited");
+    assert_eq!(stage.judge(1, 3, 0), ["run /up for v1"], "without a line: nobody heard that it was not there");
+    let lost = "Virtual Server v1: 1 real servers are well, quorum 2 is lost";
+    assert_eq!(stage.judge(1, 1, 0), [lost, "run /down for v1"]);
+    assert_eq!(stage.judge(1, 0, 0), [""; 0]);
+
+    let mut next = Stage::new(Ledger { quorums: stage.services.ledger().quorums.clone(), ..Ledger::default() });
+    next.load(vec![wanted()]);
+    next.set_up(1);
+    assert_eq!(next.judge(1, 0, 0), [""; 0], "it was lost before");
+    let gained = "Virtual Server v1: 2 real servers are well, quorum 2 is there";
+    assert_eq!(next.judge(1, 2, 0), [gained, "run /up for v1"]);
+    next.load(vec![virtual_service(1, "wlc")]);
+    assert!(next.services.ledger().quorums.is_empty(), "nobody cares any more");
+    assert_eq!(next.judge(1, 0, 0), [""; 0]);
 }

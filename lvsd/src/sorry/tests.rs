@@ -5,7 +5,7 @@ use super::*;
 const GRACE: Duration = Duration::from_secs(6);
 
 fn judge(sorry: &mut Sorry, available: usize, silent: usize, now: Instant) -> Option<Change> {
-    sorry.judge(Tally { available, silent }, now, now + GRACE)
+    sorry.judge(Tally { available, kept: 0, silent, servers: 2 }, now, now + GRACE)
 }
 
 #[test]
@@ -72,4 +72,13 @@ fn real_servers_that_a_reload_brought_get_a_grace_of_their_own() {
     assert_eq!(judge(&mut sorry, 0, 2, later), None);
     assert_eq!((sorry.standby(), sorry.deadline()), (Standby::Undecided, Some(later + GRACE)));
     assert_eq!(judge(&mut sorry, 0, 2, later + GRACE), Some(Change::Activate));
+}
+
+#[test]
+fn it_does_not_stand_in_beside_servers_that_stay_although_they_failed() {
+    let now = Instant::now();
+    let mut sorry = Sorry::new(false, now + GRACE);
+    judge(&mut sorry, 1, 0, now);
+    assert_eq!(sorry.judge(Tally { available: 0, kept: 1, silent: 0, servers: 2 }, now, now + GRACE), None);
+    assert_eq!(sorry.standby(), Standby::Out);
 }

@@ -28,12 +28,12 @@ const fn takes(short: char, long: &'static str, value: &'static str, help: &'sta
     Row { short: Some(short), long, also: &[], value: Some(value), help }
 }
 
-const fn flag(short: char, long: &'static str, help: &'static str) -> Row {
-    Row { short: Some(short), long, also: &[], value: None, help }
-}
-
 const fn long_takes(long: &'static str, value: &'static str, help: &'static str) -> Row {
     Row { short: None, long, also: &[], value: Some(value), help }
+}
+
+const fn flag(short: char, long: &'static str, help: &'static str) -> Row {
+    Row { short: Some(short), long, also: &[], value: None, help }
 }
 
 const fn long_flag(long: &'static str, help: &'static str) -> Row {
@@ -47,9 +47,15 @@ impl Row {
 }
 
 /// All options, in the order of `--help`.
-pub static ROWS: [Row; 31] = [
-    takes('t', "interval", "TIME", "check this often, and give a check this long [default: 10]"),
+pub static ROWS: [Row; 42] = [
+    takes('t', "interval", "TIME", "give a check this long, and make one this often [default: 10]"),
+    long_takes("period", "TIME", "make a check this often [default: that of --interval]"),
+    long_takes("retry", "TIME", "after a failed check below --fall make the next so soon [default: 1]"),
+    long_takes("fall", "N", "so many failed checks in a row take a server out [default: 1]"),
+    long_takes("rise", "N", "so many good checks in a row bring it back, --reentrytime too [default: 1]"),
     takes('a', "reentrytime", "TIME", "checks must be good so long before a failed server returns [default: 180]"),
+    long_takes("slow-start", "TIME", "a server that returns gets its full weight after this [default: 100]"),
+    long_takes("dampen", "TIME", "falling within this time doubles what it takes to return [default: 0]"),
     takes('h', "server", "ADDRESS", "the real server's address (required)"),
     takes('p', "port", "PORT", "the virtual service's port [default: 80]"),
     takes('r', "rport", "PORT", "the real server's port, where checks go [default: that of --port]"),
@@ -68,6 +74,11 @@ pub static ROWS: [Row; 31] = [
     long_flag("regex", "the expected text is a regular expression"),
     flag('T', "suppress", "leave backslashes in the texts as they are"),
     flag('q', "quiesce_server", "give a failed server weight 0 instead of removing it").or(&["quiesce-server"]),
+    long_flag("inhibit", "as -q, and one that never was well gets weight 0 instead of being left out"),
+    long_takes("max-connections", "N", "no new connections beyond this; 0: as many as come"),
+    long_takes("min-connections", "N", "after that, new ones again below this"),
+    long_flag("watch", "hold an idle connection whose end means \"check now\" [default: to web servers]"),
+    long_flag("no-watch", "hold none"),
     flag('u', "udp", "a UDP service").or(&["UDP"]),
     takes('I', "ipvsadm", "PATH", "accepted and ignored: no ipvsadm is run"),
     flag('c', "nofork", "stay a child of the caller, log to syslog"),

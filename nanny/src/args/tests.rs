@@ -98,6 +98,47 @@ fn long_forms_and_the_manuals_spellings_mean_the_same_as_short_forms() {
 }
 
 #[test]
+fn what_the_original_did_not_have_is_as_it_was_unless_asked_for() {
+    let args = typed("-h 198.51.100.7 -V 192.0.2.1 --lvs -t 4").unwrap();
+    assert_eq!((args.period, args.retry), (Duration::from_secs(4), Duration::from_secs(1)));
+    assert_eq!((args.fall, args.rise, args.threshold()), (1, 1, 45));
+    assert_eq!((args.slow_start, args.dampen), (SLOW_START_DEFAULT, Duration::ZERO));
+    assert_eq!((args.inhibit, args.limits), (false, None));
+    let line = "-h 198.51.100.7 -V 192.0.2.1 --lvs -t 4 -a 10 --period 0.5 --retry 100ms --fall 3 --rise 2 \
+                --slow-start 0 --dampen 2m --inhibit --max-connections 100 --min-connections 80";
+    let args = typed(line).unwrap();
+    assert_eq!((args.interval, args.period), (Duration::from_secs(4), Duration::from_millis(500)));
+    assert_eq!(args.retry, Duration::from_millis(100));
+    assert_eq!((args.fall, args.rise, args.threshold()), (3, 2, 20));
+    assert_eq!((args.slow_start, args.dampen), (Duration::ZERO, Duration::from_secs(120)));
+    assert!(args.inhibit);
+    assert_eq!(args.limits, Some(Limits { upper: 100, lower: 80 }));
+}
+
+#[test]
+fn rise_and_the_reentry_time_both_have_to_be_met() {
+    let threshold = |words: &str| typed(&format!("-h ::1 -V ::2 --lvs -t 2 {words}")).unwrap().threshold();
+    assert_eq!(threshold("-a 10"), 5);
+    assert_eq!(threshold("-a 10 --rise 3"), 5);
+    assert_eq!(threshold("-a 10 --rise 8"), 8);
+}
+
+#[test]
+fn a_retry_is_never_later_than_the_next_check() {
+    let retry = |words: &str| typed(&format!("-h ::1 -V ::2 --lvs {words}")).unwrap().retry;
+    assert_eq!(retry("-t 0.2"), Duration::from_millis(200));
+    assert_eq!(retry("-t 10 --period 0.3 --retry 5"), Duration::from_millis(300));
+    assert_eq!(retry("-t 10 --retry 0"), INTERVAL_MIN);
+}
+
+#[test]
+fn a_lower_threshold_above_the_upper_one_is_cut_since_the_kernel_refuses_it() {
+    let limits = |words: &str| typed(&format!("-h ::1 -V ::2 --lvs {words}")).unwrap().limits;
+    assert_eq!(limits("--max-connections 5 --min-connections 9"), Some(Limits { upper: 5, lower: 5 }));
+    assert_eq!(limits("--min-connections 9"), Some(Limits { upper: 0, lower: 0 }));
+}
+
+#[test]
 fn refusals_are_in_the_originals_words() {
     assert_eq!(usage("--lvs"), "No address supplied. Use '--help' for help. ");
     assert_eq!(usage("-h real1 -V 192.0.2.1 --lvs"), "bad IP address -- real1");
@@ -197,7 +238,7 @@ proptest! {
         let args = parse(line.into_iter().map(OsString::from)).unwrap();
         prop_assert_eq!(args.interval.as_secs(), u64::from(interval));
         prop_assert_eq!(args.reentry.as_secs(), u64::from(reentry));
-        prop_assert_eq!(args.threshold(), reentry / interval);
+        prop_assert_eq!(args.threshold(), (reentry / interval).max(1));
         prop_assert_eq!((args.virtual_port, args.real.port(), args.weight), (port, rport, weight));
         prop_assert_eq!(args.real.ip().to_string(), rip);
         prop_assert_eq!([args.udp, args.quiesce, args.regex, args.verbose], flags);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn owned(method: ForwardingMethod) -> Owned {
-    Owned { key: DestinationKey { address: "198.51.100.7".parse().unwrap(), port: 80 }, method }
+    Owned { key: DestinationKey { address: "198.51.100.7".parse().unwrap(), port: 80 }, method, limits: None }
 }
 
 fn has(method: ForwardingMethod, weight: u32) -> Seen {
@@ -57,6 +57,26 @@ fn the_operators_thresholds_survive_an_edit_and_a_return() {
     let edited = Destination { weight: 7, ..limited.clone() };
     assert_eq!(ours.step(Wanted::Weight(7), &Seen::Present(limited.clone()), None), Step::Edit(edited.clone()));
     assert_eq!(ours.step(Wanted::Weight(7), &Seen::Absent, Some(&limited)), Step::Add(edited));
+}
+
+#[test]
+fn configured_thresholds_are_set_and_put_back_and_0_takes_them_away() {
+    let limits = |upper, lower| Some(Limits { upper, lower });
+    let ours = |limits| Owned { limits, ..owned(ForwardingMethod::Tunnel) };
+    let key = ours(None).key;
+    let with = |upper_threshold, lower_threshold| Destination {
+        upper_threshold,
+        lower_threshold,
+        ..Destination::new(key, ForwardingMethod::Tunnel, 5)
+    };
+    let seen = |upper, lower| Seen::Present(with(upper, lower));
+    let step = |wanted, seen: &Seen, last: Option<&Destination>| ours(wanted).step(Wanted::Weight(5), seen, last);
+    assert_eq!(step(limits(100, 75), &Seen::Absent, None), Step::Add(with(100, 75)));
+    assert_eq!(step(limits(100, 75), &Seen::Absent, Some(&with(7, 3))), Step::Add(with(100, 75)));
+    assert_eq!(step(limits(100, 75), &seen(100, 75), None), Step::Nothing);
+    assert_eq!(step(limits(100, 75), &seen(100, 0), None), Step::Edit(with(100, 75)));
+    assert_eq!(step(limits(0, 0), &seen(100, 75), None), Step::Edit(with(0, 0)));
+    assert_eq!(step(None, &seen(100, 75), None), Step::Nothing);
 }
 
 proptest! {

@@ -8,16 +8,9 @@ use nix::errno::Errno;
 
 use super::*;
 
-#[allow(clippy::too_many_lines, reason = "one line for each message")]
-fn everything() -> String {
-    let real: SocketAddr = "198.51.100.7:8080".parse().unwrap();
-    let service = "192.0.2.1:80";
-    let key = DestinationKey { address: real.ip(), port: 80 };
-    let had = Destination::new(key, ForwardingMethod::Masquerade, 9);
-    let gets = Destination::new(key, ForwardingMethod::DirectRouting, 1);
-    let refused = std::io::Error::from_raw_os_error(Errno::EACCES as i32);
+fn outcomes() -> Vec<Outcome> {
     let program = || "/usr/local/bin/check 198.51.100.7".to_owned();
-    let outcomes = [
+    vec![
         Outcome::Good,
         Outcome::ConnectTimedOut,
         Outcome::ConnectFailed(Errno::ECONNREFUSED),
@@ -43,7 +36,18 @@ fn everything() -> String {
         Outcome::ProgramSilent,
         Outcome::ProgramForNothing,
         Outcome::NothingExpected,
-    ];
+    ]
+}
+
+fn everything() -> String {
+    let real: SocketAddr = "198.51.100.7:8080".parse().unwrap();
+    let service = "192.0.2.1:80";
+    let key = DestinationKey { address: real.ip(), port: 80 };
+    let had = Destination::new(key, ForwardingMethod::Masquerade, 9);
+    let gets = Destination::new(key, ForwardingMethod::DirectRouting, 1);
+    let limited = Destination { upper_threshold: 200, lower_threshold: 150, ..gets.clone() };
+    let refused = std::io::Error::from_raw_os_error(Errno::EACCES as i32);
+    let outcomes = outcomes();
     let command = Command::new(b"/usr/local/bin/check %h", real, crate::probe::program::Good::Status);
     let mut lines = vec![
         Message::Starting { service, real },
@@ -66,6 +70,8 @@ fn everything() -> String {
         Message::Inactive { real },
         Message::ForcedOut { real },
         Message::LeftOut { real },
+        Message::Held { real },
+        Message::Dampened { real, checks: 12 },
         Message::OpaqueOn,
         Message::RoseOn,
         Message::GlassesOff,
@@ -74,6 +80,7 @@ fn everything() -> String {
         Message::ServiceBack { service },
         Message::PutBack { destination: key, service },
         Message::SetRight { had: &had, gets: &gets },
+        Message::SetRight { had: &gets, gets: &limited },
         Message::TakenOut { destination: key, service },
         Message::TableTrouble { error: &Error::NoIpvs },
         Message::TableTrouble { error: &Error::Permission },
@@ -92,6 +99,7 @@ fn everything() -> String {
         Message::Terminating { signal: 15 },
         Message::KillingChild { pid: 4711 },
         Message::Fatal { doing: "wait for events", error: &refused },
+        Message::WatchEnded { real },
         Message::Opening { protocol: "TCP", port: 8080 },
         Message::Sending { text: b"QUIT" },
         Message::Received { text: b"HTTP" },

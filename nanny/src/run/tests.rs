@@ -158,6 +158,26 @@ fn what_is_found_stays_and_a_dead_server_loses_its_own_destination_only() {
 }
 
 #[test]
+fn one_of_the_last_stays_in_the_kernel_until_lvsd_lets_it_go() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = listener.local_addr().unwrap();
+    let (fake, dir) = (fake(), tempfile::tempdir().unwrap());
+    run_with(&fake, server, &dir.path().join("place"), move |parent| {
+        parent.hear(&Said::Verdict { available: true, weight: 5 });
+        parent.line.send(&Ask::Stay(true).encode()).unwrap();
+        drop(listener);
+        parent.hear(&Said::Verdict { available: false, weight: 5 });
+        parent.line.send(&Ask::Stay(false).encode()).unwrap();
+        parent.hear(&Said::Verdict { available: false, weight: 0 });
+        parent.line.send(&Ask::Stay(true).encode()).unwrap();
+        parent.hear(&Said::Verdict { available: false, weight: 5 });
+        drop(parent);
+    });
+    assert_eq!(table(&fake), [neighbour(), destination(5)]);
+    assert_eq!(fake.count(Operation::DeleteDestination), 1, "while it was let go");
+}
+
+#[test]
 fn a_kernel_that_fails_is_tried_again_with_the_next_look() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (fake, dir) = (fake(), tempfile::tempdir().unwrap());
@@ -188,12 +208,12 @@ fn lvsd_hears_a_verdict_when_the_kernel_has_it() {
         })
         .find(|said| matches!(said, Said::Verdict { .. }))
     };
-    nanny.feed(Event::Good);
+    nanny.feed(Event::Good, Instant::now());
     assert_eq!((verdict(), table(&fake)), (None, vec![neighbour()]));
     nanny.settle();
     assert_eq!(verdict(), Some(Said::Verdict { available: true, weight: 5 }));
     assert_eq!(table(&fake), [neighbour(), destination(5)]);
-    nanny.feed(Event::Bad);
+    nanny.feed(Event::Bad, Instant::now());
     assert_eq!((verdict(), table(&fake)), (None, vec![neighbour(), destination(5)]));
     nanny.settle();
     assert_eq!((verdict(), table(&fake)), (Some(Said::Verdict { available: false, weight: 0 }), vec![neighbour()]));

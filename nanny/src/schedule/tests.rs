@@ -35,6 +35,12 @@ proptest! {
         let part = spread(time * MS, seed);
         prop_assert!(!part.is_zero() && part <= time * MS);
     }
+
+    #[test]
+    fn soon_is_at_most_an_eighth_earlier(time in 8..1_000_000_u32, seed: u64) {
+        let part = soon(time * MS, seed);
+        prop_assert!(part >= time * MS * 7 / 8 && part < time * MS);
+    }
 }
 
 #[test]

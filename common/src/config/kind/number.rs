@@ -208,8 +208,9 @@ ranged!(
     Checks, 0 to 8u32
 );
 
-/// How often.
+/// How many of something.
 pub(in crate::config) struct Count {
+    pub(in crate::config) min: u32,
     pub(in crate::config) max: u32,
 }
 
@@ -217,7 +218,7 @@ impl Kind for Count {
     type Value = u32;
 
     fn read(&self, value: &Value, span: Span, reader: &mut Reader<'_>) -> Option<u32> {
-        let n = read_integer(value, span, 0..=i64::from(self.max), reader)?;
+        let n = read_integer(value, span, i64::from(self.min)..=i64::from(self.max), reader)?;
         u32::try_from(n).ok()
     }
 
@@ -226,7 +227,7 @@ impl Kind for Count {
     }
 
     fn describe(&self) -> String {
-        format!("0 to {}", self.max)
+        format!("{} to {}", self.min, self.max)
     }
 }
 

@@ -57,6 +57,11 @@ impl Linter<'_> {
                     self.command(command, its.of("program"), machine);
                 }
             }
+            for (key, command) in [("quorum_up", &service.quorum_up), ("quorum_down", &service.quorum_down)] {
+                if let Some(command) = command {
+                    self.command(command, origin.of(key), machine);
+                }
+            }
             if let Some(command) = &service.send_program {
                 self.command(command, origin.of("send_program"), machine);
                 self.inverted(command, origin.of("send_program"), machine);

@@ -122,10 +122,17 @@ fn checks_of_one() -> impl Strategy<Value = Vec<HealthCheck>> {
 prop_compose! {
     fn server()(
         name in name(), address in proptest::option::of(host()), weight in 0u32..=65_535, port in any::<u16>(),
-        drain in proptest::option::of(time(30 * 86_400)), checks_needed in proptest::option::of(0u32..=8),
-        checks in checks_of_one(),
+        (interval, drain) in (proptest::option::of(time(86_400)), proptest::option::of(time(30 * 86_400))),
+        (fall, rise) in (proptest::option::of(1u32..=1000), proptest::option::of(1u32..=1000)),
+        slow_start in proptest::option::of(time(86_400)),
+        (max_connections, min_connections) in any::<(Option<u32>, Option<u32>)>(),
+        (checks_needed, checks) in (proptest::option::of(0u32..=8), checks_of_one()),
     ) -> RealServer {
-        RealServer { name, address, active: false, weight, drain, port, checks_needed, checks }
+        RealServer {
+            name, address, weight, port, interval, fall, rise, slow_start, max_connections, min_connections, drain,
+            checks_needed, checks,
+            ..RealServer::default()
+        }
     }
 }
 
@@ -161,8 +168,27 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn service()(
+    fn policy()(
         checks in checks().boxed(),
+        interval in proptest::option::of(time(86_400)), retry in time(86_400),
+        (fall, rise) in (1u32..=1000, 1u32..=1000),
+        watch in any::<Option<bool>>(),
+        slow_start in time(86_400), dampen in time(30 * 86_400), inhibit in any::<bool>(),
+        (max_connections, min_connections) in any::<(Option<u32>, Option<u32>)>(),
+        (min_up, quorum, hysteresis) in (0u32..=65_535, 1u32..=65_535, 0u32..=65_535),
+        (quorum_up, quorum_down) in (command(Quotes::Dropped), command(Quotes::Dropped)),
+        sorry_port in proptest::option::of(1u16..),
+        sorry_method in proptest::option::of(Just(ForwardingMethod::Tunnel)),
+    ) -> VirtualService {
+        VirtualService {
+            watch, min_up, quorum, hysteresis, quorum_up, quorum_down, sorry_port, sorry_method, interval, retry, fall, rise, slow_start, dampen, inhibit, max_connections, min_connections, ..checks
+        }
+    }
+}
+
+prop_compose! {
+    fn service()(
+        checks in policy().boxed(),
         name in name(), address in proptest::option::of(device_address()), vip_nmask in proptest::option::of(netmask()),
         (port, fwmark) in any::<(u16, u32)>(),
         protocol in prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp), Just(Protocol::Sctp)],

@@ -37,7 +37,7 @@ impl Test {
         let fake = Fake::default();
         let opened = fake.clone();
         let open: Open = Box::new(move || Ok(Box::new(opened.clone()) as Box<dyn Ipvs>));
-        let owned = Owned { key: key(7), method: ForwardingMethod::DirectRouting };
+        let owned = Owned { key: key(7), method: ForwardingMethod::DirectRouting, limits: None };
         let real = "198.51.100.7:8080".parse().unwrap();
         Self { fake, table: Table::new(open, service(), "192.0.2.1:80", owned, real), said: Vec::new() }
     }
@@ -217,7 +217,7 @@ fn a_kernel_that_refuses_is_asked_again_and_complained_of_once() {
 #[test]
 fn without_ipvs_it_goes_on_asking() {
     let open: Open = Box::new(|| Err(Error::NoIpvs));
-    let owned = Owned { key: key(7), method: ForwardingMethod::DirectRouting };
+    let owned = Owned { key: key(7), method: ForwardingMethod::DirectRouting, limits: None };
     let mut table = Table::new(open, service(), "192.0.2.1:80", owned, "198.51.100.7:80".parse().unwrap());
     let mut said = Vec::new();
     for _ in 0..3 {

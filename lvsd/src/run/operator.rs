@@ -1,0 +1,83 @@
+//! The loop's part in what operators have it run.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use common::channel::Said;
+use common::child::Exit;
+use common::ipvs::Ipvs;
+
+use super::{Daemon, Phase};
+use crate::hands;
+use crate::messages::Message;
+use crate::orders;
+use crate::parents::Request;
+use crate::status;
+use crate::wanted::Monitor;
+
+impl<K: Ipvs> Daemon<K> {
+    /// Answers what operators ask.
+    pub(super) fn answer(&mut self, request: &Request, now: Instant) {
+        let (line, said) = match request {
+            // Where there are virtual services the table is the same on both directors.
+            Request::Release | Request::Check | Request::Serve | Request::Rest => return,
+            Request::Order { line, what, server } => {
+                let (done, text) = match self.order(what, server, now) {
+                    Ok(text) => (true, text),
+                    Err(text) => (false, text),
+                };
+                (*line, Said::Answer { done, next: None, text })
+            }
+            Request::Status { line, from } => {
+                let known = |monitor: &Monitor| self.nannies.known(&monitor.target, now);
+                let orders = &self.services.ledger().orders;
+                let (text, next) = status::part(self.services.wanted(), orders, known, *from);
+                (*line, Said::Answer { done: true, next, text })
+            }
+        };
+        self.parents.answer(line, &said);
+    }
+
+    /// Does as the operator wants; what was done, or why not.
+    fn order(&mut self, what: &str, called: &str, now: Instant) -> Result<String, String> {
+        if self.phase != Phase::Working {
+            return Err("lvsd is just starting or stopping, try again".to_owned());
+        }
+        let order = orders::order(what)?;
+        let monitor = Rc::clone(orders::find(self.services.wanted(), called)?);
+        self.services.order(monitor.target, order);
+        let mut wanted = self.services.wanted().clone();
+        self.services.obey(&mut wanted);
+        let (name, server, weight) = (monitor.name.clone(), monitor.server.clone(), monitor.weight);
+        let line = Message::Ordered { name, server, order, weight };
+        self.log.say(&line);
+        self.change(wanted, false, now);
+        Ok(line.to_string())
+    }
+
+    /// Starts what may be started.
+    pub(super) fn run_scripts(&mut self, now: Instant) {
+        while let Some(script) = self.scripts.take() {
+            let (name, command) = (script.name.clone(), script.command.clone());
+            match hands::run_script(&script.command) {
+                Ok(pid) => {
+                    self.log.say(&Message::ScriptBegins { name, command, pid });
+                    self.scripts.began(script, pid, now);
+                }
+                Err(e) => self.log.say(&Message::ScriptNotRun { name, command, reason: e.to_string() }),
+            }
+        }
+    }
+
+    /// A child ended that may be a script; another may begin then.
+    pub(super) fn script_ended(&mut self, pid: u32, exit: Exit, now: Instant) {
+        let Some((script, killed)) = self.scripts.ended(pid) else { return };
+        let (name, command) = (script.name, script.command);
+        if killed {
+            self.log.say(&Message::ScriptKilled { name, command });
+        } else if exit != Exit::Status(0) {
+            self.log.say(&Message::ScriptFailed { name, command, exit });
+        }
+        self.run_scripts(now);
+    }
+}
