@@ -24,15 +24,20 @@ impl Linter<'_> {
         }
         let default = VirtualService::default();
         let servers_fall = service.servers.iter().any(|server| server.fall.is_some_and(|fall| fall > 1));
-        if service.retry != default.retry && service.fall == 1 && !servers_fall {
+        let sure_of_fall = origin.is_sure_of(&["fall"]) && origin.servers.iter().all(|its| its.is_sure_of(&["fall"]));
+        if service.retry != default.retry && service.fall == 1 && !servers_fall && sure_of_fall {
             let message = "retry has no effect: with fall = 1 the first failed check is the last";
             self.warn("ineffective", origin.of("retry"), message, "");
         }
         self.watch(service, origin);
         self.pool(service, origin);
+        let sure_of_limits = |its: &Origin| its.is_sure_of(&["max_connections", "min_connections"]);
+        if !sure_of_limits(origin) {
+            return;
+        }
         self.limits(service.max_connections, service.min_connections, origin);
         for (server, its) in service.servers.iter().zip(&origin.servers) {
-            if server.max_connections.or(server.min_connections).is_some() {
+            if server.max_connections.or(server.min_connections).is_some() && sure_of_limits(its) {
                 let (max, min) = (server.max_connections, server.min_connections);
                 self.limits(max.or(service.max_connections), min.or(service.min_connections), its);
             }
@@ -68,20 +73,28 @@ impl Linter<'_> {
     fn pool(&mut self, service: &VirtualService, origin: &Origin) {
         let active = service.servers.iter().filter(|server| server.active).count();
         let is_more = |count: u32| usize::try_from(count).is_ok_and(|count| count > active);
-        if active > 0 && is_more(service.quorum) {
+        let sure_of_servers = origin.servers.iter().all(|its| its.is_sure_of(&["active"]));
+        if active > 0 && is_more(service.quorum) && sure_of_servers {
             let message = format!("quorum is {} and there are {active} active real servers", service.quorum);
             self.warn("quorum-unreachable", origin.of("quorum"), message, "there never will be a quorum");
         }
-        if service.quorum > 1 && service.quorum_up.as_ref().or(service.quorum_down.as_ref()).is_none() {
+        let sure_of_scripts = origin.is_sure_of(&["quorum_up", "quorum_down"]);
+        if sure_of_scripts
+            && service.quorum > 1
+            && service.quorum_up.as_ref().or(service.quorum_down.as_ref()).is_none()
+        {
             let message = "quorum has no effect but a line in the log: nothing depends on it";
             self.warn("ineffective", origin.of("quorum"), message, "set quorum_up or quorum_down");
         }
-        if active > 0 && usize::try_from(service.min_up).is_ok_and(|min_up| min_up >= active) {
+        if active > 0 && sure_of_servers && usize::try_from(service.min_up).is_ok_and(|min_up| min_up >= active) {
             let message = "min_up keeps every real server in use, whatever its checks say";
             self.warn("floor-holds-all", origin.of("min_up"), message, "set it below the number of real servers");
         }
         let method = service.sorry_method.unwrap_or(self.config.network);
         let port = service.sorry_port.unwrap_or(service.port);
+        if !origin.is_sure_of(&["sorry_server", "sorry_port", "sorry_method", "port"]) {
+            return;
+        }
         if service.sorry_server.is_none() {
             for (key, is_set) in
                 [("sorry_port", service.sorry_port.is_some()), ("sorry_method", service.sorry_method.is_some())]
@@ -90,7 +103,7 @@ impl Linter<'_> {
                     self.warn("ineffective", origin.of(key), format!("{key} has no effect without sorry_server"), "");
                 }
             }
-        } else if method.destination_port(service.port, port) != port {
+        } else if self.origin.is_sure_of(&["network"]) && method.destination_port(service.port, port) != port {
             let message = format!("packets go to port {} of the sorry server, whatever sorry_port is", service.port);
             self.warn("port-mapping", origin.of("sorry_port"), message, "only NAT changes ports");
         }

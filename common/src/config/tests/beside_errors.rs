@@ -59,10 +59,46 @@ virtual mail {
  vip_nmask = 255.255.255.255
  port = 25
  expect = \"220 \"
+ watch = 1
+ timeout = 6
+ interval = 5
+ reentry = 20
+ rise = 5
+ fall = 3
+ retry = 0.5
+ min_up = 1
+ quorum = 2
+ quorum_up = \"/usr/local/bin/page well\"
+ max_connections = 200
+ min_connections = 150
+ sorry_server = 198.51.100.13
+ sorry_port = 2525
+ sorry_method = nat
  server a {
   address = 198.51.100.11
   active = 1
   port = 2525
+  min_connections = 100
+  max_connections = 120
+ }
+ server b {
+  address = 198.51.100.12
+  active = 1
+  port = 2525
+ }
+}
+virtual proxy {
+ active = 1
+ address = 192.0.2.12 eth0:4
+ vip_nmask = 255.255.255.255
+ port = 3128
+ watch = 1
+ check http {
+  port = 3129
+ }
+ server a {
+  address = 198.51.100.11
+  active = 1
  }
 }
 ";
