@@ -223,10 +223,12 @@ fn what_the_operator_wants_of_a_server_outlives_everything_and_is_undone_by_one_
         wait_until(SOON, "as the file has it", || (weight(0), weight(1)) == (Some(64), Some(64)));
 
         site.servers[0].kill();
-        wait_until(SOON, "why it is out", || {
-            let shown = lvsd(&["--status"]).1;
-            shown.contains("the last check that failed:\n      connecting to 192.168.142.158:")
-                && shown.contains("Connection refused")
+        director.wait_for_destinations(SERVICE, &BOTH[1..]);
+        let mut shown = String::new();
+        wait_until(SOON, "its nanny has said why", || {
+            shown = lvsd(&["--status"]).1;
+            shown.contains("the last check that failed:")
         });
+        assert!(shown.contains(" connecting to 192.168.142.158:8080\n"), "{shown}");
     });
 }
