@@ -200,7 +200,11 @@ impl Nannies {
     pub fn known(&self, target: &Target, now: Instant) -> Known {
         let nanny = self.by_target.get(target).and_then(|id| self.all.get(id));
         let since = |nanny: &Nanny| Some(now.saturating_duration_since(nanny.since?));
-        nanny.map_or_else(Known::default, |nanny| Known { verdict: nanny.verdict, since: since(nanny) })
+        nanny.map_or_else(Known::default, |nanny| Known {
+            verdict: nanny.verdict,
+            since: since(nanny),
+            why: nanny.why.clone(),
+        })
     }
 
     fn member(&self, target: &Target) -> Member {
@@ -431,6 +435,10 @@ impl Nannies {
                 let before = nanny.member();
                 if nanny.verdict.is_none_or(|(was, _)| was != available) {
                     nanny.since = Some(now);
+                    nanny.why = None;
+                    if !available {
+                        nanny.ask_why();
+                    }
                 }
                 nanny.verdict = Some((available, weight));
                 if before.available == Some(true) && nanny.available() == Some(false) {
@@ -448,8 +456,11 @@ impl Nannies {
                 }
                 self.feed(id, Event::Heard, now, out);
             }
-            // Nobody here asks.
-            Said::Why { .. } => self.feed(id, Event::Heard, now, out),
+            Said::Why { text, .. } => {
+                let is_down = matches!(nanny.verdict, Some((false, _)));
+                nanny.why = Some(text).filter(|text| is_down && !text.is_empty());
+                self.feed(id, Event::Heard, now, out);
+            }
             // It is lvsd's own word.
             Said::Answer { .. } => self.feed(id, Event::Heard, now, out),
             Said::Leaving(why) => nanny.leaving = Some(why.chars().take(REASON_MAX).collect()),

@@ -368,6 +368,9 @@ impl<K: Ipvs> Daemon<K> {
             Phase::Working if self.set_ups.is_empty() && !self.departures.is_empty() => self.depart(now),
             Phase::Working if self.set_ups.is_empty() && self.starts.is_empty() => self.work_is_done(now),
             Phase::Stopping { until } if self.nannies.is_empty() || now >= until => {
+                if now < until && self.stop_stragglers(now) {
+                    return None;
+                }
                 if !self.nannies.is_empty() {
                     self.log.say(&Message::LeftBehind { monitors: self.nannies.len() });
                 }
@@ -473,6 +476,17 @@ impl<K: Ipvs> Daemon<K> {
         let mut out = Vec::new();
         self.nannies.stop_all(now, &mut out);
         self.perform(out, now);
+    }
+
+    /// A nanny that was being started when an lvsd before us was killed had no
+    /// meeting place yet when we called. Whether there was one.
+    fn stop_stragglers(&mut self, now: Instant) -> bool {
+        self.calls = self.settings.places.as_deref().map(hands::places).unwrap_or_default().into();
+        self.meet_guests(usize::MAX, now);
+        let mut out = Vec::new();
+        self.nannies.stop_all(now, &mut out);
+        self.perform(out, now);
+        !self.nannies.is_empty()
     }
 
     /// What was said of an earlier reading of the file is not said again.

@@ -12,12 +12,14 @@ use crate::wanted::{Monitor, Virtual, Wanted};
 const PART_MAX: usize = 8 * 1024;
 
 /// What is known of a real server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     /// Whether it is good, and its weight; `None`: not judged.
     pub verdict: Option<(bool, u32)>,
     /// For how long; `None`: this lvsd has not seen it change.
     pub since: Option<Duration>,
+    /// How the last check failed, a line a step; a nanny says 2 KiB at most.
+    pub why: Option<String>,
 }
 
 /// The lines from number `from` on, as many as fit, and the number of the next; `None`:
@@ -74,6 +76,12 @@ fn server(monitor: &Monitor, order: Option<Order>, known: Known, text: &mut Stri
         }
     };
     text.push('\n');
+    if let Some(why) = known.why {
+        text.push_str("    the last check that failed:\n");
+        for step in why.lines() {
+            let _ = writeln!(text, "      {step}");
+        }
+    }
 }
 
 /// The two largest units.

@@ -175,7 +175,7 @@ fn a_lost_quorum_is_told_to_a_script_and_the_sorry_server_stands_in_on_its_own_p
 #[test]
 fn what_the_operator_wants_of_a_server_outlives_everything_and_is_undone_by_one_command() {
     scenario(|lab| {
-        let site = Site::new(lab);
+        let mut site = Site::new(lab);
         in_service(&site, &lvs_cf(""));
         let director = &site.director;
         let lvsd = |words: &[&str]| {
@@ -221,5 +221,14 @@ fn what_the_operator_wants_of_a_server_outlives_everything_and_is_undone_by_one_
             assert_eq!(lvsd(&["--server", server, "--enable"]).0, Some(0));
         }
         wait_until(SOON, "as the file has it", || (weight(0), weight(1)) == (Some(64), Some(64)));
+
+        site.servers[0].kill();
+        director.wait_for_destinations(SERVICE, &BOTH[1..]);
+        let mut shown = String::new();
+        wait_until(SOON, "its nanny has said why", || {
+            shown = lvsd(&["--status"]).1;
+            shown.contains("the last check that failed:")
+        });
+        assert!(shown.contains(" connecting to 192.168.142.158:8080\n"), "{shown}");
     });
 }

@@ -92,7 +92,10 @@ fn build() -> PathBuf {
         &triple,
         "--target-dir",
     ]);
-    command.arg(&target).current_dir(env!("CARGO_MANIFEST_DIR")).env("RUSTFLAGS", "-C target-feature=+crt-static");
+    command
+        .arg(&target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static");
     let output = command.env_remove("CARGO_ENCODED_RUSTFLAGS").output().expect("cargo runs");
     assert!(output.status.success(), "the static build: {}", String::from_utf8_lossy(&output.stderr));
     target.join(triple).join("release/nanny")

@@ -48,6 +48,8 @@ pub(super) struct Nanny {
     pub(super) verdict: Option<(bool, u32)>,
     /// When it began to be good or bad.
     pub(super) since: Option<Instant>,
+    /// How its last check failed, a line a step, while its server is down.
+    pub(super) why: Option<String>,
     /// It was told to stay in use, or not to.
     pub(super) stays: bool,
     /// It was told to stay, and its server is out all the same: somebody wants it so.
@@ -80,6 +82,7 @@ impl Nanny {
             spoke: false,
             verdict: None,
             since: None,
+            why: None,
             stays: false,
             refuses: false,
             fell: None,
@@ -109,6 +112,14 @@ impl Nanny {
         {
             // A line that is broken shows when it is read.
             let _ = line.send(&Ask::Stay(true).encode());
+        }
+    }
+
+    /// The server is down: its nanny is asked why.
+    pub(super) fn ask_why(&self) {
+        if let Some(line) = &self.line {
+            // A line that is broken shows when it is read.
+            let _ = line.send(&Ask::Why.encode());
         }
     }
 

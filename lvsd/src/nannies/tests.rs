@@ -46,10 +46,15 @@ impl FakeNanny {
         self.says(&Said::Hello { pid: 1, arguments });
     }
 
-    fn was_asked(&self) -> Option<Ask> {
+    fn hears(&self) -> Option<Ask> {
         let mut buffer = [0; 64];
         let length = recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT).ok()?;
         Ask::decode(&buffer[..length]).ok()
+    }
+
+    /// The next of what it was asked, but for why its server is down.
+    fn was_asked(&self) -> Option<Ask> {
+        std::iter::from_fn(|| self.hears()).find(|ask| *ask != Ask::Why)
     }
 }
 
@@ -194,6 +199,25 @@ fn the_last_good_one_is_told_to_stay_and_is_free_again_when_there_are_more() {
     stage.verdict(&first, FIRST, true, 1);
     stage.nannies.keep_floor(&pool);
     assert_eq!((first.was_asked(), second.was_asked()), (Some(Ask::Stay(true)), Some(Ask::Stay(false))));
+}
+
+#[test]
+fn a_nanny_whose_server_is_down_is_asked_why_once_and_the_answer_lasts_until_it_is_up() {
+    let (mut stage, [first, _second]) = two_good();
+    let target = monitor(3).target;
+    let why = |stage: &Stage| stage.nannies.known(&target, stage.now).why;
+    assert_eq!(first.hears(), None);
+    stage.verdict(&first, FIRST, false, 0);
+    stage.verdict(&first, FIRST, false, 0);
+    assert_eq!((first.hears(), first.hears()), (Some(Ask::Why), None));
+    first.says(&Said::Why { at: 1, text: "connecting\nrefused".to_owned() });
+    assert!(!stage.read(FIRST));
+    assert_eq!(why(&stage).as_deref(), Some("connecting\nrefused"));
+    stage.verdict(&first, FIRST, true, 1);
+    assert_eq!(why(&stage), None);
+    first.says(&Said::Why { at: 1, text: "late".to_owned() });
+    assert!(!stage.read(FIRST));
+    assert_eq!(why(&stage), None);
 }
 
 #[test]

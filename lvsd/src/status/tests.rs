@@ -19,10 +19,14 @@ fn each_server_has_a_line_that_says_how_it_is_and_why() {
         Orders::from([(target(1), Order::Weight(0)), (target(2), Order::Weight(9)), (target(5), Order::Disabled)]);
     crate::orders::obey(&mut wanted, &mut orders);
     let known = |monitor: &Monitor| match monitor.server.as_str() {
-        "s0" => Known { verdict: Some((true, 5)), since: Some(Duration::from_secs(3725)) },
-        "s1" => Known { verdict: Some((true, 0)), since: None },
-        "s2" => Known { verdict: Some((false, 0)), since: Some(Duration::from_secs(59)) },
-        "s3" => Known { verdict: Some((false, 5)), since: Some(Duration::from_secs(200_000)) },
+        "s0" => Known { verdict: Some((true, 5)), since: Some(Duration::from_secs(3725)), why: None },
+        "s1" => Known { verdict: Some((true, 0)), since: None, why: None },
+        "s2" => Known {
+            verdict: Some((false, 0)),
+            since: Some(Duration::from_secs(59)),
+            why: Some("connecting to 10.0.0.3:80\nrefused".to_owned()),
+        },
+        "s3" => Known { verdict: Some((false, 5)), since: Some(Duration::from_secs(200_000)), why: None },
         _ => Known::default(),
     };
     let (text, next) = part(&wanted, &orders, known, 0);
@@ -31,6 +35,9 @@ fn each_server_has_a_line_that_says_how_it_is_and_why() {
         "  web/s0 10.0.0.1:80: up, weight 5 for 1h 2m",
         "  web/s1 10.0.0.2:80: up, weight 0, drained by the operator",
         "  web/s2 10.0.0.3:80: down for 59s, weight 9 by the operator, 5 in the file",
+        "    the last check that failed:",
+        "      connecting to 10.0.0.3:80",
+        "      refused",
         "  web/s3 10.0.0.4:80: down, kept in use with weight 5 for 2d 7h",
         "  web/s4 10.0.0.5:80: not judged",
         "  web/s5 10.0.0.6:80: disabled by the operator",
