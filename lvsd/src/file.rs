@@ -1,6 +1,7 @@
 //! Reading the configuration file for lvsd, at start and at a reload: what it
 //! asks for, or the original's words and our diagnostics about why not.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 
@@ -24,6 +25,18 @@ pub struct Trouble {
 /// What a file asks for, and the lines that come with it: warnings, and what was
 /// left out.
 pub type Asked<T = Wanted> = Result<(T, Vec<Message>), Trouble>;
+
+/// What was said of the file as it is, so that a reload says only what is new.
+#[derive(Debug, Default)]
+pub struct Notes(HashSet<String>);
+
+impl Notes {
+    /// Those lines that were not said of the reading before.
+    pub fn news<'a>(&mut self, lines: &'a [Message]) -> impl Iterator<Item = &'a Message> {
+        let before = std::mem::replace(&mut self.0, lines.iter().map(ToString::to_string).collect());
+        lines.iter().filter(move |line| !before.contains(&line.to_string()))
+    }
+}
 
 /// What the file is for; of a wrong one what most are for, it is said where it is
 /// read.

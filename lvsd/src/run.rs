@@ -12,7 +12,7 @@
 //! Work that can be long (ten thousand starts, two thousand services) is done a
 //! slice per turn, so that the loop keeps answering and keeps its beat.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::PathBuf;
@@ -30,6 +30,7 @@ use common::log::Log;
 
 use crate::asking::Asking;
 use crate::departure::{self, Departure};
+use crate::file::Notes;
 use crate::hands::{self, Kernel};
 use crate::hosts::Hosts;
 use crate::messages::Message;
@@ -125,10 +126,8 @@ pub struct Daemon<K> {
     services: Services,
     nannies: Nannies,
     phase: Phase,
-    hosts: Hosts,
+    asking: Asking,
     scripts: Scripts,
-    /// The host names of a reload, on their way.
-    lookup: Option<Asking>,
     /// Meeting places still to be knocked at.
     calls: VecDeque<PathBuf>,
     /// Services still to be set up, in file order.
@@ -146,7 +145,7 @@ pub struct Daemon<K> {
     /// Whose nanny a newcomer follows at the same meeting place.
     follows: HashMap<Target, Target>,
     /// What was said of the file as it is.
-    notes: HashSet<String>,
+    notes: Notes,
     /// Nannies found at start that the file does not want.
     strays: usize,
     is_ready: bool,
@@ -173,7 +172,7 @@ impl<K: Ipvs> Daemon<K> {
         if let Some(meeting) = &meeting {
             poll.registry().register(&mut SourceFd(&meeting.as_fd().as_raw_fd()), MEETING, Interest::READABLE)?;
         }
-        let now = Instant::now();
+        let (now, is_kept) = (Instant::now(), settings.places.is_some());
         let mut daemon = Self {
             nannies: Nannies::new(settings.rules, NANNIES),
             parents: Parents::new(settings.rules.beat, PARENTS, now),
@@ -185,9 +184,8 @@ impl<K: Ipvs> Daemon<K> {
             meeting,
             services,
             phase: Phase::Meeting,
-            hosts,
+            asking: Asking::new(hosts, is_kept),
             scripts: Scripts::default(),
-            lookup: None,
             calls: VecDeque::new(),
             set_ups: VecDeque::new(),
             starts: VecDeque::new(),
@@ -197,7 +195,7 @@ impl<K: Ipvs> Daemon<K> {
             reload: None,
             departures: Vec::new(),
             follows: HashMap::new(),
-            notes: HashSet::new(),
+            notes: Notes::default(),
             strays: 0,
             is_ready: false,
         };
@@ -227,7 +225,7 @@ impl<K: Ipvs> Daemon<K> {
     fn begin(&mut self, mut wanted: Wanted) {
         let now = Instant::now();
         self.services.obey(&mut wanted);
-        self.keep_hosts();
+        self.asking.keep().iter().for_each(|line| self.log.say(line));
         let mut out = Vec::new();
         self.services.load(wanted, &mut out);
         self.perform_services(out, now);
@@ -330,7 +328,7 @@ impl<K: Ipvs> Daemon<K> {
             }
             Phase::Stopping { until } => Some(until),
         };
-        let lookup = self.lookup.as_ref().map(Asking::until);
+        let lookup = self.asking.until();
         let deadlines = [self.parents.deadline(), self.nannies.deadline(), phase, lookup, self.scripts.deadline()];
         deadlines.into_iter().flatten().fold(self.look_at, Instant::min)
     }
@@ -341,7 +339,7 @@ impl<K: Ipvs> Daemon<K> {
             match signal {
                 SIGCHLD => {
                     while let Some((pid, exit)) = hands::reap() {
-                        self.lookup.iter_mut().for_each(|asking| asking.ended(pid));
+                        self.asking.ended(pid);
                         self.script_ended(pid, exit, now);
                         let mut out = Vec::new();
                         self.nannies.reaped(pid, exit, now, &mut out);
@@ -470,7 +468,7 @@ impl<K: Ipvs> Daemon<K> {
         }
         self.phase = Phase::Stopping { until: now + self.settings.rules.stop_within + STOP_SLACK };
         self.set_ups.clear();
-        self.end_lookup();
+        self.asking.end();
         // Whoever was not called yet must end too.
         self.meet_guests(usize::MAX, now);
         let mut out = Vec::new();
@@ -491,11 +489,7 @@ impl<K: Ipvs> Daemon<K> {
 
     /// What was said of an earlier reading of the file is not said again.
     pub fn say_notes(&mut self, lines: &[Message]) {
-        let notes: HashSet<String> = lines.iter().map(ToString::to_string).collect();
-        for line in lines.iter().filter(|line| !self.notes.contains(&line.to_string())) {
-            self.log.say(line);
-        }
-        self.notes = notes;
+        self.notes.news(lines).for_each(|line| self.log.say(line));
     }
 
     /// Does what the services asked for.

@@ -12,7 +12,7 @@
 //! It runs on both directors; pulse says which is the active one, and so whose
 //! services run.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -34,6 +34,7 @@ use super::ledger::{Ledger, LedgerFile, Started};
 use super::service::{Action, Event, Rules, Service, Trouble, Which};
 use super::wanted::Block;
 use crate::asking::Asking;
+use crate::file::Notes;
 use crate::hands;
 use crate::hosts::Hosts;
 use crate::messages::Message;
@@ -151,8 +152,7 @@ pub struct Keeper {
     /// What a predecessor started.
     inherited: Ledger,
     file: Option<LedgerFile>,
-    hosts: Hosts,
-    lookup: Option<Asking>,
+    asking: Asking,
     /// Meeting places still to be knocked at.
     calls: VecDeque<PathBuf>,
     /// Commands that wait for their turn.
@@ -167,7 +167,7 @@ pub struct Keeper {
     look_at: Instant,
     woke: Instant,
     /// What was said of the file as it is.
-    notes: HashSet<String>,
+    notes: Notes,
 }
 
 impl Keeper {
@@ -190,7 +190,7 @@ impl Keeper {
         if let Some(meeting) = &meeting {
             poll.registry().register(&mut SourceFd(&meeting.as_fd().as_raw_fd()), MEETING, Interest::READABLE)?;
         }
-        let now = Instant::now();
+        let (now, is_kept) = (Instant::now(), settings.places.is_some());
         let mut parents = Parents::new(settings.rules.beat, PARENTS, now);
         let part = if parent.is_some() { Part::Untold } else { Part::Serve };
         if let Some(line) = parent {
@@ -207,8 +207,7 @@ impl Keeper {
             kept: BTreeMap::new(),
             inherited,
             file,
-            hosts,
-            lookup: None,
+            asking: Asking::new(hosts, is_kept),
             calls: VecDeque::new(),
             queue: VecDeque::new(),
             dying: Vec::new(),
@@ -218,7 +217,7 @@ impl Keeper {
             is_ready: false,
             look_at: now + LOOK_EVERY,
             woke: now,
-            notes: HashSet::new(),
+            notes: Notes::default(),
         })
     }
 
@@ -241,16 +240,12 @@ impl Keeper {
 
     /// What was said of an earlier reading of the file is not said again.
     pub fn say_notes(&mut self, lines: &[Message]) {
-        let notes: HashSet<String> = lines.iter().map(ToString::to_string).collect();
-        for line in lines.iter().filter(|line| !self.notes.contains(&line.to_string())) {
-            self.log.say(line);
-        }
-        self.notes = notes;
+        self.notes.news(lines).for_each(|line| self.log.say(line));
     }
 
     fn begin(&mut self, blocks: Vec<Block>) {
         let now = Instant::now();
-        self.keep_hosts();
+        self.asking.keep().iter().for_each(|line| self.log.say(line));
         self.calls = self.settings.places.as_deref().map(hands::places).unwrap_or_default().into();
         let inherited = std::mem::take(&mut self.inherited);
         for block in blocks.iter().filter(|block| inherited.contains_key(&block.key)) {
@@ -433,7 +428,7 @@ impl Keeper {
             Phase::Meeting | Phase::Working => None,
             Phase::Stopping { until } => Some(until),
         };
-        let lookup = self.lookup.as_ref().map(Asking::until);
+        let lookup = self.asking.until();
         let commands = self.kept.values().filter_map(|kept| kept.command.as_ref()).map(|(_, running)| running);
         let commands = commands.chain(&self.dying).map(Running::deadline).min();
         let services = self.kept.values().filter_map(|kept| kept.service.deadline()).min();
@@ -556,7 +551,7 @@ impl Keeper {
         self.log.say(&Message::SignalStop { signal });
         let longest = self.kept.values().map(|kept| kept.stop.1).max().unwrap_or_default();
         self.phase = Phase::Stopping { until: now + longest.max(self.settings.rules.stop_within) + STOP_SLACK };
-        self.end_lookup();
+        self.asking.end();
         while let Some(path) = self.calls.pop_front() {
             hands::knock(&mut self.nannies, &path, self.poll.registry(), now);
         }

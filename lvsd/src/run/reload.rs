@@ -1,14 +1,12 @@
 //! A reload: the file is read again, what it brings is set up service by service
 //! (`set_ups`), and only then does what left it go.
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 use common::ipvs::Ipvs;
-use common::names::{self, Known};
 
 use super::{Daemon, Outcome, Phase, RESOLVER, Settings};
-use crate::asking::Asking;
+use crate::asking::Answers;
 use crate::departure::{self, Departure};
 use crate::file;
 use crate::messages::Message;
@@ -22,54 +20,32 @@ impl<K: Ipvs> Daemon<K> {
             return;
         }
         self.log.say(&Message::Rereading);
-        // It was begun for a file that may be another by now.
-        self.end_lookup();
-        let names = names::names_in(&self.settings.file);
-        if names.is_empty() {
-            return self.take(&names, &Known::default(), now);
-        }
         let watch = (self.poll.registry(), RESOLVER);
-        self.lookup = Asking::begin(&names, &self.hosts, watch, now);
-        if self.lookup.is_none() {
-            self.take(&names, &Known::default(), now);
+        if let Some(answers) = self.asking.begin(&self.settings.file, watch, now) {
+            self.take(&answers, now);
         }
     }
 
     /// The host names of a reload, when all came or their time is over.
     pub(super) fn take_answers(&mut self, now: Instant) {
-        let Some((names, answers)) = self.lookup.as_mut().and_then(|asking| asking.answers(now)) else { return };
-        self.end_lookup();
-        self.take(&names, &answers, now);
-    }
-
-    pub(super) fn end_lookup(&mut self) {
-        if let Some(asking) = self.lookup.take() {
-            asking.end();
-        }
-    }
-
-    /// For a successor that has no name server.
-    pub(super) fn keep_hosts(&mut self) {
-        if self.settings.places.is_some()
-            && let Err(e) = self.hosts.keep()
-        {
-            self.log.say(&Message::NoState { reason: format!("host names: {e}") });
+        if let Some(answers) = self.asking.answers(now) {
+            self.take(&answers, now);
         }
     }
 
     /// What the file asks for is what should be, unless it is wrong.
-    fn take(&mut self, names: &BTreeSet<String>, answers: &Known, now: Instant) {
+    fn take(&mut self, answers: &Answers, now: Instant) {
         if matches!(self.phase, Phase::Stopping { .. }) {
             return;
         }
-        let stale = self.hosts.learn(names, answers);
+        let stale = self.asking.learn(answers);
         let Settings { file, nanny, manner, .. } = &self.settings;
-        let (mut wanted, mut lines) = match file::read(file, &self.hosts, nanny, manner) {
+        let (mut wanted, mut lines) = match file::read(file, self.asking.hosts(), nanny, manner) {
             Ok(asked) => asked,
             Err(trouble) => return trouble.lines.iter().for_each(|line| self.log.say(line)),
         };
-        self.keep_hosts();
-        lines.extend(Message::stale(stale));
+        self.asking.keep().iter().for_each(|line| self.log.say(line));
+        lines.extend(stale);
         self.say_notes(&lines);
         self.services.obey(&mut wanted);
         self.change(wanted, true, now);

@@ -16,7 +16,7 @@ const COMMANDS_MAX: usize = 32;
 impl Keeper {
     /// A child ended.
     pub(super) fn reaped(&mut self, pid: u32, exit: Exit, now: Instant) {
-        self.lookup.iter_mut().for_each(|asking| asking.ended(pid));
+        self.asking.ended(pid);
         self.dying.retain(|running| running.pid() != pid);
         let mut out = Vec::new();
         if self.nannies.reaped(pid, exit, now, &mut out) {
