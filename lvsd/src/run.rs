@@ -89,6 +89,13 @@ pub struct Settings {
     pub places: Option<PathBuf>,
 }
 
+impl Settings {
+    /// The meeting places that there are now, to be knocked at.
+    pub fn places(&self) -> VecDeque<PathBuf> {
+        self.places.as_deref().map(hands::places).unwrap_or_default().into()
+    }
+}
+
 /// How the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -229,7 +236,7 @@ impl<K: Ipvs> Daemon<K> {
         let mut out = Vec::new();
         self.services.load(wanted, &mut out);
         self.perform_services(out, now);
-        self.calls = self.settings.places.as_deref().map(hands::places).unwrap_or_default().into();
+        self.calls = self.settings.places();
         self.begin_work(now);
     }
 
@@ -366,8 +373,14 @@ impl<K: Ipvs> Daemon<K> {
             Phase::Working if self.set_ups.is_empty() && !self.departures.is_empty() => self.depart(now),
             Phase::Working if self.set_ups.is_empty() && self.starts.is_empty() => self.work_is_done(now),
             Phase::Stopping { until } if self.nannies.is_empty() || now >= until => {
-                if now < until && self.stop_stragglers(now) {
-                    return None;
+                // One that was being started when an lvsd before us was killed had no
+                // meeting place yet when we called.
+                if now < until {
+                    self.calls = self.settings.places();
+                    self.stop_nannies(now);
+                    if !self.nannies.is_empty() {
+                        return None;
+                    }
                 }
                 if !self.nannies.is_empty() {
                     self.log.say(&Message::LeftBehind { monitors: self.nannies.len() });
@@ -469,22 +482,15 @@ impl<K: Ipvs> Daemon<K> {
         self.phase = Phase::Stopping { until: now + self.settings.rules.stop_within + STOP_SLACK };
         self.set_ups.clear();
         self.asking.end();
-        // Whoever was not called yet must end too.
-        self.meet_guests(usize::MAX, now);
-        let mut out = Vec::new();
-        self.nannies.stop_all(now, &mut out);
-        self.perform(out, now);
+        self.stop_nannies(now);
     }
 
-    /// A nanny that was being started when an lvsd before us was killed had no
-    /// meeting place yet when we called. Whether there was one.
-    fn stop_stragglers(&mut self, now: Instant) -> bool {
-        self.calls = self.settings.places.as_deref().map(hands::places).unwrap_or_default().into();
+    /// All that there are; whoever was not called yet must end too.
+    fn stop_nannies(&mut self, now: Instant) {
         self.meet_guests(usize::MAX, now);
         let mut out = Vec::new();
         self.nannies.stop_all(now, &mut out);
         self.perform(out, now);
-        !self.nannies.is_empty()
     }
 
     /// What was said of an earlier reading of the file is not said again.

@@ -246,7 +246,7 @@ impl Keeper {
     fn begin(&mut self, blocks: Vec<Block>) {
         let now = Instant::now();
         self.asking.keep().iter().for_each(|line| self.log.say(line));
-        self.calls = self.settings.places.as_deref().map(hands::places).unwrap_or_default().into();
+        self.calls = self.settings.places();
         let inherited = std::mem::take(&mut self.inherited);
         for block in blocks.iter().filter(|block| inherited.contains_key(&block.key)) {
             self.log.say(&Message::FailoverAdopted { name: block.name.clone(), at: block.at });
@@ -444,9 +444,7 @@ impl Keeper {
             self.nannies.find_lineless(&mut lost);
             self.perform_nannies(lost, now);
         }
-        while let Some(path) = self.calls.pop_front() {
-            hands::knock(&mut self.nannies, &path, self.poll.registry(), now);
-        }
+        self.meet_guests(now);
     }
 
     /// The next state of the picture above.
@@ -463,6 +461,14 @@ impl Keeper {
             Phase::Stopping { until } => {
                 let services = self.kept.values().filter(|kept| !kept.service.is_over()).count();
                 let over = services == 0 && self.nannies.is_empty();
+                // As in the loop of virtual services: one may have come after we called.
+                if over && now < until {
+                    self.calls = self.settings.places();
+                    self.stop_nannies(now);
+                    if !self.nannies.is_empty() {
+                        return None;
+                    }
+                }
                 if over || now >= until {
                     if services > 0 {
                         self.log.say(&Message::FailoverLeftBehind { services });
@@ -552,14 +558,23 @@ impl Keeper {
         let longest = self.kept.values().map(|kept| kept.stop.1).max().unwrap_or_default();
         self.phase = Phase::Stopping { until: now + longest.max(self.settings.rules.stop_within) + STOP_SLACK };
         self.asking.end();
-        while let Some(path) = self.calls.pop_front() {
-            hands::knock(&mut self.nannies, &path, self.poll.registry(), now);
-        }
         let all: Vec<ServiceKey> = self.kept.keys().copied().collect();
         self.let_go(&all, now);
+        self.stop_nannies(now);
+    }
+
+    /// All that there are; whoever was not called yet must end too.
+    fn stop_nannies(&mut self, now: Instant) {
+        self.meet_guests(now);
         let mut out = Vec::new();
         self.nannies.stop_all(now, &mut out);
         self.perform_nannies(out, now);
+    }
+
+    fn meet_guests(&mut self, now: Instant) {
+        while let Some(path) = self.calls.pop_front() {
+            hands::knock(&mut self.nannies, &path, self.poll.registry(), now);
+        }
     }
 
     /// What is started, for the next lvsd.
