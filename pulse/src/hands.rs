@@ -5,43 +5,41 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::Instant;
 
-use common::channel::{self, Ask, Line, MeetingPlace, Received, Said};
-use common::child::{self, Exit};
+use common::channel::{Ask, Line, MeetingPlace, Said};
 use common::config::ServiceKind;
-use common::daemon::{self, PidFile};
+use common::daemon::PidFile;
 use common::ipvs::SyncDaemon;
 use common::log::Log;
-use common::names::{self, Known, Lookup};
+use common::names::Lookup;
 use common::netlink::route::Monitor;
-use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use crate::args::Args;
-use crate::election::{self, Watched};
-use crate::identity::{Role, role};
+use crate::election;
+use crate::identity::Role;
 use crate::links::Links;
 use crate::messages::Message;
-use crate::node::{Action, Command as UserCommand, Event, Listening};
+use crate::node::{Action, Event, Listening};
 use crate::notify::{Notice, Standing};
 use crate::settings::{Pair, Settings};
 use crate::start;
 use crate::supervisor::{State, Supervisor};
-use crate::wish::{Asked, Guardian};
 
 pub mod checks;
+mod children;
 pub mod echoes;
+mod file;
 pub mod heartbeats;
 pub mod interfaces;
 pub mod listeners;
+mod lvsd;
 mod network;
+mod parents;
 pub mod segment;
 mod sync;
 use checks::Checks;
@@ -49,33 +47,14 @@ use echoes::Echoes;
 use heartbeats::Heartbeats;
 use interfaces::{Interfaces, Looked};
 use listeners::Listeners;
+use lvsd::Lvsd;
+use parents::Parent;
 use segment::Segment;
 use sync::Sync;
 
 /// How many messages are read from one line, and how many changes from the
 /// kernel, in one turn of the loop; the rest in the next, which follows at once.
 const READ_AT_ONCE: usize = 256;
-
-/// How many guardians may be listening. There is one, and for a moment its
-/// successor, and a second pulse that asks whether anybody is there.
-const PARENTS_MAX: usize = 4;
-
-/// lvsd, as a process and a line to it.
-#[derive(Debug)]
-struct Lvsd {
-    pid: u32,
-    /// Gone once it ended: the process follows.
-    line: Option<Line>,
-    /// Whether it is our child, whose end waitpid tells.
-    ours: bool,
-}
-
-/// A guardian, or somebody who looks in.
-#[derive(Debug)]
-struct Parent {
-    line: Line,
-    pid: u32,
-}
 
 /// What the hands work with.
 pub struct Hands {
@@ -351,291 +330,6 @@ impl Hands {
         partner || kernel || claims || lending || lvsd || parents
     }
 
-    /// Every child that ended since the last turn. `guardian` is the process the
-    /// node has for its guardian.
-    pub fn reap(&mut self, guardian: Option<u32>, events: &mut VecDeque<Event>) {
-        loop {
-            let status = match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
-                Ok(status) => status,
-                Err(Errno::EINTR) => continue,
-                Err(_) => return, // no children
-            };
-            let Some((pid, exit)) = Exit::from_wait(status) else { return };
-            let pid = pid.as_raw().unsigned_abs();
-            if self.lvsd.as_ref().is_some_and(|lvsd| lvsd.ours && lvsd.pid == pid) {
-                self.lvsd = None;
-                events.push_back(Event::Lvsd(child::Event::Gone(exit)));
-            } else if let Some(at) = self.commands.iter().position(|(running, _)| *running == pid) {
-                let (_, keyword) = self.commands.swap_remove(at);
-                if exit != Exit::Status(0) {
-                    self.log.say(&Message::CommandEnded { keyword, exit });
-                }
-            } else if let Some(at) = self.guardians.iter().position(|started| *started == pid) {
-                self.guardians.swap_remove(at);
-                if guardian == Some(pid) {
-                    self.parents.retain(|parent| parent.pid != pid);
-                    events.push_back(Event::Guardian(child::Event::Gone(exit)));
-                }
-            } else if self.checks.reaped(pid, exit, Instant::now(), events, &self.log) {
-                // what it means was told
-            } else if self.listeners.reaped(pid, exit, Instant::now(), &self.log) {
-                // and so was this
-            } else if let Some(at) = self.lookups.iter().position(|looking| *looking == pid) {
-                self.lookups.swap_remove(at); // what it said is in its pipe
-            } else {
-                self.log.say(&Message::UnknownChild(pid));
-            }
-        }
-    }
-
-    fn receive_changes(&mut self, events: &mut VecDeque<Event>) -> bool {
-        let mut is_changed = false;
-        let mut back = Vec::new();
-        let mut more = true;
-        for _ in 0..READ_AT_ONCE {
-            match self.monitor.next() {
-                Ok(Some(change)) => {
-                    is_changed |= !self.interfaces.is_own(&change);
-                    back.extend(self.interfaces.carrier_back(&change, &self.settings.wanted));
-                }
-                Ok(None) => {
-                    more = false;
-                    break;
-                }
-                Err(e) => {
-                    // The look every few seconds goes on without it.
-                    self.log.say(&Message::NotRead(e.to_string()));
-                    self.reopen_monitor();
-                    (is_changed, more) = (true, false);
-                    break;
-                }
-            }
-        }
-        if is_changed || self.links_due {
-            self.look_at_links(events);
-        }
-        if is_changed {
-            events.push_back(Event::AddressesChanged);
-        }
-        if !back.is_empty() {
-            events.push_back(Event::CarrierBack(back));
-        }
-        more
-    }
-
-    fn reopen_monitor(&mut self) {
-        if let Ok(monitor) = Monitor::open()
-            && watch(&self.registry, &monitor).is_ok()
-        {
-            self.monitor = monitor;
-        }
-    }
-
-    fn receive_lvsd(&mut self, events: &mut VecDeque<Event>) -> bool {
-        for _ in 0..READ_AT_ONCE {
-            let Some(lvsd) = self.lvsd.as_mut() else { return false };
-            let (pid, ours) = (lvsd.pid, lvsd.ours);
-            let Some(line) = lvsd.line.as_ref() else { return false };
-            match line.receive_said() {
-                Received::Message(Said::Hello { arguments, .. }) => {
-                    events.push_back(Event::Lvsd(child::Event::Heard));
-                    // What the one before said is not this one's word.
-                    events.push_back(services(election::Event::Mended));
-                    self.tell_lvsd();
-                    if !ours && arguments != text(&self.args.for_lvsd()) {
-                        self.log.say(&Message::LvsdOther(pid));
-                        events.push_back(Event::Lvsd(child::Event::Replace));
-                    } else if !ours && daemon::is_replaced(pid) {
-                        self.log.say(&Message::LvsdOld(pid));
-                        events.push_back(Event::Lvsd(child::Event::Replace));
-                    }
-                }
-                Received::Message(Said::Unable(why)) => {
-                    self.say(&Message::Unable(why));
-                    events.push_back(services(election::Event::Failing));
-                }
-                Received::Message(Said::Able) => {
-                    self.say(&Message::Able);
-                    events.push_back(services(election::Event::Mended));
-                }
-                Received::Message(Said::Ready) => events.push_back(Event::Lvsd(child::Event::Ready)),
-                Received::Message(
-                    Said::Alive | Said::Verdict { .. } | Said::Leaving(_) | Said::Answer { .. } | Said::Why { .. },
-                )
-                | Received::Garbage(_) => {
-                    events.push_back(Event::Lvsd(child::Event::Heard));
-                }
-                Received::Nothing => return false,
-                Received::Ended if ours => {
-                    lvsd.line = None; // how it ended, waitpid will tell
-                    return false;
-                }
-                Received::Ended => {
-                    self.lvsd = None;
-                    events.push_back(Event::Lvsd(child::Event::Gone(Exit::Unknown)));
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    fn receive_parents(&mut self, events: &mut VecDeque<Event>) -> bool {
-        while let Some(line) = self.place.as_ref().and_then(MeetingPlace::accept) {
-            self.welcome(line, events);
-        }
-        let mut more = false;
-        let mut ended = Vec::new();
-        for parent in &self.parents {
-            more |= !(0..READ_AT_ONCE).any(|_| match parent.line.receive_with(Asked::decode) {
-                Received::Message(asked) => {
-                    events.push_back(match asked {
-                        Asked::By(Guardian::Release) => Event::Release,
-                        Asked::By(Guardian::Check) => Event::AddressesChanged,
-                        Asked::Wish(wish) => Event::Wish { asker: parent.pid, wish },
-                    });
-                    false
-                }
-                Received::Garbage(_) => false,
-                Received::Nothing => true,
-                Received::Ended => {
-                    ended.push(parent.pid);
-                    true
-                }
-            });
-        }
-        self.parents.retain(|parent| !ended.contains(&parent.pid));
-        if !ended.is_empty() && self.parents.is_empty() {
-            events.push_back(Event::Guardian(child::Event::Gone(Exit::Unknown)));
-        }
-        more
-    }
-
-    /// A new guardian came in: it hears who we are, and everything that holds.
-    fn welcome(&mut self, line: Line, events: &mut VecDeque<Event>) {
-        let pid = line.peer().map_or(0, |peer| peer.pid().unsigned_abs());
-        if self.parents.len() >= PARENTS_MAX || watch(&self.registry, &line).is_err() {
-            return;
-        }
-        let hello = Said::Hello { pid: std::process::id(), arguments: text(&daemon::arguments()) };
-        // One that is gone again is seen when its line is read.
-        let _ = line.send(&hello.encode());
-        if self.leaving {
-            let _ = line.send(&leaving().encode());
-        } else if self.ready {
-            let _ = line.send(&Said::Ready.encode());
-        }
-        self.parents.push(Parent { line, pid });
-        events.push_back(Event::Guardian(child::Event::Adopted(pid)));
-        events.push_back(Event::Guardian(child::Event::Ready));
-    }
-
-    /// The end was asked for. A guardian we started that has not found us yet would
-    /// take our end for a death, and start another pulse.
-    fn leave(&mut self) {
-        self.leaving = true;
-        self.tell(&leaving());
-        self.supervisor.tell(State::Stopping);
-        for pid in &self.guardians {
-            if !self.parents.iter().any(|parent| parent.pid == *pid) {
-                signal(*pid, Signal::SIGKILL);
-            }
-        }
-    }
-
-    fn tell(&self, said: &Said) {
-        for parent in &self.parents {
-            // One that is gone is seen when its line is read.
-            let _ = parent.line.send(&said.encode());
-        }
-    }
-
-    fn spawn_lvsd(&mut self) -> child::Event {
-        let place = daemon::run_root().join("lvsd");
-        if let Ok(line) = channel::join(&place)
-            && let Ok(peer) = line.peer()
-            && watch(&self.registry, &line).is_ok()
-        {
-            let pid = peer.pid().unsigned_abs();
-            self.log.say(&Message::LvsdFound(pid));
-            self.lvsd = Some(Lvsd { pid, line: Some(line), ours: false });
-            return child::Event::Adopted(pid);
-        }
-        match self.start_lvsd() {
-            Ok(lvsd) => {
-                let pid = lvsd.pid;
-                self.lvsd = Some(lvsd);
-                child::Event::Spawned(pid)
-            }
-            Err(e) => {
-                self.log.say(&Message::NoLvsd { path: self.lvsd_program.clone(), error: e.to_string() });
-                child::Event::SpawnFailed
-            }
-        }
-    }
-
-    fn start_lvsd(&self) -> io::Result<Lvsd> {
-        let arguments = self.args.for_lvsd();
-        let line = text(&arguments).join(" ");
-        self.log.say(&Message::Executing(format!("{} {line}", self.lvsd_program.display())));
-        let (line, theirs) = Line::pair()?;
-        watch(&self.registry, &line)?;
-        let mut command = daemon::command(&self.lvsd_program);
-        command.args(arguments).stdin(theirs);
-        if self.args.nodaemon {
-            // A Ctrl-C is for us: we stop it when its addresses are gone.
-            command.process_group(0);
-        } else {
-            // Ours may still be the terminal of whoever starts us.
-            command.stdout(Stdio::null()).stderr(Stdio::null());
-        }
-        Ok(Lvsd { pid: command.spawn()?.id(), line: Some(line), ours: true })
-    }
-
-    fn spawn_guardian(&mut self) -> child::Event {
-        if let Some(parent) = self.parents.first() {
-            return child::Event::Adopted(parent.pid);
-        }
-        let mut command = daemon::command(&self.program);
-        command.args(self.args.passed_on("--guard"));
-        match quiet(&mut command).spawn() {
-            Ok(guardian) => {
-                self.guardians.push(guardian.id());
-                child::Event::Spawned(guardian.id())
-            }
-            Err(_) => child::Event::SpawnFailed, // the node says when it tries again
-        }
-    }
-
-    fn run(&mut self, which: UserCommand) {
-        let (command, keyword) = match which {
-            UserCommand::Active => (&self.settings.active_cmd, "active_cmd"),
-            UserCommand::Inactive => (&self.settings.inactive_cmd, "inactive_cmd"),
-        };
-        if let Some((program, arguments)) = command.as_ref().and_then(|words| words.split_first()) {
-            self.log.say(&Message::Executing(format!("{program} {}", arguments.join(" "))));
-            let mut command = daemon::command(program);
-            command.args(arguments).process_group(0);
-            match quiet(&mut command).spawn() {
-                Ok(running) => self.commands.push((running.id(), keyword)),
-                Err(e) => self.log.say(&Message::CommandFailed { keyword, error: e.to_string() }),
-            }
-        }
-        self.is_active = which == UserCommand::Active;
-        self.tell_lvsd();
-        self.notify(&Notice::of_state(which));
-        self.interfaces.set_active(self.is_active, &self.log);
-    }
-
-    /// Whose turn it is; failover services run on the active director.
-    fn tell_lvsd(&self) {
-        if let Some(line) = self.lvsd.as_ref().and_then(|lvsd| lvsd.line.as_ref()) {
-            let ask = if self.is_active { Ask::Serve } else { Ask::Rest };
-            // One that ended is started again, and told then.
-            let _ = line.send(&ask.encode());
-        }
-    }
-
     fn notify(&mut self, notice: &Notice) {
         let standing = Standing { role: self.role, is_active: self.is_active };
         self.listeners.tell(notice, standing, Instant::now(), &self.log);
@@ -651,104 +345,9 @@ impl Hands {
         }
     }
 
-    /// Whether the file was read; `false` while the hosts it names are looked up.
-    fn reread(&mut self) -> bool {
-        self.log.say(&Message::Rereading);
-        self.supervisor.tell_reloading();
-        self.end_lookup(); // it was begun for a file that may be another by now
-        let names = names::names_in(&self.args.configfile);
-        if names.is_empty() {
-            self.reread_with(&Known::default());
-            return true;
-        }
-        match Lookup::start(&self.program, &names, Instant::now()) {
-            Ok(lookup) => {
-                self.lookups.push(lookup.pid());
-                // Unwatched it is read with the next beat.
-                let _ = watch(&self.registry, &lookup);
-                self.lookup = Some(lookup);
-                false
-            }
-            Err(e) => {
-                self.log.say(&Message::System { what: "look up the hosts in the file", error: e.to_string() });
-                self.log.say(&Message::OldStays);
-                true
-            }
-        }
-    }
-
-    fn reread_with(&mut self, hosts: &Known) {
-        match start::read(&self.args.configfile, hosts) {
-            Ok(read) if read.settings.service != self.settings.service => {
-                self.log.say(&Message::OtherService(read.settings.path));
-                self.log.say(&Message::OldStays);
-            }
-            Ok(read) if !self.is_our_part(&read.settings) => {
-                self.log.say(&Message::OtherPart);
-                self.log.say(&Message::OldStays);
-            }
-            Ok(read) => {
-                read.remarks.iter().for_each(|remark| self.log.say(remark));
-                start::keep(&read);
-                self.settings = read.settings;
-                self.listeners.set_rules(self.settings.listeners.clone());
-                self.checks.reload(self.settings.check.clone(), Instant::now(), &self.log);
-                let ends = self.pair().map(|(pair, role)| pair.ends(role));
-                if let Some((ends, heartbeats)) = ends.zip(self.heartbeats.as_mut()) {
-                    heartbeats.reload(ends, read.keyring, &self.registry, &self.log);
-                }
-                self.follow_networks();
-            }
-            Err(refused) => {
-                self.log.say(&refused.message);
-                self.log.say(&Message::OldStays);
-            }
-        }
-    }
-
-    /// Whether a file makes the same director of this host as the one it started
-    /// with. A single one may change its address, for nobody else goes by it.
-    fn is_our_part(&mut self, settings: &Settings) -> bool {
-        if settings.pair.is_none() || self.settings.pair.is_none() {
-            return settings.pair.is_some() == self.settings.pair.is_some();
-        }
-        let Ok(host) = self.interfaces.read() else { return true };
-        let here: Vec<_> = host.addresses.iter().map(|address| address.address).collect();
-        role(settings.primary, settings.backup, &here) == self.role
-    }
-
     fn pair(&self) -> Option<(&Pair, election::Role)> {
         self.settings.pair.as_ref().zip(start::part(self.role))
     }
-
-    /// The file was read, or could not be; the old one may have stayed.
-    fn reread_event(&self) -> Event {
-        self.supervisor.tell(State::Ready);
-        Event::Reread(self.pair().map(|(pair, role)| Box::new(pair.election(role))))
-    }
-
-    fn receive_hosts(&mut self, events: &mut VecDeque<Event>) {
-        if let Some(hosts) = self.lookup.as_mut().and_then(|lookup| lookup.read(Instant::now())) {
-            self.end_lookup();
-            self.reread_with(&hosts);
-            events.push_back(self.reread_event());
-        }
-    }
-
-    fn end_lookup(&mut self) {
-        if let Some(lookup) = self.lookup.take().filter(|lookup| self.lookups.contains(&lookup.pid())) {
-            signal(lookup.pid(), Signal::SIGKILL);
-        }
-    }
-}
-
-/// What lvsd says of the services it keeps.
-fn services(event: fn(Watched) -> election::Event) -> Event {
-    Event::Pair(Box::new(event(Watched::Services)))
-}
-
-fn leaving() -> Said {
-    Said::Leaving("asked to stop".to_owned())
 }
 
 /// Wakes the loop when there is something to read. Which it was does not matter:
@@ -781,8 +380,4 @@ fn let_go() {
 /// Arguments as text, as they are said on a line.
 pub fn text(arguments: &[OsString]) -> Vec<String> {
     arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
-}
-
-fn quiet(command: &mut Command) -> &mut Command {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
 }

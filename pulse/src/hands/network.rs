@@ -1,10 +1,13 @@
 //! What the hands do in the networks of our addresses: listen for others who claim
-//! them and for witnesses, ask both, and look at the links of the heartbeats.
+//! them and for witnesses, ask both, look at the links of the heartbeats, and hear
+//! from the kernel what changes.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use super::Hands;
+use common::netlink::route::Monitor;
+
+use super::{Hands, READ_AT_ONCE, watch};
 use crate::addresses::Wanted;
 use crate::claimants::{Report, suspect};
 use crate::election;
@@ -111,5 +114,48 @@ impl Hands {
             let event = election::Event::Link { path, is_up };
             Event::Pair(Box::new(event))
         }));
+    }
+
+    pub(super) fn receive_changes(&mut self, events: &mut VecDeque<Event>) -> bool {
+        let mut is_changed = false;
+        let mut back = Vec::new();
+        let mut more = true;
+        for _ in 0..READ_AT_ONCE {
+            match self.monitor.next() {
+                Ok(Some(change)) => {
+                    is_changed |= !self.interfaces.is_own(&change);
+                    back.extend(self.interfaces.carrier_back(&change, &self.settings.wanted));
+                }
+                Ok(None) => {
+                    more = false;
+                    break;
+                }
+                Err(e) => {
+                    // The look every few seconds goes on without it.
+                    self.log.say(&Message::NotRead(e.to_string()));
+                    self.reopen_monitor();
+                    (is_changed, more) = (true, false);
+                    break;
+                }
+            }
+        }
+        if is_changed || self.links_due {
+            self.look_at_links(events);
+        }
+        if is_changed {
+            events.push_back(Event::AddressesChanged);
+        }
+        if !back.is_empty() {
+            events.push_back(Event::CarrierBack(back));
+        }
+        more
+    }
+
+    fn reopen_monitor(&mut self) {
+        if let Ok(monitor) = Monitor::open()
+            && watch(&self.registry, &monitor).is_ok()
+        {
+            self.monitor = monitor;
+        }
     }
 }

@@ -1,0 +1,82 @@
+//! The processes the hands started: the user's commands begin here, and every end
+//! is told apart by who it was.
+
+use std::collections::VecDeque;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use common::child::{self, Exit};
+use common::daemon;
+use nix::errno::Errno;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+
+use super::Hands;
+use crate::messages::Message;
+use crate::node::{Command as UserCommand, Event};
+use crate::notify::Notice;
+
+impl Hands {
+    pub(super) fn run(&mut self, which: UserCommand) {
+        let (command, keyword) = match which {
+            UserCommand::Active => (&self.settings.active_cmd, "active_cmd"),
+            UserCommand::Inactive => (&self.settings.inactive_cmd, "inactive_cmd"),
+        };
+        if let Some((program, arguments)) = command.as_ref().and_then(|words| words.split_first()) {
+            self.log.say(&Message::Executing(format!("{program} {}", arguments.join(" "))));
+            let mut command = daemon::command(program);
+            command.args(arguments).process_group(0);
+            match quiet(&mut command).spawn() {
+                Ok(running) => self.commands.push((running.id(), keyword)),
+                Err(e) => self.log.say(&Message::CommandFailed { keyword, error: e.to_string() }),
+            }
+        }
+        self.is_active = which == UserCommand::Active;
+        self.tell_lvsd();
+        self.notify(&Notice::of_state(which));
+        self.interfaces.set_active(self.is_active, &self.log);
+    }
+
+    /// Every child that ended since the last turn. `guardian` is the process the
+    /// node has for its guardian.
+    pub fn reap(&mut self, guardian: Option<u32>, events: &mut VecDeque<Event>) {
+        loop {
+            let status = match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
+                Ok(status) => status,
+                Err(Errno::EINTR) => continue,
+                Err(_) => return, // no children
+            };
+            let Some((pid, exit)) = Exit::from_wait(status) else { return };
+            let pid = pid.as_raw().unsigned_abs();
+            if self.lvsd.as_ref().is_some_and(|lvsd| lvsd.ours && lvsd.pid == pid) {
+                self.lvsd = None;
+                events.push_back(Event::Lvsd(child::Event::Gone(exit)));
+            } else if let Some(at) = self.commands.iter().position(|(running, _)| *running == pid) {
+                let (_, keyword) = self.commands.swap_remove(at);
+                if exit != Exit::Status(0) {
+                    self.log.say(&Message::CommandEnded { keyword, exit });
+                }
+            } else if let Some(at) = self.guardians.iter().position(|started| *started == pid) {
+                self.guardians.swap_remove(at);
+                if guardian == Some(pid) {
+                    self.parents.retain(|parent| parent.pid != pid);
+                    events.push_back(Event::Guardian(child::Event::Gone(exit)));
+                }
+            } else if self.checks.reaped(pid, exit, Instant::now(), events, &self.log) {
+                // what it means was told
+            } else if self.listeners.reaped(pid, exit, Instant::now(), &self.log) {
+                // and so was this
+            } else if let Some(at) = self.lookups.iter().position(|looking| *looking == pid) {
+                self.lookups.swap_remove(at); // what it said is in its pipe
+            } else {
+                self.log.say(&Message::UnknownChild(pid));
+            }
+        }
+    }
+}
+
+/// Without our terminal.
+pub(super) fn quiet(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
+}
