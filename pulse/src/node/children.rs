@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use common::child::{self, Report};
 
-use super::{Action, Node};
+use super::{Action, Node, State, lvsd_rules};
 use crate::election::{self, Watched};
 use crate::messages::{Message, What};
 
@@ -53,6 +53,32 @@ impl Node {
                 child::Action::Terminate(_) | child::Action::Kill(_) | child::Action::Release(_) => {}
             }
         }
+    }
+
+    pub(super) fn tick_children(&mut self, now: Instant, out: &mut Vec<Action>) {
+        self.feed_lvsd(child::Event::Tick, now, out);
+        self.feed_guardian(child::Event::Tick, now, out);
+    }
+
+    pub(super) fn stop_lvsd(&mut self, now: Instant, out: &mut Vec<Action>) {
+        // TERM for its time, KILL for as long again.
+        self.state = State::StoppingLvsd { until: now + lvsd_rules().stop_within * 2 };
+        self.stop_due = true;
+        self.stop_lvsd_when_it_listens(now, out);
+        self.finish_if_over(out);
+    }
+
+    pub(super) fn stop_lvsd_when_it_listens(&mut self, now: Instant, out: &mut Vec<Action>) {
+        let coming = self.lvsd.is_spawning() || self.lvsd.pid().is_some();
+        if self.lvsd_listens || !coming {
+            self.stop_due = false;
+            self.feed_lvsd(child::Event::Stop, now, out);
+        }
+    }
+
+    pub(super) fn hangup_lvsd(&mut self, out: &mut Vec<Action>) {
+        self.hangup_due = false;
+        out.extend(self.lvsd.pid().map(Action::HangupLvsd));
     }
 }
 

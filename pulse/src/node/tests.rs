@@ -6,6 +6,7 @@ use common::child::Exit;
 use proptest::prelude::*;
 
 use super::*;
+use crate::addresses::Reach;
 use crate::heartbeat::{Claim, Datagram, Echo, Flags, Heartbeat, Service, StartId, State as Doing, Word};
 use crate::identity::Role;
 
