@@ -8,11 +8,10 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use common::config::{Outside, System};
-use common::ipvs::Protocol;
+use common::config::Outside;
 use common::names::Known;
 
 /// How long a reload waits for answers when it can do without: a name server that is
@@ -90,20 +89,8 @@ impl Hosts {
 }
 
 impl Outside for Hosts {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        System.read(path)
-    }
-
-    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        System.list(folder)
-    }
-
     fn host(&self, name: &str) -> Option<IpAddr> {
         self.addresses.get(name).copied()
-    }
-
-    fn service(&self, name: &str, protocol: Protocol) -> Option<u16> {
-        System.service(name, protocol)
     }
 }
 

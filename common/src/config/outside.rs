@@ -25,22 +25,34 @@ const BYTES_MAX: usize = super::source::TOTAL_MAX + 1;
 /// configuration takes a moment, and somebody sits in front of it.
 const PIPE_WITHIN: Duration = Duration::from_secs(5);
 
-/// The world around the text.
+/// The world around the text: this machine's, but for its host names, which are
+/// what worlds differ in.
 pub trait Outside {
     /// The bytes of a file; `-` is the standard input.
     ///
     /// # Errors
     /// The system's.
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if path == Path::new("-") { all_of(io::stdin().lock()) } else { all_of(open(path)?) }
+    }
+
     /// The names in a folder, in any order.
     ///
     /// # Errors
     /// The system's.
-    fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let names = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        names.collect()
+    }
+
     /// The address of a host, IPv4 before IPv6; literals are not asked for.
     fn host(&self, name: &str) -> Option<IpAddr>;
+
     /// The port of a service (services(5)).
-    fn service(&self, name: &str, protocol: Protocol) -> Option<u16>;
+    fn service(&self, name: &str, protocol: Protocol) -> Option<u16> {
+        let text = std::fs::read("/etc/services").ok()?;
+        service_in(&String::from_utf8_lossy(&text), name, protocol)
+    }
 }
 
 /// The real one: the file system, the system's resolver, /etc/services.
@@ -53,23 +65,9 @@ pub struct System;
 pub struct Patient;
 
 impl Outside for System {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        if path == Path::new("-") { all_of(io::stdin().lock()) } else { all_of(open(path)?) }
-    }
-
-    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        let names = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-        names.collect()
-    }
-
     fn host(&self, name: &str) -> Option<IpAddr> {
         let found: Vec<IpAddr> = (name, 0).to_socket_addrs().ok()?.map(|address| address.ip()).collect();
         found.iter().find(|address| address.is_ipv4()).or(found.first()).copied()
-    }
-
-    fn service(&self, name: &str, protocol: Protocol) -> Option<u16> {
-        let text = std::fs::read("/etc/services").ok()?;
-        service_in(&String::from_utf8_lossy(&text), name, protocol)
     }
 }
 
@@ -82,16 +80,8 @@ impl Outside for Patient {
         if file.metadata()?.file_type().is_fifo() { all_of_pipe(file, PIPE_WITHIN) } else { all_of(only_file(file)?) }
     }
 
-    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        System.list(folder)
-    }
-
     fn host(&self, name: &str) -> Option<IpAddr> {
         System.host(name)
-    }
-
-    fn service(&self, name: &str, protocol: Protocol) -> Option<u16> {
-        System.service(name, protocol)
     }
 }
 
