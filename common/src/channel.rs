@@ -16,9 +16,11 @@
 use std::fmt::Write as _;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, UnixCredentials, getsockname, getsockopt, recv, send,
     socketpair, sockopt,
@@ -354,6 +356,41 @@ impl Line {
                 Err(Errno::EINTR | Errno::ECONNRESET) => continue,
                 Err(_) => Received::Ended,
             };
+        }
+    }
+
+    /// Waits for the packet that `wanted` takes, and passes over all others; `None`
+    /// when the other end is gone before it came. For programs that have no loop yet.
+    ///
+    /// # Errors
+    /// `TimedOut` when it has not come by then, whatever else came; otherwise the
+    /// system's.
+    pub fn wait_for<T, W>(
+        &self,
+        decode: fn(&[u8]) -> Result<T, DecodeError>,
+        until: Instant,
+        mut wanted: impl FnMut(T) -> Option<W>,
+    ) -> io::Result<Option<W>> {
+        loop {
+            match self.receive_with(decode) {
+                Received::Message(message) => {
+                    if let Some(wanted) = wanted(message) {
+                        return Ok(Some(wanted));
+                    }
+                }
+                Received::Ended => return Ok(None),
+                Received::Garbage(_) | Received::Nothing => {}
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(io::Error::from(io::ErrorKind::TimedOut));
+            }
+            // poll(2) counts milliseconds: not a last one of turns without a wait
+            let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+            match poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], timeout) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(e) => return Err(e.into()),
+            }
         }
     }
 

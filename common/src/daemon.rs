@@ -9,7 +9,6 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
@@ -18,11 +17,10 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::SigSet;
 use nix::sys::stat::Mode;
 
-use crate::channel::{Line, Received, Said};
+use crate::channel::{Line, Said};
 use crate::log::words;
 
 /// Where state and sockets live; root's alone, gone with a reboot. One per mount
@@ -251,7 +249,8 @@ pub fn background(within: Duration) -> io::Result<Background> {
         .env(STARTED_BY, std::process::id().to_string())
         .stdin(Stdio::from(theirs))
         .spawn()?;
-    if wait_for_ready(&line, Instant::now() + within)? {
+    let ready = |said| matches!(said, Said::Ready).then_some(());
+    if line.wait_for(Said::decode, Instant::now() + within, ready)?.is_some() {
         return Ok(Background::Foreground(ExitStatus::Stopped as u8));
     }
     let status = child.wait()?;
@@ -259,37 +258,6 @@ pub fn background(within: Duration) -> io::Result<Background> {
     let signal = status.signal().map(|signal| 128_i32.saturating_add(signal));
     let code = status.code().or(signal).and_then(|code| u8::try_from(code).ok());
     Ok(Background::Foreground(code.unwrap_or(ExitStatus::Bug as u8)))
-}
-
-/// Whether the daemon said that it is up before its line ended.
-fn wait_for_ready(line: &Line, deadline: Instant) -> io::Result<bool> {
-    loop {
-        match line.receive_said() {
-            Received::Message(Said::Ready) => return Ok(true),
-            Received::Message(
-                Said::Hello { .. }
-                | Said::Alive
-                | Said::Verdict { .. }
-                | Said::Answer { .. }
-                | Said::Leaving(_)
-                | Said::Unable(_)
-                | Said::Able
-                | Said::Why { .. },
-            )
-            | Received::Garbage(_) => continue,
-            Received::Ended => return Ok(false),
-            Received::Nothing => {}
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::Error::from(io::ErrorKind::TimedOut));
-        }
-        let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(line.as_fd(), PollFlags::POLLIN)], timeout) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(e) => return Err(e.into()),
-        }
-    }
 }
 
 /// What `--version` prints, in the original's form (piranha.md 2.1). A packager

@@ -12,13 +12,12 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
-use common::channel::{ASK_MAX, Ask, Line, Received, Said, join};
+use common::channel::{ASK_MAX, Ask, Line, Said, join};
 use common::child::Exit;
 use common::daemon::{self, run_root};
 use common::ipvs::{Agreement as _, Destination, DestinationEntry, Error, Ipvs, Service, ServiceKey, Timeouts};
@@ -287,21 +286,10 @@ pub fn ask_lvsd(ask: &Ask, within: Duration) -> io::Result<(bool, String, Option
     }
     let line = join(&run_root().join("lvsd"))?;
     line.send(&packet)?;
-    loop {
-        match line.receive_said() {
-            Received::Message(Said::Answer { done, next, text }) => return Ok((done, text, next)),
-            // Its greeting, its beat.
-            Received::Message(_) | Received::Garbage(_) => {}
-            Received::Ended => return Err(io::Error::from(io::ErrorKind::ConnectionReset)),
-            Received::Nothing => {
-                let left = until.saturating_duration_since(Instant::now());
-                let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-                if poll(&mut [PollFd::new(line.as_fd(), PollFlags::POLLIN)], left)? == 0 {
-                    return Err(io::Error::from(io::ErrorKind::TimedOut));
-                }
-            }
-        }
-    }
+    // Its greeting and its beat are none.
+    let of = |said| if let Said::Answer { done, next, text } = said { Some((done, text, next)) } else { None };
+    let answer = line.wait_for(Said::decode, until, of)?;
+    answer.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionReset))
 }
 
 /// The monitors that run in our namespaces, by their command lines: to look at them

@@ -2,12 +2,10 @@
 //! runs, tells what it says, and waits until what was wanted has come about.
 
 use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-use common::channel::{self, Line, Received};
+use common::channel::{self, Line};
 use common::daemon::{self, ExitStatus};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::args::Args;
 use crate::wish::{Answer, Wish};
@@ -95,22 +93,8 @@ fn state(status: &str) -> &str {
 fn ask(line: &Line, wish: Wish) -> Result<Answer, (String, ExitStatus)> {
     let gone = |_| ("it ended".to_owned(), ExitStatus::System);
     line.send(wish.to_string().as_bytes()).map_err(gone)?;
-    let until = Instant::now() + ANSWER_WITHIN;
-    loop {
-        match line.receive_with(Answer::decode) {
-            Received::Message(Some(answer)) => return Ok(answer),
-            // What guardians are told.
-            Received::Message(None) | Received::Garbage(_) => {}
-            Received::Ended => return Err(("it ended".to_owned(), ExitStatus::System)),
-            Received::Nothing => {
-                let left = until.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Err(("it does not answer".to_owned(), ExitStatus::System));
-                }
-                let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-                // Interrupted or not, the line is read again.
-                let _ = poll(&mut [PollFd::new(line.as_fd(), PollFlags::POLLIN)], left);
-            }
-        }
-    }
+    // What is no answer is what guardians are told.
+    let answer = line.wait_for(Answer::decode, Instant::now() + ANSWER_WITHIN, |answer| answer);
+    let answer = answer.map_err(|_| ("it does not answer".to_owned(), ExitStatus::System))?;
+    answer.ok_or_else(|| ("it ended".to_owned(), ExitStatus::System))
 }

@@ -1,14 +1,12 @@
 //! `--detach`: asks the pulse that runs to end and to leave everything as it is.
 //! The unit of systemd asks so in a restart, and what it starts then adopts it all.
 
-use std::os::fd::AsFd as _;
+use std::io;
 use std::time::{Duration, Instant};
 
-use common::channel::{self, Ask, Line, Received};
+use common::channel::{self, Ask, Line, Said};
 use common::daemon::{self, ExitStatus};
 use common::log::Log;
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::start::Refused;
 
@@ -30,23 +28,9 @@ pub fn detach(log: &Log) -> ExitStatus {
     }
 }
 
-fn wait_for_end(line: &Line, end: Instant) -> nix::Result<()> {
-    loop {
-        match line.receive_said() {
-            Received::Ended => return Ok(()),
-            Received::Message(_) | Received::Garbage(_) => continue,
-            Received::Nothing => {}
-        }
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Errno::ETIMEDOUT);
-        }
-        let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(line.as_fd(), PollFlags::POLLIN)], timeout) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(e) => return Err(e),
-        }
-    }
+fn wait_for_end(line: &Line, end: Instant) -> io::Result<()> {
+    // Whatever it still says, nothing but its end will do.
+    line.wait_for(Said::decode, end, |_| None::<()>).map(drop)
 }
 
 #[cfg(test)]
@@ -57,8 +41,8 @@ mod tests {
     fn it_waits_for_the_end_and_not_for_ever() {
         let (ours, theirs) = Line::pair().unwrap();
         let soon = || Instant::now() + Duration::from_millis(10);
-        assert_eq!(wait_for_end(&ours, soon()), Err(Errno::ETIMEDOUT));
+        assert_eq!(wait_for_end(&ours, soon()).unwrap_err().kind(), io::ErrorKind::TimedOut);
         drop(theirs);
-        assert_eq!(wait_for_end(&ours, soon()), Ok(()));
+        wait_for_end(&ours, soon()).unwrap();
     }
 }

@@ -108,3 +108,33 @@ fn a_parent_that_does_not_listen_never_stops_the_child() {
         child.send(&Said::Alive.encode()).unwrap();
     }
 }
+
+#[test]
+fn what_is_waited_for_comes_or_the_end_or_the_time_is_over() {
+    let (parent, child) = Line::pair().unwrap();
+    let child = Line { fd: child };
+    let ready = |said| matches!(said, Said::Ready).then_some(());
+    let soon = || Instant::now() + Duration::from_millis(20);
+    let late = || Instant::now() + Duration::from_secs(60);
+    // what is not wanted is passed over, and so is what nobody can read
+    for packet in [Said::Alive.encode(), b"?".to_vec(), Said::Ready.encode()] {
+        child.send(&packet).unwrap();
+    }
+    assert_eq!(parent.wait_for(Said::decode, late(), ready).unwrap(), Some(()));
+    assert_eq!(parent.wait_for(Said::decode, soon(), ready).unwrap_err().kind(), io::ErrorKind::TimedOut);
+    // one that speaks without an end is not listened to without one
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let waited = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(std::sync::atomic::Ordering::SeqCst) {
+                child.send(&Said::Alive.encode()).unwrap();
+            }
+        });
+        let waited = parent.wait_for(Said::decode, soon(), ready);
+        is_over.store(true, std::sync::atomic::Ordering::SeqCst);
+        waited
+    });
+    assert_eq!(waited.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    drop(child);
+    assert_eq!(parent.wait_for(Said::decode, late(), ready).unwrap(), None);
+}
