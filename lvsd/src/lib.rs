@@ -28,6 +28,7 @@
 //! | [`status`] | pure: what `--status` prints |
 //! | [`ledger`] | which services an lvsd made, for its successor |
 //! | [`services`] | the virtual services between two looks |
+//! | [`slice`] | pure: how much of what is long is done in one turn |
 //! | [`nannies`] | the nannies: a machine and a line for each |
 //! | [`parents`] | the lines to those who watch lvsd |
 //! | `start` | from the command line to the loop |
@@ -58,6 +59,7 @@ pub mod quorum;
 pub mod run;
 pub mod scripts;
 pub mod services;
+pub mod slice;
 pub mod sorry;
 mod start;
 pub mod status;

@@ -39,6 +39,7 @@ use crate::nanny_command::Manner;
 use crate::parents::{self, Parents, Request};
 use crate::scripts::Scripts;
 use crate::services::{self, LOOK_EVERY, Services};
+use crate::slice::Slice;
 use crate::wanted::{Target, Virtual, Wanted};
 
 mod monitors;
@@ -53,11 +54,15 @@ const PARENTS: usize = 3;
 const NANNIES: usize = PARENTS + parents::MAX;
 
 /// How many nannies are called, or started, or services set up, in one turn: about
-/// 10 ms.
+/// 10 ms, where the kernel has nothing to load.
 const STARTS_PER_TURN: usize = 50;
 
 /// How many services' destinations are looked at in one turn: about 10 ms.
 const LOOKS_PER_TURN: usize = 100;
+
+/// How long each of these may take in one turn but for its last step: one may wait for
+/// a module to be loaded, several in a row would look like a frozen lvsd.
+const SLICE_MAX: Duration = Duration::from_millis(50);
 
 /// Waking up this much later than asked, or after a turn that took this long, we
 /// were away: asleep, or busy with something long.
@@ -272,6 +277,7 @@ impl<K: Ipvs> Daemon<K> {
         self.woke = now;
         let requests = self.take_events(events, now);
         if requests.contains(&Request::Release) {
+            self.keep_what_changed(now);
             self.log.say(&Message::Released);
             return Ok(Some(End::Released));
         }
@@ -290,7 +296,15 @@ impl<K: Ipvs> Daemon<K> {
         self.scripts.overdue(now).into_iter().for_each(hands::kill_group);
         self.take_answers(now);
         self.work(now);
+        self.keep_what_changed(now);
         Ok(self.step_phase(now))
+    }
+
+    /// For a successor, once in a turn however much it was.
+    fn keep_what_changed(&mut self, now: Instant) {
+        let mut out = Vec::new();
+        self.services.keep_what_changed(&mut out);
+        self.perform_services(out, now);
     }
 
     /// Signals, lines, and what of the lines was left from the last turn.
@@ -432,7 +446,7 @@ impl<K: Ipvs> Daemon<K> {
             self.perform(lost, now);
             if self.phase == Phase::Working {
                 let nannies = &self.nannies;
-                self.services.look(&mut self.kernel, || nannies.busy(), nannies, now, &mut out);
+                self.services.look(&mut self.kernel, || nannies.busy(), &mut out);
                 if self.starts.is_empty() && self.set_ups.is_empty() {
                     self.services.await_newcomers(now);
                 }
@@ -440,7 +454,10 @@ impl<K: Ipvs> Daemon<K> {
         }
         if self.phase == Phase::Working {
             self.services.wake_leavers(now);
-            self.services.tend_next(LOOKS_PER_TURN, &mut self.kernel, &self.nannies, now, &mut out);
+            let mut slice = Slice::new(LOOKS_PER_TURN, SLICE_MAX, Instant::now());
+            while self.services.has_round() && slice.has_room(Instant::now()) {
+                self.services.tend_next(&mut self.kernel, &self.nannies, now, &mut out);
+            }
             let over: Vec<ServiceKey> =
                 self.services.graces().filter(|(at, _)| *at <= now).map(|(_, key)| key).collect();
             for key in over {
@@ -449,7 +466,8 @@ impl<K: Ipvs> Daemon<K> {
         }
         self.perform_services(out, now);
         self.meet_guests(STARTS_PER_TURN, now);
-        for _ in 0..STARTS_PER_TURN {
+        let mut slice = Slice::new(STARTS_PER_TURN, SLICE_MAX, Instant::now());
+        while slice.has_room(Instant::now()) {
             if let Some((id, look_first)) = self.starts.pop_front() {
                 self.start(id, look_first, now);
             } else if let Some(key) = self.set_ups.pop_front() {

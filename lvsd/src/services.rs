@@ -108,6 +108,15 @@ impl State {
     }
 }
 
+/// What a look found to be done.
+#[derive(Debug)]
+enum Mend {
+    /// A service is not as it should be.
+    SetUp(ServiceKey),
+    /// One left the file, and nobody keeps anything in it any more.
+    Delete(Step),
+}
+
 /// All of them.
 #[derive(Debug)]
 pub struct Services {
@@ -126,8 +135,12 @@ pub struct Services {
     due: BTreeSet<ServiceKey>,
     /// What the ledger said when we started, until it was looked at.
     left_behind: HashSet<ServiceKey>,
+    /// What the last look found to be done, in order.
+    mends: VecDeque<Mend>,
     /// Whose destinations are still to be looked at in this round.
     round: VecDeque<ServiceKey>,
+    /// The ledger changed in a way that may wait for the end of the turn.
+    ledger_due: bool,
     table_trouble: bool,
     timeouts_trouble: bool,
 }
@@ -148,7 +161,9 @@ impl Services {
             leavers,
             waiting: HashMap::new(),
             deadlines: BTreeSet::new(),
+            mends: VecDeque::new(),
             round: VecDeque::new(),
+            ledger_due: false,
             table_trouble: false,
             timeouts_trouble: false,
         }
@@ -206,6 +221,7 @@ impl Services {
         for (key, state) in &mut self.states {
             state.quorum = state.quorum.filter(|_| cares(key));
         }
+        self.mends.clear();
         self.round.clear();
         self.keep_ledger(out);
     }
@@ -268,14 +284,12 @@ impl Services {
         }
     }
 
-    /// One look at the whole table: timeouts, our services, what left the file.
-    /// Destinations follow with [`Services::tend_next`].
+    /// One look at the whole table: timeouts, our services, what left the file. What
+    /// is to be done about it, and the destinations, follow with [`Services::tend_next`].
     pub fn look<K: Ipvs>(
         &mut self,
         kernel: &mut Kernel<K>,
         busy: impl Fn() -> HashSet<ServiceKey>,
-        keepers: &impl Keepers,
-        now: Instant,
         out: &mut Vec<Action>,
     ) {
         let have = match kernel.services() {
@@ -291,20 +305,17 @@ impl Services {
             out.push(Action::Say(Message::TableReadable));
         }
         self.tend_timeouts(kernel, out);
-        let differ: Vec<ServiceKey> = self
+        // Those of the look before are found again if they still are to be done.
+        self.mends = self
             .wanted
             .virtuals
             .iter()
             .filter(|wanted| plan::service(wanted, have.get(&wanted.service.key)).is_some())
             .map(|wanted| wanted.service.key)
+            .filter(|key| self.states.get(key).is_some_and(|state| state.tried))
+            .map(Mend::SetUp)
             .collect();
-        for key in differ {
-            // Asks for this one again: an entry may be missing from a long dump.
-            if self.states.get(&key).is_some_and(|state| state.tried) {
-                self.set_up(&key, kernel, keepers, now, out);
-            }
-        }
-        self.remove_leftovers(&have, kernel, busy, out);
+        self.find_leftovers(&have, busy, out);
         if self.round.is_empty() {
             self.round.extend(self.index.keys().filter(|key| have.contains_key(*key)));
             self.round.extend(self.leavers.keys().filter(|key| !self.index.contains_key(*key)));
@@ -313,20 +324,25 @@ impl Services {
 
     /// Whether [`Services::tend_next`] has something to look at.
     pub fn has_round(&self) -> bool {
-        !self.round.is_empty() || !self.due.is_empty()
+        !self.mends.is_empty() || !self.round.is_empty() || !self.due.is_empty()
     }
 
-    /// The destinations of up to `count` services of this round.
+    /// One service of this round: itself if the look found it wrong, else its
+    /// destinations.
     pub fn tend_next<K: Ipvs>(
         &mut self,
-        count: usize,
         kernel: &mut Kernel<K>,
         keepers: &impl Keepers,
         now: Instant,
         out: &mut Vec<Action>,
     ) {
-        for _ in 0..count {
-            let Some(key) = self.due.pop_first().or_else(|| self.round.pop_front()) else { return };
+        match self.mends.pop_front() {
+            // Asks for this one again: an entry may be missing from a long dump.
+            Some(Mend::SetUp(key)) => return self.set_up(&key, kernel, keepers, now, out),
+            Some(Mend::Delete(step)) => return self.delete(&step, kernel, out),
+            None => {}
+        }
+        if let Some(key) = self.due.pop_first().or_else(|| self.round.pop_front()) {
             self.tend_one(&key, kernel, keepers, now, out);
         }
     }
@@ -370,7 +386,7 @@ impl Services {
         out.extend(state.floor(wanted, tally).map(Action::Say));
         if let Some(has) = state.judge_quorum(wanted, tally, now, out) {
             self.ledger.quorums.insert(*key, has);
-            self.keep_ledger(out);
+            self.ledger_due = true;
         }
         let Some(wanted) = self.index.get(key).and_then(|n| self.wanted.virtuals.get(*n)) else { return };
         let Some(state) = self.states.get_mut(key) else { return };
@@ -433,12 +449,11 @@ impl Services {
         }
     }
 
-    /// Deletes what an lvsd made and the file does not want, and forgets what is
-    /// gone already.
-    fn remove_leftovers<K: Ipvs>(
+    /// Finds what an lvsd made and the file does not want, to be deleted, and forgets
+    /// what is gone already.
+    fn find_leftovers(
         &mut self,
         have: &BTreeMap<ServiceKey, Service>,
-        kernel: &mut Kernel<K>,
         busy: impl Fn() -> HashSet<ServiceKey>,
         out: &mut Vec<Action>,
     ) {
@@ -449,12 +464,9 @@ impl Services {
         busy.extend(self.leavers.keys());
         let (index, before) = (&self.index, self.ledger.services.len());
         let has = |key: &ServiceKey| have.contains_key(key);
-        let steps: Vec<Step> =
-            plan::leftovers(|key| index.contains_key(key), has, &self.ledger, |key| busy.contains(key)).collect();
+        let steps = plan::leftovers(|key| index.contains_key(key), has, &self.ledger, |key| busy.contains(key));
+        self.mends.extend(steps.map(Mend::Delete));
         self.ledger.services.retain(|key, _| index.contains_key(key) || has(key) || busy.contains(key));
-        for step in steps {
-            self.delete(&step, kernel, out);
-        }
         if self.ledger.services.len() != before {
             self.keep_ledger(out);
         }
@@ -470,12 +482,24 @@ impl Services {
         match kernel.apply(step) {
             Ok(()) => {
                 self.ledger.services.remove(key);
+                self.ledger_due = true;
+                if !self.index.contains_key(key) {
+                    self.states.remove(key);
+                }
             }
             Err(e) => fail(state, name, &e, out),
         }
     }
 
+    /// Writes down what changed in this turn and was not worth a file of its own.
+    pub fn keep_what_changed(&mut self, out: &mut Vec<Action>) {
+        if self.ledger_due {
+            self.keep_ledger(out);
+        }
+    }
+
     fn keep_ledger(&mut self, out: &mut Vec<Action>) {
+        self.ledger_due = false;
         let Some(file) = &self.file else { return };
         self.ledger.leaving = leavers::remember(&self.leavers);
         if let Err(e) = file.write(&self.ledger) {

@@ -61,6 +61,8 @@ struct Table {
     calls: Vec<Call>,
     /// Failures that wait for their call, oldest first.
     failures: VecDeque<(Operation, Error)>,
+    /// A verb that takes its time.
+    slow: Option<(Operation, Duration)>,
 }
 
 impl Default for Table {
@@ -71,7 +73,14 @@ impl Default for Table {
             tcp_fin: Duration::from_secs(120),
             udp: Duration::from_secs(300),
         };
-        Self { services: Vec::new(), timeouts, daemons: Vec::new(), calls: Vec::new(), failures: VecDeque::new() }
+        Self {
+            services: Vec::new(),
+            timeouts,
+            daemons: Vec::new(),
+            calls: Vec::new(),
+            failures: VecDeque::new(),
+            slow: None,
+        }
     }
 }
 
@@ -80,6 +89,12 @@ impl Fake {
     /// for as many calls.
     pub fn fail(&self, operation: Operation, error: Error) {
         self.table.borrow_mut().failures.push_back((operation, error));
+    }
+
+    /// Lets each call of that verb take so long from now on, as one does that loads a
+    /// module.
+    pub fn slow_down(&self, operation: Operation, takes: Duration) {
+        self.table.borrow_mut().slow = Some((operation, takes));
     }
 
     /// All calls since the last [`Fake::forget_calls`], in order, failed ones too.
@@ -116,6 +131,9 @@ impl Fake {
     ) -> Result<(), Error> {
         let table = &mut *self.table.borrow_mut();
         table.calls.push(Call { operation, service: service.copied(), destination: destination.copied() });
+        if let Some((_, takes)) = table.slow.filter(|(slow, _)| *slow == operation) {
+            std::thread::sleep(takes);
+        }
         let waiting = table.failures.iter().position(|(of, _)| *of == operation);
         if let Some((_, error)) = waiting.and_then(|at| table.failures.remove(at)) {
             return Err(error);

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use common::ipvs::fake::Fake;
-use common::ipvs::{Destination, DestinationKey, ForwardingMethod, Protocol, Service};
+use common::ipvs::{Destination, DestinationKey, ForwardingMethod, Operation, Protocol, Service};
 
 use super::*;
 use crate::file;
@@ -226,5 +226,40 @@ fn a_lost_quorum_runs_its_script_once_and_a_bad_one_is_only_said() {
     stage.until(|_| ran.join("down").exists());
     stage.until(|daemon| daemon.scripts.deadline().is_none());
     assert_eq!(stage.daemon.services.ledger().quorums, [(key(1), false), (key(2), false)].into());
+    stage.stop();
+}
+
+/// A scheduler's module takes a moment to load, and there are several of them.
+#[test]
+fn a_kernel_that_is_slow_keeps_the_loop_from_no_turn() {
+    let mut stage = Stage::start(&[(1, "", &[3])]);
+    let dir = stage.dir.path().to_owned();
+    let virtuals: Vec<(u8, &str, &[u8])> = (1..=5).map(|last| (last, "", [3].as_slice())).collect();
+    stage.table.slow_down(Operation::AddService, SLICE_MAX);
+    std::fs::write(dir.join("lvs.cf"), file(&dir, &virtuals)).unwrap();
+    stage.daemon.reread(Instant::now());
+    // One each, and the beat between them.
+    let one_more = |stage: &mut Stage| {
+        let before = stage.services().len();
+        let table = stage.table.clone();
+        stage.until(|_| table.clone().services().unwrap().len() > before);
+        assert_eq!(stage.services().len(), before + 1);
+    };
+    (1..5).for_each(|_| one_more(&mut stage));
+    stage.until(|daemon| daemon.reload.is_none() && !daemon.services.has_round());
+
+    // The same when somebody else took them away.
+    stage.services().iter().for_each(|key| stage.table.clone().delete_service(key).unwrap());
+    (0..5).for_each(|_| one_more(&mut stage));
+
+    // And when they leave the file.
+    stage.table.slow_down(Operation::DeleteService, SLICE_MAX);
+    std::fs::write(dir.join("lvs.cf"), file(&dir, &virtuals[..1])).unwrap();
+    stage.daemon.reread(Instant::now());
+    for left in (1..5).rev() {
+        let table = stage.table.clone();
+        stage.until(|_| table.clone().services().unwrap().len() <= left);
+        assert_eq!(stage.services().len(), left);
+    }
     stage.stop();
 }

@@ -111,10 +111,11 @@ impl Stage {
     fn look(&mut self) -> Vec<String> {
         let mut out = Vec::new();
         let busy = || self.busy.borrow().clone();
-        self.services.look(&mut self.kernel, busy, &self.nannies, self.now, &mut out);
+        self.services.look(&mut self.kernel, busy, &mut out);
         while self.services.has_round() {
-            self.services.tend_next(1, &mut self.kernel, &self.nannies, self.now, &mut out);
+            self.services.tend_next(&mut self.kernel, &self.nannies, self.now, &mut out);
         }
+        self.services.keep_what_changed(&mut out);
         in_words(out)
     }
 
