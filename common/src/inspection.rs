@@ -1,11 +1,10 @@
 //! A configuration file looked at without running it: `--check`, `--dump` and
-//! `--convert`. What is to be printed and how the program is to exit come out;
-//! printing and exiting are the program's.
+//! `--convert`. What is to be printed and how the program is to exit come out.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::io::{ErrorKind, IsTerminal};
+use std::io::{self, ErrorKind, IsTerminal, Write as _};
 use std::path::Path;
 use std::time::Instant;
 
@@ -26,6 +25,24 @@ pub struct Inspection {
     /// How the program is to exit: [`ExitStatus::Stopped`] if the file is good,
     /// warnings or not.
     pub status: ExitStatus,
+}
+
+impl Inspection {
+    /// Prints it for this program, and says how that is to exit: half an answer on a
+    /// full disk is no success.
+    pub fn print(&self, program: &str) -> ExitStatus {
+        // Nobody could be told.
+        let _ = io::stderr().write_all(self.err.as_bytes());
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(self.out.as_bytes()).and_then(|()| stdout.flush()) {
+            // A reader that has seen enough is the reader's affair.
+            Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+                let _ = writeln!(io::stderr(), "{program}: cannot write: {e}");
+                ExitStatus::System
+            }
+            Ok(()) | Err(_) => self.status,
+        }
+    }
 }
 
 /// How the result of a check is written.

@@ -2,12 +2,10 @@
 //! `--dump`, `--convert`. What is typed is read and judged here; the looking is
 //! [`common::inspection`]'s.
 
-use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use common::daemon::ExitStatus;
-use common::inspection::{self, Format, Inspection, Inspector, coloured};
+use common::inspection::{self, Format, Inspector, coloured};
 
 use crate::args::{Args, DEFAULT_FILE};
 
@@ -107,21 +105,7 @@ pub(crate) fn look(Look { what, file, toml }: Look<'_>) -> ExitCode {
         What::Dump => inspector.dump(of_problems),
         What::Convert => inspector.convert(of_problems),
     };
-    print(&inspection).into()
-}
-
-/// Prints; half a file on a full disk is no success.
-fn print(Inspection { out, err, status }: &Inspection) -> ExitStatus {
-    let _ = std::io::stderr().write_all(err.as_bytes());
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(out.as_bytes()).and_then(|()| stdout.flush()) {
-        // A reader that has seen enough is the reader's affair.
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
-            let _ = writeln!(std::io::stderr(), "lvs: cannot write: {e}");
-            ExitStatus::System
-        }
-        Ok(()) | Err(_) => *status,
-    }
+    inspection.print("lvs").into()
 }
 
 #[cfg(test)]

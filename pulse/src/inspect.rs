@@ -1,12 +1,12 @@
 //! `--check`: the options that look at a configuration file and do nothing. What
 //! is typed is read and judged here; the looking is [`common::inspection`]'s.
 
-use std::io::{self, ErrorKind, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use common::config::Config;
 use common::daemon::ExitStatus;
-use common::inspection::{self, Format, Inspection, Inspector, coloured};
+use common::inspection::{self, Format, Inspector, coloured};
 
 use crate::args::{Args, CONFIG_FILE};
 use crate::settings::Settings;
@@ -69,26 +69,12 @@ pub fn asked(args: &Args) -> Result<Option<Look<'_>>, String> {
 /// Looks, and prints what it sees.
 pub(crate) fn look(Look { file, toml, json }: Look<'_>) -> ExitStatus {
     let format = if json { Format::Json } else { Format::Text { colour: coloured(&io::stdout()) } };
-    print(&Inspector::new(file, toml).check(format, refusal))
+    Inspector::new(file, toml).check(format, refusal).print("pulse")
 }
 
 /// Why pulse does not start with a good file.
 fn refusal(config: &Config) -> Option<String> {
     Settings::new(config).err().map(|message| message.to_string())
-}
-
-/// Prints; half an answer on a full disk is no success.
-fn print(Inspection { out, err, status }: &Inspection) -> ExitStatus {
-    let _ = io::stderr().write_all(err.as_bytes());
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(out.as_bytes()).and_then(|()| stdout.flush()) {
-        // A reader that has seen enough is the reader's affair.
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
-            let _ = writeln!(io::stderr(), "pulse: cannot write: {e}");
-            ExitStatus::System
-        }
-        Ok(()) | Err(_) => *status,
-    }
 }
 
 #[cfg(test)]
