@@ -8,7 +8,6 @@ use std::fs;
 use std::io::Write as _;
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,6 +18,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, socket};
 
 use crate::stand_in;
+use crate::syslog::Syslog;
 
 /// How long anything may take on a busy machine before the test fails.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -93,8 +93,7 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 pub struct Ground {
-    syslog: Option<UnixDatagram>,
-    lines: RefCell<Vec<String>>,
+    syslog: Syslog,
 }
 
 /// Announcements that came out of an interface.
@@ -121,9 +120,7 @@ impl Ground {
         );
         program("/run/lvsd", &lvsd);
         program("/run/note", "#!/bin/sh\necho $1 >> /run/commands\n");
-        let syslog = UnixDatagram::bind("/dev/log").unwrap();
-        syslog.set_nonblocking(true).unwrap();
-        Self { syslog: Some(syslog), lines: RefCell::default() }
+        Self { syslog: Syslog::at("/dev/log".into()) }
     }
 
     // the file
@@ -380,45 +377,26 @@ impl Ground {
 
     // syslog
 
-    fn collect(&self) {
-        let mut buffer = [0; 2048];
-        while let Some(Ok(n)) = self.syslog.as_ref().map(|syslog| syslog.recv(&mut buffer)) {
-            let line = String::from_utf8(buffer[..n].to_vec()).unwrap();
-            eprintln!("{line}");
-            self.lines.borrow_mut().push(line);
-        }
-    }
-
     pub fn count_lines(&self, text: &str) -> usize {
-        self.collect();
-        self.lines.borrow().iter().filter(|line| line.contains(text)).count()
+        self.syslog.count(text)
     }
 
     pub fn wait_for_line(&self, text: &str) {
-        wait_until(text, || self.count_lines(text) > 0);
+        let line = self.syslog.wait_for(text);
         // local3 is facility 19 (RFC 3164 4.1.1)
-        let lines = self.lines.borrow();
-        let line = lines.iter().find(|line| line.contains(text)).unwrap();
         assert!(line.starts_with("<15") && line.contains(">pulse["), "{line}");
     }
 
     pub fn assert_order(&self, texts: &[&str]) {
-        self.collect();
-        let lines = self.lines.borrow();
-        let at = texts.iter().map(|text| lines.iter().position(|line| line.contains(text)));
-        let at: Vec<usize> = at.map(|at| at.expect("the line is there")).collect();
-        assert!(at.is_sorted(), "{texts:?} at {at:?}");
+        self.syslog.assert_order(texts);
     }
 
     pub fn syslog_away(&mut self) {
-        self.syslog = None;
-        fs::remove_file("/dev/log").unwrap();
+        self.syslog.away();
     }
 
     pub fn syslog_back(&mut self) {
-        let syslog = UnixDatagram::bind("/dev/log").unwrap();
-        syslog.set_nonblocking(true).unwrap();
-        self.syslog = Some(syslog);
+        self.syslog.back();
     }
 }
 

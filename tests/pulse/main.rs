@@ -18,6 +18,7 @@ mod ground;
 mod pair;
 mod segment;
 mod stand_in;
+mod syslog;
 
 use std::time::Duration;
 

@@ -2,18 +2,17 @@
 //! inside the test's, and a cable between them: `v0` at either end. The lvsd of
 //! each is the stand-in.
 
-use std::cell::RefCell;
 use std::fs;
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::netlink::route::{Monitor, Route};
 
 use crate::ground::{INSIDE, living, wait_until};
+use crate::syslog::Syslog;
 
 /// What only a shell does without unsafe code. It stays as the namespaces' anchor.
 const PREPARE: &str = "set -e
@@ -61,8 +60,7 @@ fn ip(arguments: &str) {
 /// A director's host.
 pub struct Host {
     anchor: Child,
-    syslog: UnixDatagram,
-    lines: RefCell<Vec<String>>,
+    syslog: Syslog,
 }
 
 /// The MASTER's host and the BACKUP's.
@@ -168,9 +166,7 @@ impl Host {
             fs::metadata(root.join("run")).is_ok_and(|run| run.dev() != ours.dev())
                 && root.join("run/prepared").exists()
         });
-        let syslog = UnixDatagram::bind(root.join("dev/log")).unwrap();
-        syslog.set_nonblocking(true).unwrap();
-        let host = Self { anchor, syslog, lines: RefCell::default() };
+        let host = Self { anchor, syslog: Syslog::at(root.join("dev/log")) };
         let binary = std::env::current_exe().unwrap();
         host.program(
             "run/lvsd",
@@ -364,28 +360,17 @@ impl Host {
 
     // syslog
 
-    fn collect(&self) {
-        let mut buffer = [0; 2048];
-        while let Ok(n) = self.syslog.recv(&mut buffer) {
-            let line = String::from_utf8(buffer[..n].to_vec()).unwrap();
-            eprintln!("{:?} {}: {line}", Instant::now(), self.anchor.id());
-            self.lines.borrow_mut().push(line);
-        }
-    }
-
     pub fn count(&self, text: &str) -> usize {
-        self.collect();
-        self.lines.borrow().iter().filter(|line| line.contains(text)).count()
+        self.syslog.count(text)
     }
 
     pub fn wait_for_line(&self, text: &str) {
-        wait_until(text, || self.count(text) > 0);
+        self.syslog.wait_for(text);
     }
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
-        self.collect();
         let _ = self.anchor.kill();
         let _ = self.anchor.wait();
     }
