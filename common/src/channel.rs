@@ -43,6 +43,13 @@ const REASON_MAX: usize = crate::log::LINE_MAX;
 /// The longest question, in bytes: an order about a real server with two long names.
 pub const ASK_MAX: usize = 1024;
 
+/// Which words are spoken on lines; said in [`Said::Hello`]. It counts up when words
+/// change so that a sibling of another version cannot be worked with: whoever hears
+/// another one replaces that sibling by a fresh process, which leaves the kernel as
+/// it is. A word that is only new needs no count, it is passed over. Never change
+/// `hello PID VERSION` and `release`: that is all it takes.
+pub const VERSION: u32 = 1;
+
 /// What a child tells its parent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
@@ -52,6 +59,8 @@ pub enum Said {
     Hello {
         /// Process id, in the child's pid namespace.
         pid: u32,
+        /// Its [`VERSION`]; 0 if it says none.
+        version: u32,
         /// The command line behind the program's name; none if a packet does not hold
         /// it, so that it is not taken for the one that is wanted.
         arguments: Vec<String>,
@@ -99,6 +108,9 @@ pub enum Ask {
     Release,
     /// Compare with the kernel now instead of at the next tick.
     Check,
+    /// Of lvsd: replace the nannies whose program was replaced, one after another. A
+    /// pulse that adopted lvsd says so: it may have been started by an upgrade.
+    Renew,
     /// Of a nanny: why did the last check fail that did? Answered by [`Said::Why`].
     Why,
     /// pulse's word that this director is the active one; said on every change and
@@ -138,11 +150,16 @@ pub enum DecodeError {
 }
 
 impl Said {
+    /// Who we are, with the command line behind the program's name.
+    pub fn hello(arguments: Vec<String>) -> Self {
+        Self::Hello { pid: std::process::id(), version: VERSION, arguments }
+    }
+
     /// The packet's bytes.
     pub fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Hello { pid, arguments } => {
-                let mut text = format!("hello {pid}");
+            Self::Hello { pid, version, arguments } => {
+                let mut text = format!("hello {pid} {version}");
                 let nameless = text.len();
                 for argument in arguments {
                     text.push('\0');
@@ -187,8 +204,8 @@ impl Said {
         match word {
             "hello" => {
                 let mut parts = rest.split('\0');
-                let pid = parts.next().and_then(|p| p.parse().ok()).ok_or(DecodeError::BadField("hello"))?;
-                Ok(Self::Hello { pid, arguments: parts.map(str::to_owned).collect() })
+                let (pid, version) = parts.next().and_then(decode_who).ok_or(DecodeError::BadField("hello"))?;
+                Ok(Self::Hello { pid, version, arguments: parts.map(str::to_owned).collect() })
             }
             "ready" => Ok(Self::Ready),
             "alive" => Ok(Self::Alive),
@@ -210,6 +227,14 @@ impl Said {
     }
 }
 
+/// `PID VERSION`; a later version may say more behind it.
+fn decode_who(text: &str) -> Option<(u32, u32)> {
+    let mut words = text.split(' ');
+    let pid = words.next()?.parse().ok()?;
+    let version = words.next().map_or(Ok(0), str::parse).ok()?;
+    Some((pid, version))
+}
+
 impl Said {
     fn decode_answer(rest: &str) -> Option<Self> {
         let (done, rest) = rest.split_once(' ')?;
@@ -225,6 +250,7 @@ impl Ask {
         match self {
             Self::Release => b"release".to_vec(),
             Self::Check => b"check".to_vec(),
+            Self::Renew => b"renew".to_vec(),
             Self::Why => b"why".to_vec(),
             Self::Serve => b"serve".to_vec(),
             Self::Rest => b"rest".to_vec(),
@@ -241,6 +267,7 @@ impl Ask {
         match text {
             "release" => Ok(Self::Release),
             "check" => Ok(Self::Check),
+            "renew" => Ok(Self::Renew),
             "why" => Ok(Self::Why),
             "serve" => Ok(Self::Serve),
             "rest" => Ok(Self::Rest),

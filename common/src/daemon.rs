@@ -137,10 +137,12 @@ pub fn sibling(name: &str) -> PathBuf {
 }
 
 /// Whether the file of a process's program is another by now, as after an upgrade.
-/// One of which nothing is known counts as what it was.
+/// One of which nothing is known counts as what it was, and so does one whose file
+/// is gone: no other could be started.
 pub fn is_replaced(pid: u32) -> bool {
     let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-    program.to_str().is_some_and(|program| program.ends_with(" (deleted)"))
+    let file = program.to_str().and_then(|program| program.strip_suffix(" (deleted)"));
+    file.is_some_and(|file| Path::new(file).is_file())
 }
 
 /// Descriptors above stderr are looked for up to here where there is no /proc to
@@ -359,12 +361,17 @@ mod tests {
     fn a_program_is_replaced_when_its_file_is_another() {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("sleep");
-        std::fs::copy("/bin/sleep", &program).unwrap();
+        // Not by this process: a child that another test starts meanwhile would have the
+        // file open for writing too, and it could not be run.
+        let cp = |to: &Path| Command::new("cp").arg("/bin/sleep").arg(to).status().unwrap();
+        assert!(cp(&program).success());
         let mut child = Command::new(&program).arg("60").spawn().unwrap();
         assert!(!is_replaced(child.id()));
-        std::fs::copy("/bin/sleep", dir.path().join("new")).unwrap();
+        assert!(cp(&dir.path().join("new")).success());
         std::fs::rename(dir.path().join("new"), &program).unwrap();
         assert!(is_replaced(child.id()));
+        std::fs::remove_file(&program).unwrap();
+        assert!(!is_replaced(child.id()), "there is no other");
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!is_replaced(child.id()), "nothing is known of it");

@@ -30,6 +30,7 @@
 //! | [`services`] | the virtual services between two looks |
 //! | [`slice`] | pure: how much of what is long is done in one turn |
 //! | [`nannies`] | the nannies: a machine and a line for each |
+//! | [`renewal`] | pure: nannies of an old program, replaced a few at a time |
 //! | [`parents`] | the lines to those who watch lvsd |
 //! | `start` | from the command line to the loop |
 //! | [`run`] | the one loop |
@@ -56,6 +57,7 @@ pub mod parents;
 pub mod plan;
 pub mod preview;
 pub mod quorum;
+pub mod renewal;
 pub mod run;
 pub mod scripts;
 pub mod services;

@@ -104,6 +104,10 @@ pub enum Message {
     Adopted { services: usize, monitors: usize },
     /// Nannies that the file does not want any more were found at work.
     StoppingStrays { monitors: usize },
+    /// Nannies run a program that an upgrade replaced.
+    Renewing { monitors: usize, at_once: usize },
+    /// All of them run the new one.
+    Renewed { monitors: usize },
     /// The outcome of a reload.
     Reread { started: usize, replaced: usize, stopped: usize, unchanged: usize },
 
@@ -275,6 +279,8 @@ impl Line for Message {
             | Self::TimeoutsSet { .. }
             | Self::Adopted { .. }
             | Self::StoppingStrays { .. }
+            | Self::Renewing { .. }
+            | Self::Renewed { .. }
             | Self::Reread { .. } => Level::Info,
             Self::NannyNotStartedEither { .. } => Level::Debug,
         }
@@ -391,6 +397,11 @@ impl fmt::Display for Message {
             Self::StoppingStrays { monitors } => {
                 write!(f, "stopping {monitors} monitors that are not configured any more")
             }
+            Self::Renewing { monitors, at_once } => {
+                write!(f, "{monitors} monitors run a program that was replaced since: replacing them, ")?;
+                write!(f, "{at_once} at a time, their destinations stay")
+            }
+            Self::Renewed { monitors } => write!(f, "{monitors} monitors were replaced and run the new program"),
             Self::Reread { started, replaced, stopped, unchanged } => {
                 write!(f, "configuration file reread: monitors {started} started, {replaced} replaced, ")?;
                 write!(f, "{stopped} stopped, {unchanged} unchanged")

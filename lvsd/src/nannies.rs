@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use common::channel::{Ask, Line, Received, Said};
+use common::channel::{Ask, Line, Received, Said, VERSION};
 use common::child::{self, Event, Exit, Rules};
 use common::ipvs::{DestinationKey, ServiceKey};
 
@@ -34,6 +34,7 @@ use nanny::Nanny;
 mod departing;
 mod guests;
 mod nanny;
+mod renewing;
 
 /// How long a process found at a meeting place may take to say who it is. A
 /// nanny may be inside a netlink call, which ends within a second.
@@ -424,10 +425,15 @@ impl Nannies {
         let Some(nanny) = self.all.get_mut(&id) else { return };
         nanny.spoke = true;
         match said {
-            Said::Hello { arguments, .. } if nanny.guest.is_some() => {
+            Said::Hello { version, arguments, .. } if nanny.guest.is_some() => {
+                nanny.speaks_otherwise = version != VERSION;
                 self.introduced(id, Some(arguments.iter().collect()), now, out);
             }
-            Said::Hello { .. } | Said::Alive | Said::Unable(_) | Said::Able => self.feed(id, Event::Heard, now, out),
+            Said::Hello { version, .. } => {
+                nanny.speaks_otherwise = version != VERSION;
+                self.feed(id, Event::Heard, now, out);
+            }
+            Said::Alive | Said::Unable(_) | Said::Able => self.feed(id, Event::Heard, now, out),
             Said::Ready => self.feed(id, Event::Ready, now, out),
             // It was about the destination that this one's successor does not keep.
             Said::Verdict { .. } if nanny.is_predecessor => self.feed(id, Event::Heard, now, out),

@@ -25,6 +25,8 @@ pub enum Request {
     Release,
     /// Compare with the kernel now.
     Check,
+    /// Replace the nannies whose program was replaced.
+    Renew,
     /// This director is active.
     Serve,
     /// It is not.
@@ -66,7 +68,7 @@ impl Parents {
         }
         let arguments =
             common::daemon::arguments().iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
-        let hello = Said::Hello { pid: std::process::id(), arguments };
+        let hello = Said::hello(arguments);
         let state = if is_ready { Said::Ready } else { Said::Alive };
         let unable = self.unable.clone().map(Said::Unable);
         if [Some(hello), Some(state), unable].iter().flatten().all(|said| line.send(&said.encode()).is_ok()) {
@@ -107,6 +109,7 @@ impl Parents {
             match line.receive_ask() {
                 Received::Message(Ask::Release) => requests.push(Request::Release),
                 Received::Message(Ask::Check) => requests.push(Request::Check),
+                Received::Message(Ask::Renew) => requests.push(Request::Renew),
                 Received::Message(Ask::Serve) => requests.push(Request::Serve),
                 Received::Message(Ask::Rest) => requests.push(Request::Rest),
                 Received::Message(Ask::Order { what, server }) => {

@@ -25,6 +25,7 @@ use signal_hook_mio::v1_0::Signals;
 
 use common::channel::{Line, MeetingPlace};
 use common::child::Rules;
+use common::daemon;
 use common::ipvs::{Ipvs, ServiceKey};
 use common::log::Log;
 
@@ -37,6 +38,7 @@ use crate::messages::Message;
 use crate::nannies::{Id, Nannies};
 use crate::nanny_command::Manner;
 use crate::parents::{self, Parents, Request};
+use crate::renewal::Renewal;
 use crate::scripts::Scripts;
 use crate::services::{self, LOOK_EVERY, Services};
 use crate::slice::Slice;
@@ -140,6 +142,7 @@ pub struct Daemon<K> {
     phase: Phase,
     asking: Asking,
     scripts: Scripts,
+    renewal: Renewal,
     /// Meeting places still to be knocked at.
     calls: VecDeque<PathBuf>,
     /// Services still to be set up, in file order.
@@ -198,6 +201,7 @@ impl<K: Ipvs> Daemon<K> {
             phase: Phase::Meeting,
             asking: Asking::new(hosts, is_kept),
             scripts: Scripts::default(),
+            renewal: Renewal::default(),
             calls: VecDeque::new(),
             set_ups: VecDeque::new(),
             starts: VecDeque::new(),
@@ -284,6 +288,9 @@ impl<K: Ipvs> Daemon<K> {
         if requests.contains(&Request::Check) {
             self.look_at = now;
         }
+        if requests.contains(&Request::Renew) {
+            self.renewal.begin(&self.nannies);
+        }
         for request in &requests {
             self.answer(request, now);
         }
@@ -337,6 +344,7 @@ impl<K: Ipvs> Daemon<K> {
             && self.calls.is_empty()
             && self.starts.is_empty()
             && self.set_ups.is_empty()
+            && !(self.renewal.is_due() && self.phase == Phase::Working)
             && !self.services.has_round();
         if !idle {
             return now;
@@ -429,6 +437,7 @@ impl<K: Ipvs> Daemon<K> {
                 self.log.say(&Message::Adopted { services, monitors });
             }
             self.parents.say_ready();
+            self.renewal.begin(&self.nannies);
         }
         if let Some(Outcome { started, replaced, stopped, unchanged }) = self.reload.take() {
             self.log.say(&Message::Reread { started, replaced, stopped, unchanged });
@@ -463,6 +472,9 @@ impl<K: Ipvs> Daemon<K> {
             for key in over {
                 self.judge(&key, now, &mut out);
             }
+            let mut renewed = Vec::new();
+            self.renewal.step(&mut self.nannies, daemon::is_replaced, now, &mut renewed);
+            self.perform(renewed, now);
         }
         self.perform_services(out, now);
         self.meet_guests(STARTS_PER_TURN, now);

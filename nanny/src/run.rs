@@ -685,7 +685,7 @@ impl Nanny {
                     self.settle();
                 }
                 // A newer lvsd may say more than we know; operators and pulse speak to lvsd.
-                Received::Message(Ask::Order { .. } | Ask::Status(_) | Ask::Serve | Ask::Rest)
+                Received::Message(Ask::Order { .. } | Ask::Status(_) | Ask::Renew | Ask::Serve | Ask::Rest)
                 | Received::Garbage(_) => {}
                 Received::Nothing => return Ok(()),
                 Received::Ended => {
@@ -702,7 +702,7 @@ impl Nanny {
         let added = self.hands.registry().and_then(|registry| self.hands.parents.add(line, &registry));
         let Ok(Some(number)) = added else { return };
         self.log.say(&Message::LineJoined { pid });
-        let hello = Said::Hello { pid: std::process::id(), arguments: self.arguments.clone() };
+        let hello = Said::hello(self.arguments.clone());
         self.hands.parents.tell_one(number, &hello);
         if self.ready {
             self.hands.parents.tell_one(number, &Said::Ready);

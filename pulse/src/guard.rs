@@ -260,10 +260,11 @@ impl Guardian {
             let (ours, pid) = (worker.ours, worker.pid);
             let Some(line) = worker.line.as_ref() else { return };
             match line.receive_said() {
-                Received::Message(Said::Hello { arguments, .. }) => {
+                Received::Message(Said::Hello { arguments, version, .. }) => {
                     worker.listens = true;
                     self.feed(Event::Heard);
-                    let other = is_other(&arguments, &text(&self.args.passed_on("--worker")));
+                    let wanted = text(&self.args.passed_on("--worker"));
+                    let other = is_other(&arguments, &wanted) || version != channel::VERSION;
                     if !ours && other {
                         self.log.say(&Message::PulseOther(pid));
                     }

@@ -139,7 +139,7 @@ fn direct(args: Args, log: &Rc<Log>) -> Result<(), Refused> {
     let mut wait = Wait::new().map_err(|e| Refused::system("listen for signals", &e))?;
     let guardian = args.worker.then(Line::from_stdin).flatten();
     if let Some(line) = &guardian {
-        let hello = Said::Hello { pid: std::process::id(), arguments: text(&daemon::arguments()) };
+        let hello = Said::hello(text(&daemon::arguments()));
         // A guardian that is gone is seen when its line is read.
         let _ = line.send(&hello.encode());
     }

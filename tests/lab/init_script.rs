@@ -2,6 +2,7 @@
 //! and nothing of a distribution around it (piranha.md 2.9).
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -84,12 +85,12 @@ fn every_verb_tells_what_really_happened() {
         drop(watch);
 
         // Both of its processes at once, and nobody is left who watches.
-        for pid in &pulses {
-            signal(*pid, Signal::SIGSTOP);
+        for end in [Signal::SIGSTOP, Signal::SIGKILL] {
+            for pid in &pulses {
+                signal(*pid, end);
+            }
         }
-        for pid in &pulses {
-            signal(*pid, Signal::SIGKILL);
-        }
+        wait_until(SOON, "both are gone", || pids(director, "pulse").is_empty());
         expect(director, "status", 1, "pulse dead but pid file exists");
         assert!(director.has_address(VIP_ON_DEVICE));
         expect(director, "stop", 0, "[  OK  ]");
@@ -134,16 +135,16 @@ fn a_restart_lets_go_of_nothing_and_an_upgrade_comes_with_it() {
                 now.len() == old.len() && now.is_disjoint(old)
             });
         }
-        // The programs are others: lvsd goes with them, the nannies have nothing to say.
-        let (mark, old, nannies) = (director.log.mark(), pids(director, "lvsd"), pids(director, "nanny"));
+        // The programs are others: lvsd goes with them, and then the nannies.
+        let (mark, old) = (director.log.mark(), ["lvsd", "nanny"].map(|name| pids(director, name)));
         install(&director.machine, "director");
         expect(director, "restart", 0, "[  OK  ]");
         director.log.wait_for(mark, "runs a program that was replaced since");
-        wait_until(SOON, "another lvsd, of the new program", || {
-            let now = pids(director, "lvsd");
-            now.len() == 1 && now.is_disjoint(&old)
-        });
-        assert_eq!(pids(director, "nanny"), nannies);
+        director.log.wait_for(mark, "2 monitors were replaced and run the new program");
+        for (name, old) in ["lvsd", "nanny"].iter().zip(&old) {
+            let now = pids(director, name);
+            assert!(now.len() == old.len() && now.is_disjoint(old), "{name}: {now:?} after {old:?}");
+        }
         load.wait_for_served(20);
         watch.assert_unchanged();
         load.assert_none_failed(from, Instant::now());
@@ -156,7 +157,7 @@ fn a_restart_lets_go_of_nothing_and_an_upgrade_comes_with_it() {
 }
 
 #[test]
-fn a_pair_is_restarted_one_after_the_other_and_nobody_notices() {
+fn a_pair_is_upgraded_one_after_the_other_and_nobody_notices() {
     scenario(|lab| {
         lab.network("front");
         let directors = ["160", "161"].map(|name| pair_director(lab, name));
@@ -177,7 +178,14 @@ fn a_pair_is_restarted_one_after_the_other_and_nobody_notices() {
         load.wait_for_served(20);
         let (from, watches) = (Instant::now(), [active.watch(), standby.watch()]);
         for director in [standby, active, standby] {
+            let mark = director.log.mark();
+            install(&director.machine, "director");
+            assert!(!programs(director).iter().any(|it| is_new(it)), "they run on with what they began with");
+            load.wait_for_served(20);
             expect(director, "restart", 0, "[  OK  ]");
+            director.log.wait_for(mark, "1 monitors were replaced and run the new program");
+            let programs = programs(director);
+            assert!(programs.len() == 4 && programs.iter().all(|it| is_new(it)), "{programs:?}");
             load.wait_for_served(50);
         }
         watches.iter().for_each(crate::ground::director::Watch::assert_unchanged);
@@ -188,6 +196,16 @@ fn a_pair_is_restarted_one_after_the_other_and_nobody_notices() {
         load.wait_for_served(50);
         load.assert_none_failed(from, Instant::now());
     });
+}
+
+/// The programs of its daemons.
+fn programs(director: &Director) -> Vec<PathBuf> {
+    let program = |(pid, _)| std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    director.daemons().into_iter().map(program).collect()
+}
+
+fn is_new(program: &Path) -> bool {
+    !program.to_string_lossy().ends_with(" (deleted)")
 }
 
 /// One of the pair: the site's file, with a partner and one real server.

@@ -15,7 +15,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::channel::{Ask, Line, Received, Said};
+use common::channel::{Ask, Line, Received, Said, VERSION};
 use ground::{Answer, Nanny, Server, wait_until};
 use nix::sys::signal::Signal;
 
@@ -159,8 +159,8 @@ fn lvsd_hears_of_it_and_its_death_changes_nothing() {
             other @ (Received::Garbage(_) | Received::Ended) => panic!("{other:?}"),
         })
     };
-    let Said::Hello { pid, arguments } = hear(&|_| true) else { panic!("Hello is the first word") };
-    assert_eq!(pid, nanny.pid());
+    let Said::Hello { pid, version, arguments } = hear(&|_| true) else { panic!("Hello is the first word") };
+    assert_eq!((pid, version), (nanny.pid(), VERSION));
     assert!(arguments.contains(&"--norun".to_owned()), "{arguments:?}");
     assert_eq!(hear(&|_| true), Said::Ready);
     hear(&|said| *said == Said::Verdict { available: true, weight: 7 });

@@ -29,10 +29,11 @@ fn escape(text: &str) -> String {
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
 }
 
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 4] = [
     (env!("CARGO_BIN_EXE_pulse"), "pulse/pulse.8"),
     (env!("CARGO_BIN_EXE_lvsd"), "lvsd/lvsd.8"),
     (env!("CARGO_BIN_EXE_nanny"), "nanny/nanny.8"),
+    (env!("CARGO_BIN_EXE_nanny-tls"), "nanny/nanny.8"),
 ];
 
 const PAGES: [&str; 6] = [
@@ -150,6 +151,7 @@ fn numbers() -> String {
         ("the longest wait", time(rules.backoff_max)),
         ("health that long, and failures are forgotten", time(rules.healthy_after)),
         ("a nanny that was told to end and does not is killed", time(rules.stop_within)),
+        ("nannies of a replaced program are replaced at a time, at most", lvsd::renewal::AT_ONCE.to_string()),
         ("pulse compares addresses with the kernel this often", time(pulse::node::LOOK_EVERY)),
         ("pulse waits for lvsd's rules at most, before it raises addresses", time(pulse::node::RAISE_WITHIN)),
         ("a stop tries to remove addresses this long", time(pulse::node::LOWER_WITHIN)),

@@ -35,7 +35,7 @@ pub fn run(beat: Duration) {
         std::thread::yield_now();
     };
     let words = arguments.split(' ').map(str::to_owned).collect();
-    let hello = Said::Hello { pid: std::process::id(), arguments: words }.encode();
+    let hello = Said::hello(words).encode();
     let said_hello = lines.iter().all(|line| line.send(&hello).is_ok());
     assert!(said_hello, "the parent was gone");
     std::fs::write(ARGUMENTS, &arguments).unwrap();

@@ -4,8 +4,8 @@ use super::*;
 
 fn any_said() -> impl Strategy<Value = Said> {
     prop_oneof![
-        (any::<u32>(), prop::collection::vec("[^\0]{0,40}", 0..20))
-            .prop_map(|(pid, arguments)| Said::Hello { pid, arguments }),
+        (any::<u32>(), any::<u32>(), prop::collection::vec("[^\0]{0,40}", 0..20))
+            .prop_map(|(pid, version, arguments)| Said::Hello { pid, version, arguments }),
         Just(Said::Ready),
         Just(Said::Alive),
         (any::<bool>(), any::<u32>()).prop_map(|(available, weight)| Said::Verdict { available, weight }),
@@ -37,9 +37,23 @@ proptest! {
 #[test]
 fn asks_round_trip() {
     let order = Ask::Order { what: "weight=5".to_owned(), server: "web one/a b".to_owned() };
-    for ask in [Ask::Release, Ask::Check, Ask::Why, Ask::Stay(true), Ask::Stay(false), Ask::Status(7), order] {
+    for ask in
+        [Ask::Release, Ask::Check, Ask::Renew, Ask::Why, Ask::Stay(true), Ask::Stay(false), Ask::Status(7), order]
+    {
         assert_eq!(Ask::decode(&ask.encode()), Ok(ask));
     }
+}
+
+#[test]
+fn who_speaks_another_version_is_understood_as_far_as_that() {
+    let arguments = || vec!["-c".to_owned(), "-h".to_owned()];
+    for (packet, version) in
+        [(&b"hello 7\0-c\0-h"[..], 0), (b"hello 7 1\0-c\0-h", 1), (b"hello 7 23 and more\0-c\0-h", 23)]
+    {
+        assert_eq!(Said::decode(packet), Ok(Said::Hello { pid: 7, version, arguments: arguments() }));
+    }
+    assert_eq!(Said::decode(b"hello 7 x\0-c"), Err(DecodeError::BadField("hello")));
+    assert_eq!(Ask::Release.encode(), b"release", "every version ends by this");
 }
 
 #[test]
@@ -74,14 +88,15 @@ fn last_words_are_heard_although_the_other_end_had_not_read_everything() {
 fn a_command_line_that_no_packet_holds_is_left_out_and_never_cut() {
     let (parent, child) = Line::pair().unwrap();
     let child = Line { fd: child };
-    // "hello 7", and a NUL before each.
-    let fits = vec!["x".repeat(PACKET_MAX - 8)];
-    let more = vec!["x".repeat(PACKET_MAX - 7)];
-    for arguments in [fits.clone(), more] {
-        child.send(&Said::Hello { pid: 7, arguments }.encode()).unwrap();
+    // "hello 7 1", and a NUL before each.
+    let fits = vec!["x".repeat(PACKET_MAX - 10)];
+    let more = vec!["x".repeat(PACKET_MAX - 9)];
+    let hello = |arguments: &Vec<String>| Said::Hello { pid: 7, version: 1, arguments: arguments.clone() };
+    for arguments in [&fits, &more] {
+        child.send(&hello(arguments).encode()).unwrap();
     }
-    assert_eq!(parent.receive_said(), Received::Message(Said::Hello { pid: 7, arguments: fits }));
-    assert_eq!(parent.receive_said(), Received::Message(Said::Hello { pid: 7, arguments: Vec::new() }));
+    assert_eq!(parent.receive_said(), Received::Message(hello(&fits)));
+    assert_eq!(parent.receive_said(), Received::Message(hello(&Vec::new())));
     child.send(&Said::Leaving("\u{e4}".repeat(PACKET_MAX)).encode()).unwrap();
     assert_eq!(parent.receive_said(), Received::Message(Said::Leaving("\u{e4}".repeat(REASON_MAX))));
 }

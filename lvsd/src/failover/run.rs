@@ -27,6 +27,7 @@ use signal_hook_mio::v1_0::Signals;
 
 use common::channel::{Line, MeetingPlace, Said};
 use common::command::Running;
+use common::daemon;
 use common::ipvs::ServiceKey;
 use common::log::Log;
 
@@ -40,6 +41,7 @@ use crate::hosts::Hosts;
 use crate::messages::Message;
 use crate::nannies::Nannies;
 use crate::parents::{self, Parents, Request};
+use crate::renewal::Renewal;
 use crate::run::{End, Settings};
 use crate::wanted::Monitor;
 
@@ -148,6 +150,7 @@ pub struct Keeper {
     meeting: Option<MeetingPlace>,
     parents: Parents,
     nannies: Nannies,
+    renewal: Renewal,
     kept: BTreeMap<ServiceKey, Kept>,
     /// What a predecessor started.
     inherited: Ledger,
@@ -198,6 +201,7 @@ impl Keeper {
         }
         Ok(Self {
             nannies: Nannies::new(settings.rules, NANNIES),
+            renewal: Renewal::default(),
             parents,
             settings,
             log,
@@ -357,6 +361,7 @@ impl Keeper {
             match request {
                 Request::Serve => self.play(Part::Serve, now),
                 Request::Rest => self.play(Part::Rest, now),
+                Request::Renew => self.renewal.begin(&self.nannies),
                 Request::Order { line, .. } => {
                     let text = "there are failover services and no real servers here".to_owned();
                     self.parents.answer(line, &Said::Answer { done: false, next: None, text });
@@ -371,6 +376,9 @@ impl Keeper {
         }
         let mut out = Vec::new();
         self.nannies.tick(now, &mut out);
+        if self.phase == Phase::Working {
+            self.renewal.step(&mut self.nannies, daemon::is_replaced, now, &mut out);
+        }
         self.perform_nannies(out, now);
         self.tick_commands(now);
         self.feed_all(&Event::Tick, now);
@@ -421,7 +429,7 @@ impl Keeper {
     }
 
     fn deadline(&self, now: Instant) -> Instant {
-        if !self.calls.is_empty() {
+        if !self.calls.is_empty() || (self.renewal.is_due() && self.phase == Phase::Working) {
             return now;
         }
         let phase = match self.phase {
@@ -457,6 +465,7 @@ impl Keeper {
                 // An address does not wait for its service, which may want to bind it.
                 self.is_ready = true;
                 self.parents.say_ready();
+                self.renewal.begin(&self.nannies);
             }
             Phase::Stopping { until } => {
                 let services = self.kept.values().filter(|kept| !kept.service.is_over()).count();

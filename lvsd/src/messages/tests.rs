@@ -113,6 +113,8 @@ fn samples() -> Vec<Message> {
         Message::TimeoutsSet { timeouts },
         Message::Adopted { services: 2, monitors: 4 },
         Message::StoppingStrays { monitors: 1 },
+        Message::Renewing { monitors: 40, at_once: 10 },
+        Message::Renewed { monitors: 40 },
         Message::Reread { started: 1, replaced: 2, stopped: 0, unchanged: 40 },
         Message::ProbeElsewhere { name: name(), server: server(), kernel_port: 80, probe_port: 8080 },
         Message::SameDestination { name: name(), server: server(), destination },

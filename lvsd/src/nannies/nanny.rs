@@ -44,6 +44,8 @@ pub(super) struct Nanny {
     pub(super) is_ours: bool,
     /// It said something since it started.
     pub(super) spoke: bool,
+    /// It speaks another version of our words.
+    pub(super) speaks_otherwise: bool,
     /// Whether its server is good, and the weight that it has; `None`: not judged.
     pub(super) verdict: Option<(bool, u32)>,
     /// When it began to be good or bad.
@@ -80,6 +82,7 @@ impl Nanny {
             is_predecessor: false,
             is_ours: false,
             spoke: false,
+            speaks_otherwise: false,
             verdict: None,
             since: None,
             why: None,

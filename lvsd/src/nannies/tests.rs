@@ -43,7 +43,7 @@ impl FakeNanny {
 
     fn hello(&self, words: &[&str]) {
         let arguments = words.iter().map(|word| (*word).to_owned()).collect();
-        self.says(&Said::Hello { pid: 1, arguments });
+        self.says(&Said::Hello { pid: 1, version: VERSION, arguments });
     }
 
     fn hears(&self) -> Option<Ask> {

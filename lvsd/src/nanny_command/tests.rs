@@ -76,7 +76,7 @@ fn the_longest_that_a_file_can_ask_for_is_heard_whole() {
     );
     let longest = first(&file(&format!("ipvsadm = {path}\nrsh_command = {path}"), &service, ""), &Manner::default());
     let arguments = longest.iter().map(str::to_owned).collect();
-    let packet = Said::Hello { pid: u32::MAX, arguments }.encode();
+    let packet = Said::Hello { pid: u32::MAX, version: u32::MAX, arguments }.encode();
     let Ok(Said::Hello { arguments: heard, .. }) = Said::decode(&packet) else { panic!("{packet:?}") };
     assert_eq!(heard.into_iter().collect::<Arguments>(), longest);
     assert!(packet.len() > 2 * 4095 + 2 * 255, "the file was refused");

@@ -20,7 +20,7 @@ impl<K: Ipvs> Daemon<K> {
     pub(super) fn answer(&mut self, request: &Request, now: Instant) {
         let (line, said) = match request {
             // Where there are virtual services the table is the same on both directors.
-            Request::Release | Request::Check | Request::Serve | Request::Rest => return,
+            Request::Release | Request::Check | Request::Renew | Request::Serve | Request::Rest => return,
             Request::Order { line, what, server } => {
                 let (done, text) = match self.order(what, server, now) {
                     Ok(text) => (true, text),

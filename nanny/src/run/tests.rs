@@ -128,7 +128,7 @@ fn a_well_server_is_added_with_the_kernels_port_and_left_there_on_release() {
     let (fake, dir) = (fake(), tempfile::tempdir().unwrap());
     let place = dir.path().join("place");
     let status = run_with(&fake, listener.local_addr().unwrap(), &place, |parent| {
-        parent.hear(&Said::Hello { pid: std::process::id(), arguments: vec!["-n".into()] });
+        parent.hear(&Said::hello(vec!["-n".into()]));
         parent.hear(&Said::Ready);
         parent.hear(&Said::Verdict { available: true, weight: 5 });
         drop(parent);

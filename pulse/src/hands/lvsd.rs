@@ -69,8 +69,11 @@ impl Hands {
 
     /// Whose turn it is; failover services run on the active director.
     pub(super) fn tell_lvsd(&self) {
+        self.ask_lvsd(if self.is_active { &Ask::Serve } else { &Ask::Rest });
+    }
+
+    fn ask_lvsd(&self, ask: &Ask) {
         if let Some(line) = self.lvsd.as_ref().and_then(|lvsd| lvsd.line.as_ref()) {
-            let ask = if self.is_active { Ask::Serve } else { Ask::Rest };
             // One that ended is started again, and told then.
             let _ = line.send(&ask.encode());
         }
@@ -82,7 +85,7 @@ impl Hands {
             let (pid, ours) = (lvsd.pid, lvsd.ours);
             let Some(line) = lvsd.line.as_ref() else { return false };
             match line.receive_said() {
-                Received::Message(Said::Hello { arguments, .. }) => {
+                Received::Message(Said::Hello { arguments, version, .. }) => {
                     events.push_back(Event::Lvsd(child::Event::Heard));
                     // What the one before said is not this one's word.
                     events.push_back(services(election::Event::Mended));
@@ -90,9 +93,11 @@ impl Hands {
                     if !ours && arguments != text(&self.args.for_lvsd()) {
                         self.log.say(&Message::LvsdOther(pid));
                         events.push_back(Event::Lvsd(child::Event::Replace));
-                    } else if !ours && daemon::is_replaced(pid) {
+                    } else if !ours && (version != channel::VERSION || daemon::is_replaced(pid)) {
                         self.log.say(&Message::LvsdOld(pid));
                         events.push_back(Event::Lvsd(child::Event::Replace));
+                    } else if !ours {
+                        self.ask_lvsd(&Ask::Renew);
                     }
                 }
                 Received::Message(Said::Unable(why)) => {

@@ -78,7 +78,7 @@ impl Hands {
         if self.parents.len() >= PARENTS_MAX || watch(&self.registry, &line).is_err() {
             return;
         }
-        let hello = Said::Hello { pid: std::process::id(), arguments: text(&daemon::arguments()) };
+        let hello = Said::hello(text(&daemon::arguments()));
         // One that is gone again is seen when its line is read.
         let _ = line.send(&hello.encode());
         if self.leaving {

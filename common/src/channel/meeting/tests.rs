@@ -1,4 +1,4 @@
-use super::super::{Received, Said};
+use super::super::{Received, Said, VERSION};
 use super::*;
 
 #[test]
@@ -9,11 +9,9 @@ fn a_new_parent_finds_the_child_and_a_second_child_is_refused() {
     let parent = join(&path).unwrap();
     let child = place.accept().unwrap();
     assert_eq!(parent.peer().unwrap().pid(), nix::unistd::getpid().as_raw());
-    child.send(&Said::Hello { pid: 7, arguments: vec!["-c".into(), String::new()] }.encode()).unwrap();
-    assert_eq!(
-        parent.receive_said(),
-        Received::Message(Said::Hello { pid: 7, arguments: vec!["-c".into(), String::new()] })
-    );
+    let hello = Said::Hello { pid: 7, version: VERSION, arguments: vec!["-c".into(), String::new()] };
+    child.send(&hello.encode()).unwrap();
+    assert_eq!(parent.receive_said(), Received::Message(hello));
     assert_eq!(MeetingPlace::open(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
 }
 
