@@ -13,6 +13,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+mod scriptlets;
+
 const PROGRAMS: [&str; 4] = [
     env!("CARGO_BIN_EXE_pulse"),
     env!("CARGO_BIN_EXE_lvsd"),
@@ -111,7 +113,7 @@ fn rpmbuild(ground: &Ground, what: &[&str]) -> Vec<PathBuf> {
 }
 
 /// `rpm` on a tree with a database of its own. Its scripts would run in the tree,
-/// where there is no shell.
+/// where there is no shell; `scriptlets` runs them.
 fn rpm(tree: &Path) -> Command {
     let mut command = Command::new("rpm");
     command.arg("--root").arg(tree).args(["--dbpath", "/var/lib/rpm"]);
@@ -124,34 +126,8 @@ fn the_rpm_is_what_was_built_and_keeps_a_configuration_and_replaces_the_original
         return;
     }
     let ground = Ground::new();
-    let source = ground.at("source.tar.gz");
-    let archive = Command::new(root().join("init/source")).arg("--no-vendor").output().unwrap();
-    assert!(archive.status.success(), "{}", String::from_utf8_lossy(&archive.stderr));
-    fs::write(&source, archive.stdout).unwrap();
-    let spec = fs::read_to_string(root().join("init/piranha-ng.spec")).unwrap();
-    assert!(
-        spec.contains(&format!("Version:        {}\n", env!("CARGO_PKG_VERSION"))),
-        "the spec is of another version"
-    );
-
-    let built = format!("built {}", ground.at("built").display());
-    let package = |dist: &str| {
-        let name = format!("piranha-ng-{}.tar.gz", env!("CARGO_PKG_VERSION"));
-        fs::copy(&source, ground.at(&name)).unwrap();
-        let dist = format!("dist {dist}");
-        rpmbuild(&ground, &["-tb", "--define", &built, "--define", &dist, ground.at(&name).to_str().unwrap()])
-    };
-    let keep = ground.at("first");
-    fs::create_dir(&keep).unwrap();
-    let first: Vec<PathBuf> = package(".a")
-        .into_iter()
-        .map(|rpm| {
-            let to = keep.join(rpm.file_name().unwrap());
-            fs::copy(rpm, &to).unwrap();
-            to
-        })
-        .collect();
-    let second = package(".b");
+    let source = source(&ground);
+    let (first, second) = (rpms(&ground, &source, "first"), rpms(&ground, &source, "second"));
     assert_eq!((first.len(), second.len()), (2, 2), "{first:?}");
 
     // Into an empty tree: complete and unchanged.
@@ -169,7 +145,7 @@ fn the_rpm_is_what_was_built_and_keeps_a_configuration_and_replaces_the_original
     fs::write(tree.join("etc/sysconfig/ha/lvs.cf"), BY_HAND).unwrap();
     must(rpm(&tree).args(["--nodeps", "--noscripts", "-U"]).args(&second));
     assert!(by_hand(&tree));
-    assert!(must(rpm(&tree).args(["-q", "piranha-ng"])).contains(".b."));
+    assert!(must(rpm(&tree).args(["-q", "piranha-ng"])).contains(".second."));
     must(rpm(&tree).args(["--nodeps", "--noscripts", "-e", "piranha-ng", "piranha-ng-realserver"]));
     assert!(!tree.join("usr/sbin/pulse").exists() && !tree.join("etc/rc.d/init.d/pulse").exists());
     let saved = fs::read_to_string(tree.join("etc/sysconfig/ha/lvs.cf.rpmsave")).unwrap();
@@ -181,9 +157,7 @@ fn the_rpm_is_what_was_built_and_keeps_a_configuration_and_replaces_the_original
     assert!(by_hand(&tree));
 
     // Over the original, whose package had the file.
-    let old = ground.at("piranha.spec");
-    fs::write(&old, OLD_SPEC).unwrap();
-    let piranha = rpmbuild(&ground, &["-bb", old.to_str().unwrap()]);
+    let piranha = original(&ground);
     let tree = ground.at("old");
     fs::create_dir(&tree).unwrap();
     must(rpm(&tree).args(["--nodeps", "--noscripts", "-i"]).args(&piranha));
@@ -192,12 +166,43 @@ fn the_rpm_is_what_was_built_and_keeps_a_configuration_and_replaces_the_original
     assert!(by_hand(&tree));
     ground.assert_programs(&tree);
     assert!(!rpm(&tree).args(["-q", "piranha"]).output().unwrap().status.success(), "the original is gone");
-
-    scripts_are_shell(&first);
 }
 
-/// The package of the original, as far as it meets ours (piranha.md 0.4).
-const OLD_SPEC: &str = "Name: piranha
+/// The source archive, of the version that this is.
+fn source(ground: &Ground) -> PathBuf {
+    let archive = Command::new(root().join("init/source")).arg("--no-vendor").output().unwrap();
+    assert!(archive.status.success(), "{}", String::from_utf8_lossy(&archive.stderr));
+    let spec = fs::read_to_string(root().join("init/piranha-ng.spec")).unwrap();
+    let version = format!("Version:        {}\n", env!("CARGO_PKG_VERSION"));
+    assert!(spec.contains(&version), "the spec is of another version");
+    let source = ground.at(&format!("piranha-ng-{}.tar.gz", env!("CARGO_PKG_VERSION")));
+    fs::write(&source, archive.stdout).unwrap();
+    source
+}
+
+/// The packages of a release that is called so, in a folder of that name.
+fn rpms(ground: &Ground, source: &Path, release: &str) -> Vec<PathBuf> {
+    let (built, dist) = (format!("built {}", ground.at("built").display()), format!("dist .{release}"));
+    let made = rpmbuild(ground, &["-tb", "--define", &built, "--define", &dist, source.to_str().unwrap()]);
+    moved(ground, &made, release)
+}
+
+/// The package of the original, in a folder called so.
+fn original(ground: &Ground) -> Vec<PathBuf> {
+    let spec = ground.at("piranha.spec");
+    fs::write(&spec, OLD_SPEC).unwrap();
+    moved(ground, &rpmbuild(ground, &["-bb", spec.to_str().unwrap()]), "original")
+}
+
+fn moved(ground: &Ground, files: &[PathBuf], folder: &str) -> Vec<PathBuf> {
+    fs::create_dir(ground.at(folder)).unwrap();
+    let to = |file: &PathBuf| ground.at(folder).join(file.file_name().unwrap());
+    files.iter().map(|file| fs::rename(file, to(file)).map(|()| to(file)).unwrap()).collect()
+}
+
+/// The package of the original, as far as it meets ours (piranha.md 0.4); it stops and
+/// disables its service when it goes, as packages with a SysV script do.
+const OLD_SPEC: &str = r"Name: piranha
 Version: 0.8.6
 Release: 7
 Summary: the original
@@ -206,24 +211,22 @@ BuildArch: noarch
 %description
 The original.
 %install
-mkdir -p %{buildroot}/etc/sysconfig/ha %{buildroot}/usr/sbin
+mkdir -p %{buildroot}/etc/sysconfig/ha %{buildroot}/usr/sbin %{buildroot}/etc/rc.d/init.d
 : >%{buildroot}/etc/sysconfig/ha/lvs.cf
 : >%{buildroot}/usr/sbin/pulse
+: >%{buildroot}/etc/rc.d/init.d/pulse
+%post
+/sbin/chkconfig --add pulse
+%preun
+if [ $1 = 0 ]; then
+    /sbin/chkconfig --del pulse
+    /sbin/service pulse stop >/dev/null 2>&1
+fi
 %files
 %config(noreplace) /etc/sysconfig/ha/lvs.cf
 /usr/sbin/pulse
+/etc/rc.d/init.d/pulse
 ";
-
-/// What runs at an installation is at least shell; it runs where there is one.
-fn scripts_are_shell(rpms: &[PathBuf]) {
-    for rpm in rpms {
-        for tag in ["POSTIN", "PREUN", "POSTUN"] {
-            let format = format!("%|{tag}?{{%{{{tag}}}}}:{{}}|");
-            let script = must(Command::new("rpm").args(["-qp", "--qf", &format]).arg(rpm));
-            must(Command::new("sh").args(["-n", "-c", &script]));
-        }
-    }
-}
 
 /// `dpkg` on a tree with a database of its own.
 fn dpkg(tree: &Path) -> Command {
@@ -241,19 +244,20 @@ fn dpkg(tree: &Path) -> Command {
     command
 }
 
+/// The .deb packages with this behind their version, in a folder called so.
+fn debs(ground: &Ground, folder: &str, revision: &str) -> Vec<PathBuf> {
+    let mut command = Command::new(root().join("init/debian/build"));
+    command.arg(ground.at(folder)).env("BUILT", ground.at("built")).env("REVISION", revision);
+    must(&mut command).lines().map(PathBuf::from).collect()
+}
+
 #[test]
 fn the_deb_is_what_was_built_and_keeps_a_configuration() {
     if !can("the .deb", &["dpkg", "dpkg-deb"]) {
         return;
     }
     let ground = Ground::new();
-    let build = |to: &str, revision: &str| {
-        let mut command = Command::new(root().join("init/debian/build"));
-        command.arg(ground.at(to)).env("BUILT", ground.at("built")).env("REVISION", revision);
-        let made = must(&mut command);
-        made.lines().map(PathBuf::from).collect::<Vec<_>>()
-    };
-    let (first, second) = (build("first", ""), build("second", "+b"));
+    let (first, second) = (debs(&ground, "first", ""), debs(&ground, "second", "+b"));
     assert_eq!((first.len(), second.len()), (2, 2), "{first:?}");
 
     let tree = ground.at("fresh");
