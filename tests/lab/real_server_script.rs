@@ -36,7 +36,6 @@ fn site(lab: &Lab, network: &str) -> (Director, Client, RealServer) {
     };
     let four = service("four", "192.168.142.100", "192.168.142.158");
     let six = service("six", "2001:db8::100", "2001:db8::158");
-    let six = if network == "direct" { six } else { String::new() };
     director
         .configure(&format!("primary = 192.168.142.160\nnat_nmask = 255.255.255.0\nnetwork = {network}\n{four}{six}"));
     (director, client, server)
@@ -103,22 +102,28 @@ fn direct_routing_with_silent_arp_and_nothing_left_behind() {
 }
 
 #[test]
-fn a_tunnel_is_opened_for_ipip_alone_and_closed_again() {
+fn tunnels_are_opened_for_both_families_and_closed_again() {
     scenario(|lab| {
         let (director, client, server) = site(lab, "tunnel");
         let web = &server.machine;
-        // The module makes tunl0 everywhere; as it is then, it must be again.
+        // The modules make tunl0 and ip6tnl0 everywhere; as they are then, they must be again.
         web.ip("link add probe type ipip local 192.168.142.158\nlink del probe\n");
+        web.ip("link add probe type ip6tnl local 2001:db8::158\nlink del probe\n");
         web.sysctl("net.ipv4.conf.all.rp_filter", "1");
         web.sysctl("net.ipv4.conf.tunl0.rp_filter", "1");
         let before = everything(web);
-        web.write(SETTINGS, "VIPS=192.168.142.100\nMODE=tunnel\n");
+        web.write(SETTINGS, "VIPS='192.168.142.100 2001:db8::100'\nMODE=tunnel\n");
         expect(&server, "start", 0, "");
         director.start_pulse();
         director.wait_for_destinations("TCP 192.168.142.100:80", &["192.168.142.158:80"]);
+        director.wait_for_destinations("TCP [2001:db8::100]:80", &["[2001:db8::158]:80"]);
         director.wait_for_address("192.168.142.100/24");
+        wait_until(SOON, "both VIPs are served", || client.ask(VIP).is_ok() && client.ask(VIP6).is_ok());
         assert_eq!(client.ask(VIP).as_deref(), Ok("web"));
-        assert_eq!(director.table().service("TCP 192.168.142.100:80").unwrap().destinations[0].method, "Tunnel");
+        assert_eq!(client.ask(VIP6).as_deref(), Ok("web"));
+        for service in ["TCP 192.168.142.100:80", "TCP [2001:db8::100]:80"] {
+            assert_eq!(director.table().service(service).unwrap().destinations[0].method, "Tunnel");
+        }
         expect(&server, "stop", 0, "");
         assert_eq!(everything(web), before);
     });
