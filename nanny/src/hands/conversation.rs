@@ -26,6 +26,13 @@ use crate::probe::{Outcome, Target, Transport};
 /// How much is read at once: a page of the stack is a page of each of ten thousand.
 const READ_SIZE: usize = 512;
 
+/// How often bytes are moved in one turn of the loop: who sends faster than we read
+/// must not keep us from looking at the clock.
+const STEPS_A_TURN: usize = 128;
+
+/// The longest answer over a connection that is read, in bytes.
+pub const ANSWER_MAX: usize = 1024 * 1024;
+
 /// When a server's certificate ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Certificate {
@@ -47,6 +54,10 @@ pub struct Conversation {
     warn_before: Duration,
     /// When silence becomes an answer (UDP).
     good_at: Option<Instant>,
+    /// How long the answer is so far.
+    received: usize,
+    /// The turn in which there was more than one turn is for: nobody will tell us of it again.
+    paused: Option<Instant>,
     /// What happened so far.
     pub transcript: Transcript,
 }
@@ -116,12 +127,23 @@ impl Conversation {
             Transport::Tls(tls) => tls.expiry_warning,
             Transport::Tcp | Transport::Udp | Transport::Icmp => Duration::ZERO,
         };
-        Ok(Self { socket, to: target.to, stage, talk, warn_before, good_at: None, transcript })
+        Ok(Self {
+            socket,
+            to: target.to,
+            stage,
+            talk,
+            warn_before,
+            good_at: None,
+            received: 0,
+            paused: None,
+            transcript,
+        })
     }
 
-    /// Goes as far as the socket lets it. `None`: it goes on.
+    /// Goes as far as the socket and the turn let it. `None`: it goes on.
     pub fn advance(&mut self, topic: &Topic, now: Instant) -> Option<Outcome> {
-        loop {
+        self.paused = None;
+        for _ in 0..STEPS_A_TURN {
             let step = match self.stage {
                 Stage::Connecting => self.connect(now),
                 Stage::Securing => self.secure(now),
@@ -138,6 +160,8 @@ impl Conversation {
                 }
             }
         }
+        self.paused = Some(now);
+        None
     }
 
     fn failed(&self, e: &io::Error, failed: fn(Errno) -> Outcome) -> Outcome {
@@ -204,7 +228,13 @@ impl Conversation {
                     return Ok(Some(self.talk.ended(topic)));
                 }
                 self.transcript.bytes(now, "received", bytes);
-                Ok(self.talk.received(topic, bytes))
+                self.received = self.received.saturating_add(got);
+                let outcome = self.talk.received(topic, bytes);
+                // What else comes as datagrams (a raw socket hears each echo of the machine) is no answer.
+                let is_long = self.received > ANSWER_MAX && !self.socket.is_datagram();
+                Ok(outcome.or_else(|| {
+                    is_long.then(|| Outcome::Wrong(format!("the answer is longer than {ANSWER_MAX} bytes")))
+                }))
             }
             Next::Listen(silence) => {
                 self.good_at.get_or_insert_with(|| now + silence);
@@ -216,13 +246,13 @@ impl Conversation {
         }
     }
 
-    /// The time came: silence that is an answer, or `deadline`.
+    /// The time came: silence that is an answer, `deadline`, or the next turn.
     pub fn due(&mut self, topic: &Topic, now: Instant, deadline: Instant) -> Option<Outcome> {
         if self.good_at.is_some_and(|at| now >= at) {
             return Some(Outcome::Good);
         }
         if now < deadline {
-            return None;
+            return self.paused.and_then(|_| self.advance(topic, now));
         }
         self.transcript.note(now, format_args!("the time is over"));
         Some(match self.stage {
@@ -234,7 +264,7 @@ impl Conversation {
 
     /// When [`Conversation::due`] is next worth asking.
     pub fn deadline(&self, deadline: Instant) -> Instant {
-        self.good_at.map_or(deadline, |at| at.min(deadline))
+        [self.good_at, self.paused].into_iter().flatten().fold(deadline, Instant::min)
     }
 
     /// The answer so far.
@@ -332,3 +362,6 @@ fn chance() -> u64 {
 fn errno(e: &io::Error) -> Errno {
     Errno::from_raw(e.raw_os_error().unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests;

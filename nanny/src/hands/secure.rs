@@ -18,7 +18,7 @@ pub type Begin = fn(&Tls, IpAddr) -> Result<Box<dyn Session>, String>;
 
 /// TLS over a connection. An error that is not the system's is one of TLS, in words.
 pub trait Session: Debug {
-    /// Goes on with the handshake; whether it is over.
+    /// Goes on with the handshake, by one step; whether it is over.
     ///
     /// # Errors
     /// `WouldBlock`: when the socket is ready again.
@@ -33,7 +33,7 @@ pub trait Session: Debug {
     /// Receives; 0: the server said that it is done.
     ///
     /// # Errors
-    /// As above.
+    /// As above. `Interrupted`: something came, and nothing of it is for the caller.
     fn receive(&mut self, stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// What was agreed on, for the transcript: `TLSv1.3, ...`.

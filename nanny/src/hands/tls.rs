@@ -20,6 +20,7 @@ use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
+use super::conversation::ANSWER_MAX;
 use super::secure::Session;
 use crate::probe::{Tls, certificate};
 
@@ -49,12 +50,14 @@ pub fn begin(tls: &Tls, to: IpAddr) -> Result<Box<dyn Session>, String> {
     // Each check is to see the certificate.
     config.resumption = Resumption::disabled();
     let connection = ClientConnection::new(Arc::new(config), name).map_err(|e| words(&e))?;
-    Ok(Box::new(Client { connection }))
+    Ok(Box::new(Client { connection, taken: 0 }))
 }
 
 #[derive(Debug)]
 struct Client {
     connection: ClientConnection,
+    /// How many bytes came, whatever was in them.
+    taken: usize,
 }
 
 impl Client {
@@ -68,6 +71,11 @@ impl Client {
     /// Takes what came; how many bytes that were.
     fn take(&mut self, stream: &mut TcpStream) -> io::Result<usize> {
         let got = self.connection.read_tls(stream)?;
+        self.taken = self.taken.saturating_add(got);
+        if self.taken > ANSWER_MAX {
+            let why = format!("the server sends more than {ANSWER_MAX} bytes");
+            return Err(io::Error::new(ErrorKind::InvalidData, why));
+        }
         if let Err(e) = self.connection.process_new_packets() {
             // The alert says why, if it can be said.
             let _ = self.flush(stream);
@@ -79,18 +87,13 @@ impl Client {
 
 impl Session for Client {
     fn handshake(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
-        loop {
-            self.flush(stream)?;
-            if !self.connection.is_handshaking() {
-                return Ok(true);
-            }
-            if self.take(stream)? == 0 {
-                return Err(io::Error::new(
-                    ErrorKind::InvalidData,
-                    "the server closed the connection in the handshake",
-                ));
-            }
+        self.flush(stream)?;
+        if self.connection.is_handshaking() && self.take(stream)? == 0 {
+            let why = "the server closed the connection in the handshake";
+            return Err(io::Error::new(ErrorKind::InvalidData, why));
         }
+        self.flush(stream)?;
+        Ok(!self.connection.is_handshaking())
     }
 
     fn send(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
@@ -108,17 +111,14 @@ impl Session for Client {
             Err(e) if e.kind() != ErrorKind::WouldBlock => return Err(e),
             Ok(()) | Err(_) => {}
         }
-        loop {
-            match self.connection.reader().read(buffer) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-                // It closed without a word of farewell, as many do.
-                Err(e) if e.kind() == ErrorKind::UnexpectedEof => return Ok(0),
-                result => return result,
-            }
-            if self.take(stream)? == 0 {
-                return Ok(0);
-            }
+        match self.connection.reader().read(buffer) {
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+            // It closed without a word of farewell, as many do.
+            Err(e) if e.kind() == ErrorKind::UnexpectedEof => return Ok(0),
+            result => return result,
         }
+        // Records may hold nothing for us, and one may come in pieces: the caller counts.
+        if self.take(stream)? == 0 { Ok(0) } else { Err(ErrorKind::Interrupted.into()) }
     }
 
     fn describe(&self) -> String {

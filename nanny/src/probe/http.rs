@@ -23,6 +23,9 @@ const INTERIM_MAX: u8 = 4;
 /// How much of a body is looked at, in bytes.
 pub const BODY_MAX: usize = 64 * 1024;
 
+/// The longest extension of a chunk's size, in bytes.
+const EXTENSION_MAX: u16 = 256;
+
 /// How much is read at once, at most.
 const READ: usize = 4096;
 
@@ -103,8 +106,8 @@ enum Framing {
 enum Chunk {
     /// In the size, so far this, of so many digits.
     Size(u64, u8),
-    /// Behind the size: an extension, up to the end of its line.
-    Extension(u64),
+    /// Behind the size: so many bytes of an extension, up to the end of its line.
+    Extension(u64, u16),
     /// So many bytes are left of the data.
     Data(u64),
     /// The line end behind the data.
@@ -320,12 +323,11 @@ impl Chunk {
                 (digits < 15).then_some(Self::Size(size * 16 + digit, digits + 1))
             }
             (Self::Size(_, 0), _) => None,
-            (Self::Size(size, _) | Self::Extension(size), b'\n') => {
+            (Self::Size(size, _) | Self::Extension(size, _), b'\n') => {
                 Some(if size == 0 { Self::Over } else { Self::Data(size) })
             }
-            (Self::Size(size, _), b';' | b' ' | b'\t' | b'\r') | (Self::Extension(size), _) => {
-                Some(Self::Extension(size))
-            }
+            (Self::Size(size, _), b';' | b' ' | b'\t' | b'\r') => Some(Self::Extension(size, 1)),
+            (Self::Extension(size, seen), _) => (seen < EXTENSION_MAX).then_some(Self::Extension(size, seen + 1)),
             (Self::Size(..), _) => None,
             (Self::Data(_), b'\r') => Some(Self::DataEnd),
             (Self::Data(_) | Self::DataEnd, b'\n') => Some(Self::Size(0, 0)),

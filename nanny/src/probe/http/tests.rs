@@ -126,6 +126,9 @@ fn a_flood_ends_at_the_limits() {
     let pieces =
         std::iter::once(b"HTTP/1.1 200 OK\r\n\r\n".as_slice()).chain(std::iter::repeat_n(flood.as_slice(), 1_000_000));
     assert_eq!(why(outcome(&body, pieces, false)), "the beginning of the body is not as expected");
+    let chunk = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;".as_slice();
+    let pieces = std::iter::once(chunk).chain(std::iter::repeat_n(flood.as_slice(), 1_000_000));
+    assert_eq!(why(outcome(&body, pieces, false)), "the chunks of the HTTP answer are garbled");
     let headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(100));
     assert_eq!(why(whole(&any, &headers)), "the answer is not HTTP: too many headers");
 }
