@@ -66,8 +66,12 @@ impl Machine {
         let of_blocks = config
             .running()
             .flat_map(|it| [&it.send_program, &it.quorum_up, &it.quorum_down, &it.start_cmd, &it.stop_cmd]);
+        let of_checks = config.running().flat_map(|it| {
+            let own = it.servers.iter().filter(|server| server.active).flat_map(|server| &server.checks);
+            it.checks.iter().chain(own).map(|check| &check.program)
+        });
         let ours = [&config.active_cmd, &config.inactive_cmd, &config.check_cmd, &config.notify];
-        let commands = of_blocks.chain(ours).filter_map(|command| command.as_deref());
+        let commands = of_blocks.chain(of_checks).chain(ours).filter_map(|command| command.as_deref());
         let paths = commands.map(program_of).filter(|path| path.starts_with('/'));
         Self {
             devices,
@@ -132,6 +136,8 @@ fn schedulers_in(lists: &[&str]) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::CheckKind;
+    use crate::config::{HealthCheck, RealServer, VirtualService};
 
     #[test]
     fn schedulers_are_found_in_all_lists_of_modules() {
@@ -153,11 +159,29 @@ mod tests {
             inactive_cmd: Some("/nonexistent/x".into()),
             ..Config::default()
         };
+        let check = |program: &str| HealthCheck {
+            kind: CheckKind::Script,
+            program: Some(program.to_owned()),
+            ..HealthCheck::default()
+        };
+        let server = |active, program| RealServer { active, checks: vec![check(program)], ..RealServer::default() };
+        let config = Config {
+            virtuals: vec![VirtualService {
+                active: true,
+                checks: vec![check("/nonexistent/virtual %h")],
+                servers: vec![server(true, "/nonexistent/server"), server(false, "/nonexistent/inactive")],
+                ..VirtualService::default()
+            }],
+            ..config
+        };
         let machine = Machine::observe(&config);
         assert!(!machine.lacks_device("lo"));
         assert!(machine.lacks_device("nosuch0"));
         assert!(machine.addresses.as_ref().unwrap().contains(&"127.0.0.1".parse().unwrap()));
-        assert_eq!(machine.programs.get("/nonexistent/x"), Some(&Program::Missing));
+        for missing in ["/nonexistent/x", "/nonexistent/virtual", "/nonexistent/server"] {
+            assert_eq!(machine.programs.get(missing), Some(&Program::Missing), "{missing}");
+        }
+        assert_eq!(machine.programs.get("/nonexistent/inactive"), None);
         let Some(Program::File { executable, writable_by_others, beginning }) = machine.programs.get(script) else {
             panic!("{machine:?}");
         };
