@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::diagnostic::Severity;
 use super::kind::Reader;
+use super::machine::program_of;
 use super::raw::{Raw, Statement, Value};
 use super::source::Span;
 use super::table::{
@@ -253,7 +254,8 @@ fn check_kind(name: &str, span: Span, reader: &mut Reader<'_>) -> Option<CheckKi
 /// What cannot be meant of a check.
 fn check_check(check: &HealthCheck, origin: &mut Origin, reader: &mut Reader<'_>) {
     let errors = reader.report.errors();
-    if check.kind == CheckKind::Script && check.program.is_none() && origin.is_sure_of(&["program"]) {
+    let runs_nothing = check.program.as_deref().is_none_or(|command| program_of(command).is_empty());
+    if check.kind == CheckKind::Script && runs_nothing && origin.is_sure_of(&["program"]) {
         reader.error(
             "check-incomplete",
             origin.span,

@@ -45,9 +45,9 @@ pub enum Program {
     },
 }
 
-/// The program of a command line, which is split at blanks.
+/// The program of a command line, which is split as [`crate::command::words`] does.
 pub(super) fn program_of(command: &str) -> &str {
-    command.split(' ').find(|word| !word.is_empty()).unwrap_or_default()
+    command.split([' ', '\t']).find(|word| !word.is_empty()).unwrap_or_default()
 }
 
 impl Machine {

@@ -92,6 +92,8 @@ prop_compose! {
     ) -> HealthCheck {
         let all = HealthCheck::default();
         let takes = |key: &str| kind.takes(key);
+        // A script without a program is an error.
+        let program = program.filter(|line| !crate::command::words(line).is_empty());
         let program = if takes("program") { Some(program.unwrap_or_else(|| "/bin/true".to_owned())) } else { None };
         HealthCheck {
             kind, address, program,
