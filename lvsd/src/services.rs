@@ -414,6 +414,9 @@ impl Services {
     /// The end of a stop, when the nannies are gone: every service of ours goes.
     pub fn remove_all<K: Ipvs>(&mut self, kernel: &mut Kernel<K>, out: &mut Vec<Action>) {
         self.leavers.clear();
+        // A start after a stop begins anew: nobody's quorum is known, and nothing drains.
+        self.ledger.quorums.clear();
+        self.ledger.drains.clear();
         for step in plan::stop(&self.wanted, &self.ledger) {
             self.delete(&step, kernel, out);
         }

@@ -624,3 +624,26 @@ fn a_quorum_that_comes_or_goes_runs_its_script_and_a_successor_knows_of_it() {
     assert!(next.services.ledger().quorums.is_empty(), "nobody cares any more");
     assert_eq!(next.judge(1, 0, 0), [""; 0]);
 }
+
+/// The orders alone outlive it.
+#[test]
+fn a_quorum_that_was_there_before_a_stop_is_news_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = || LedgerFile::at(dir.path().join("lvsd.ledger"), String::new());
+    let care = Care { rules: quorum::Rules { quorum: 1, hysteresis: 0 }, up: Some("/up".into()), down: None };
+    let wanted = || Virtual { pool: Pool { min_up: 0, quorum: Some(care.clone()) }, ..virtual_service(1, "wlc") };
+    let target = Target { service: key(1), destination: server(3) };
+    for _ in 0..2 {
+        let mut stage = Stage::new(Ledger::default());
+        stage.services = Services::new(file().read().unwrap().0, Some(file()));
+        stage.services.order(target, Some(Order::Weight(0)));
+        stage.load(vec![wanted()]);
+        let mut out = Vec::new();
+        stage.services.leave(&[departure(1, None, 5)], &mut out);
+        stage.set_up(1);
+        assert_eq!(stage.judge(1, 1, 0), ["run /up for v1"]);
+        stage.services.remove_all(&mut stage.kernel, &mut out);
+        let left = file().read().unwrap().0;
+        assert_eq!(left, Ledger { orders: [(target, Order::Weight(0))].into(), ..Ledger::default() });
+    }
+}
