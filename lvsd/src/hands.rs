@@ -19,6 +19,7 @@ use nix::unistd::Pid;
 
 use common::channel::{ASK_MAX, Ask, Line, Said, join};
 use common::child::Exit;
+use common::command::words;
 use common::daemon::{self, run_root};
 use common::ipvs::{Agreement as _, Destination, DestinationEntry, Error, Ipvs, Service, ServiceKey, Timeouts};
 
@@ -198,17 +199,19 @@ fn listen(line: &Line, id: Id, registry: &Registry) -> io::Result<()> {
     registry.register(&mut SourceFd(&line.as_fd().as_raw_fd()), Token(id), Interest::READABLE)
 }
 
-/// Starts an operator's script; the command is split at blanks, there is no shell. It
+/// Starts an operator's script; the command is split into [`words`], there is no shell. It
 /// gets a process group of its own and nothing to read or write.
 ///
 /// # Errors
 /// The system's.
 pub fn run_script(command: &str) -> io::Result<u32> {
     use std::os::unix::process::CommandExt as _;
-    let mut words = command.split(' ').filter(|word| !word.is_empty());
-    let Some(program) = words.next() else { return Err(io::Error::from(io::ErrorKind::InvalidInput)) };
+    let words = words(command);
+    let Some((program, arguments)) = words.split_first() else {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    };
     let mut command = daemon::command(program);
-    command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
     // Its end is seen by [`reap`], which needs no handle.
     Ok(command.spawn()?.id())
 }

@@ -268,9 +268,9 @@ fn real_servers(config: &Config) -> Vec<IpAddr> {
     all
 }
 
-/// A command line split on blanks, without a shell, as the original did.
+/// The words of a command line; `None` if there is nothing to run.
 fn words(command: Option<&str>) -> Option<Vec<String>> {
-    let words: Vec<String> = command?.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    let words = common::command::words(command?);
     (!words.is_empty()).then_some(words)
 }
 

@@ -220,7 +220,7 @@ fn a_lost_quorum_runs_its_script_once_and_a_bad_one_is_only_said() {
     let ran = dir.path().join("ran");
     std::fs::create_dir(&ran).unwrap();
     let keys =
-        format!(" timeout = 0.05\n quorum_down = \"/bin/mkdir {}/down\"\n quorum_up = /nonexistent/up", ran.display());
+        format!(" timeout = 0.05\n quorum_down = \"/bin/mkdir\t{}/down\"\n quorum_up = /nonexistent/up", ran.display());
     let bad = " timeout = 0.05\n quorum_down = /nonexistent/down";
     let mut stage = Stage::start(&[(1, &keys, &[3]), (2, bad, &[4])]);
     stage.until(|_| ran.join("down").exists());

@@ -13,7 +13,7 @@ const VIRTUAL: &str = "virtual web {\n active = 1\n address = 10.0.0.9 eth0:1\n 
 
 #[test]
 fn a_single_director_gets_its_addresses_and_commands() {
-    let start = "primary = 10.0.0.1\nbackup_active = 0\nnetwork = direct\nactive_cmd = \"/bin/up  now\"\ninactive_cmd = /bin/down\n";
+    let start = "primary = 10.0.0.1\nbackup_active = 0\nnetwork = direct\nactive_cmd = \"/bin/up \tnow\"\ninactive_cmd = /bin/down\n";
     let (settings, remarks) = settings(&format!("{start}{VIRTUAL}")).unwrap();
     assert_eq!(settings.primary, Some([10, 0, 0, 1].into()));
     assert_eq!(settings.active_cmd, Some(vec!["/bin/up".into(), "now".into()]), "no shell, blanks between words");
