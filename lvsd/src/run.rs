@@ -344,8 +344,8 @@ impl<K: Ipvs> Daemon<K> {
             && self.calls.is_empty()
             && self.starts.is_empty()
             && self.set_ups.is_empty()
-            && !(self.renewal.is_due() && self.phase == Phase::Working)
-            && !self.services.has_round();
+            // Services are looked at, and nannies renewed, while we work, and at no other time.
+            && !(self.phase == Phase::Working && (self.services.has_round() || self.renewal.is_due()));
         if !idle {
             return now;
         }

@@ -3,7 +3,7 @@
 //! against a real kernel in the lab. One test at a time: waitpid takes any child.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -261,5 +261,23 @@ fn a_kernel_that_is_slow_keeps_the_loop_from_no_turn() {
         stage.until(|_| table.clone().services().unwrap().len() <= left);
         assert_eq!(stage.services().len(), left);
     }
+    stage.stop();
+}
+
+/// What is to be looked at in the kernel waits for its phase; the loop does not spin on it.
+#[test]
+fn a_round_that_no_phase_goes_on_with_keeps_nobody_awake() {
+    let mut stage = Stage::start(&[(1, "", &[3])]);
+    let daemon = &mut stage.daemon;
+    daemon.services.look(&mut daemon.kernel, HashSet::new, &mut Vec::new());
+    assert!(daemon.services.has_round());
+    let now = Instant::now();
+    assert_eq!(daemon.deadline(now), now);
+    for phase in [Phase::Meeting, Phase::Stopping { until: now + PATIENCE }] {
+        daemon.phase = phase;
+        daemon.look_at = now + LOOK_EVERY;
+        assert!(daemon.deadline(now) > now, "{phase:?}");
+    }
+    daemon.phase = Phase::Working;
     stage.stop();
 }
