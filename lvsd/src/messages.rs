@@ -164,6 +164,8 @@ pub enum Message {
     TableReadable,
     /// State cannot be kept; what that means is in the line.
     NoState { reason: String },
+    /// It can be kept again.
+    StateKept,
     /// The ledger has lines that are none.
     LedgerDamaged { lines: usize },
     /// This process was itself asleep, or kept from its loop.
@@ -262,6 +264,7 @@ impl Line for Message {
             | Self::DrainReturns { .. }
             | Self::Left { .. }
             | Self::SetUpAfterAll { .. }
+            | Self::StateKept
             | Self::ServiceChanged { .. }
             | Self::TableReadable
             | Self::Slept { .. }
@@ -469,6 +472,7 @@ impl fmt::Display for Message {
             Self::NoState { reason } => {
                 write!(f, "cannot keep state: {reason}; another lvsd would not find what this one made, going on")
             }
+            Self::StateKept => f.write_str("state can be kept again"),
             Self::LedgerDamaged { lines } => write!(f, "{lines} lines of the ledger cannot be read, ignoring them"),
             Self::Slept { slept } => {
                 write!(f, "was away for {}, judging no monitor by that time", Seconds(*slept))

@@ -141,6 +141,8 @@ pub struct Services {
     round: VecDeque<ServiceKey>,
     /// The ledger changed in a way that may wait for the end of the turn.
     ledger_due: bool,
+    /// The last time it could not be written, which was said.
+    ledger_trouble: bool,
     table_trouble: bool,
     timeouts_trouble: bool,
 }
@@ -164,6 +166,7 @@ impl Services {
             mends: VecDeque::new(),
             round: VecDeque::new(),
             ledger_due: false,
+            ledger_trouble: false,
             table_trouble: false,
             timeouts_trouble: false,
         }
@@ -292,6 +295,7 @@ impl Services {
         busy: impl Fn() -> HashSet<ServiceKey>,
         out: &mut Vec<Action>,
     ) {
+        self.ledger_due |= self.ledger_trouble;
         let have = match kernel.services() {
             Ok(have) => have,
             Err(e) => {
@@ -505,11 +509,16 @@ impl Services {
         self.ledger_due = false;
         let Some(file) = &self.file else { return };
         self.ledger.leaving = leavers::remember(&self.leavers);
-        if let Err(e) = file.write(&self.ledger) {
-            let reason = format!("{}: {e}", file.path().display());
-            out.push(Action::Say(Message::NoState { reason }));
-            // Said once; what cannot be written now would be stale later.
-            self.file = None;
+        match file.write(&self.ledger) {
+            Ok(()) if std::mem::take(&mut self.ledger_trouble) => out.push(Action::Say(Message::StateKept)),
+            Ok(()) => {}
+            // The file that stands would mislead a successor: it is tried again at each look.
+            Err(e) => {
+                if !std::mem::replace(&mut self.ledger_trouble, true) {
+                    let reason = format!("{}: {e}", file.path().display());
+                    out.push(Action::Say(Message::NoState { reason }));
+                }
+            }
         }
     }
 }

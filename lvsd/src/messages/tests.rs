@@ -133,6 +133,7 @@ fn samples() -> Vec<Message> {
         Message::TableUnreadable { reason: "list services: no answer from the kernel in time".to_owned() },
         Message::TableReadable,
         Message::NoState { reason: "/run/piranha-ng: Read-only file system (os error 30)".to_owned() },
+        Message::StateKept,
         Message::LedgerDamaged { lines: 3 },
         Message::Slept { slept: Duration::from_millis(61_500) },
         Message::Released,

@@ -647,3 +647,20 @@ fn a_quorum_that_was_there_before_a_stop_is_news_at_the_next_start() {
         assert_eq!(left, Ledger { orders: [(target, Order::Weight(0))].into(), ..Ledger::default() });
     }
 }
+
+#[test]
+fn a_ledger_that_could_not_be_written_is_written_when_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("later/lvsd.ledger");
+    let mut stage = Stage::new(Ledger::default());
+    stage.services = Services::new(Ledger::default(), Some(LedgerFile::at(path.clone(), String::new())));
+    let said = stage.load(vec![virtual_service(1, "wlc")]);
+    assert!(said[0].starts_with("cannot keep state: "), "{said:?}");
+    stage.set_up(1);
+    assert_eq!(stage.look(), [""; 0], "said once");
+    std::fs::create_dir(path.parent().unwrap()).unwrap();
+    assert_eq!(stage.look(), ["state can be kept again"]);
+    let read = LedgerFile::at(path, String::new()).read().unwrap().0;
+    assert_eq!(read.services.into_keys().collect::<Vec<_>>(), [key(1)]);
+    assert_eq!(stage.look(), [""; 0]);
+}
