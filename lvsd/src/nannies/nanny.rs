@@ -103,7 +103,9 @@ impl Nanny {
     /// Its server as the floor of its service sees it.
     pub(super) fn member(&self) -> Member {
         let is_kept = matches!(self.verdict, Some((false, 1..)));
-        let (stays, fell) = if self.refuses { (false, None) } else { (self.stays, self.fell) };
+        // One that is drained has nothing for clients, whatever it was told.
+        let is_drained = matches!(self.verdict, Some((true, 0)));
+        let (stays, fell) = if self.refuses || is_drained { (false, None) } else { (self.stays, self.fell) };
         Member { available: self.available(), is_kept, stays, fell }
     }
 

@@ -257,6 +257,18 @@ fn a_server_that_somebody_wants_out_is_not_counted_on() {
 }
 
 #[test]
+fn a_server_that_is_drained_is_not_counted_on() {
+    let (mut stage, [first, second]) = two_good();
+    let pool = pool(1, &[3, 4]);
+    stage.verdict(&first, FIRST, false, 0);
+    stage.nannies.keep_floor(&pool);
+    assert_eq!(second.was_asked(), Some(Ask::Stay(true)));
+    stage.verdict(&second, FIRST + 1, true, 0);
+    stage.nannies.keep_floor(&pool);
+    assert_eq!((first.was_asked(), second.was_asked()), (Some(Ask::Stay(true)), Some(Ask::Stay(false))));
+}
+
+#[test]
 fn a_good_server_with_weight_0_is_none_that_clients_get() {
     let (mut stage, [first, _second]) = two_good();
     stage.verdict(&first, FIRST, true, 0);
