@@ -12,7 +12,7 @@
 //! Work that can be long (ten thousand starts, two thousand services) is done a
 //! slice per turn, so that the loop keeps answering and keeps its beat.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::PathBuf;
@@ -126,6 +126,8 @@ struct Outcome {
     replaced: usize,
     stopped: usize,
     unchanged: usize,
+    /// Who is in these numbers: an order in between begins the round anew.
+    counted: HashSet<Target>,
 }
 
 /// The daemon.
@@ -439,7 +441,7 @@ impl<K: Ipvs> Daemon<K> {
             self.parents.say_ready();
             self.renewal.begin(&self.nannies);
         }
-        if let Some(Outcome { started, replaced, stopped, unchanged }) = self.reload.take() {
+        if let Some(Outcome { started, replaced, stopped, unchanged, .. }) = self.reload.take() {
             self.log.say(&Message::Reread { started, replaced, stopped, unchanged });
         }
     }

@@ -30,7 +30,9 @@ impl<K: Ipvs> Daemon<K> {
             let follows = before.is_some_and(|before| self.nannies.follow(&before, monitor, now, &mut out));
             let wish = self.nannies.want(monitor, now, &mut out);
             let wish = if follows { Wish::Replaced } else { wish };
-            if let Some(outcome) = &mut self.reload {
+            if let Some(outcome) = &mut self.reload
+                && outcome.counted.insert(monitor.target)
+            {
                 match wish {
                     Wish::Started => outcome.started += 1,
                     Wish::Replaced => outcome.replaced += 1,

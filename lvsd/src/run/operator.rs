@@ -39,7 +39,7 @@ impl<K: Ipvs> Daemon<K> {
     }
 
     /// Does as the operator wants; what was done, or why not.
-    fn order(&mut self, what: &str, called: &str, now: Instant) -> Result<String, String> {
+    pub(super) fn order(&mut self, what: &str, called: &str, now: Instant) -> Result<String, String> {
         if self.phase != Phase::Working {
             return Err("lvsd is just starting or stopping, try again".to_owned());
         }

@@ -57,9 +57,12 @@ impl<K: Ipvs> Daemon<K> {
         let mut out = Vec::new();
         self.services.load(wanted, &mut out);
         self.perform_services(out, now);
+        // An operator's order in the middle of a reload does not make it none.
+        if is_reload {
+            self.reload = Some(Outcome::default());
+        }
         // Guests that were not introduced yet are seen off with the others of the start.
         if self.phase == Phase::Working {
-            self.reload = is_reload.then(Outcome::default);
             self.see_off(departures, now);
             self.queue_set_ups(now);
         }

@@ -281,3 +281,25 @@ fn a_round_that_no_phase_goes_on_with_keeps_nobody_awake() {
     daemon.phase = Phase::Working;
     stage.stop();
 }
+
+/// It is said to be over, and each server is counted once.
+#[test]
+fn an_order_in_the_middle_of_a_reload_does_not_make_it_none() {
+    let mut stage = Stage::start(&[(1, "", &[3]), (2, "", &[3])]);
+    let dir = stage.dir.path().to_owned();
+    std::fs::write(dir.join("lvs.cf"), file(&dir, &[(1, "", &[3, 4]), (2, "", &[3])])).unwrap();
+    let now = Instant::now();
+    stage.daemon.reread(now);
+    let daemon = &mut stage.daemon;
+    let mut out = Vec::new();
+    assert_eq!(daemon.set_ups.pop_front(), Some(key(1)));
+    daemon.services.set_up(&key(1), &mut daemon.kernel, &daemon.nannies, now, &mut out);
+    daemon.perform_services(out, now);
+    daemon.order("weight=5", "v1/s3", now).unwrap();
+    daemon.work(now);
+    assert!(daemon.set_ups.is_empty());
+    let outcome = daemon.reload.as_ref().unwrap();
+    assert_eq!((outcome.started, outcome.replaced, outcome.unchanged), (1, 0, 2));
+    stage.until(|daemon| daemon.reload.is_none());
+    stage.stop();
+}
