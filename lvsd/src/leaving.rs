@@ -87,10 +87,11 @@ impl Leaver {
 
     /// One that an lvsd before us saw leave, in the ledger's words.
     pub fn recall(left: &Left, now: Instant, since_boot: Duration) -> Self {
-        let stage = match left.until {
-            None => Stage::Due,
+        let stage = match (left.until, left.wait) {
+            (None, None) => Stage::Due,
+            (None, Some(service)) => Stage::Waiting { service, until: None },
             // A clock that is not the one it was written with makes no drain longer.
-            Some(until) => Stage::Draining { until: now + until.saturating_sub(since_boot).min(left.drain) },
+            (Some(until), _) => Stage::Draining { until: now + until.saturating_sub(since_boot).min(left.drain) },
         };
         let Left { name, server, drain, weight, .. } = left.clone();
         Self { name, server, drain, weight, stage, trouble: None }
@@ -98,12 +99,13 @@ impl Leaver {
 
     /// And as its successor is to find it.
     pub fn remember(&self, now: Instant, since_boot: Duration) -> Left {
-        let until = match self.stage {
-            Stage::Waiting { .. } | Stage::Due => None,
-            Stage::Draining { until } => Some(since_boot + until.saturating_duration_since(now)),
+        let (until, wait) = match self.stage {
+            Stage::Waiting { service, .. } => (None, Some(service)),
+            Stage::Due => (None, None),
+            Stage::Draining { until } => (Some(since_boot + until.saturating_duration_since(now)), None),
         };
         let Self { name, server, drain, weight, .. } = self.clone();
-        Left { name, server, weight, drain, until }
+        Left { name, server, weight, drain, until, wait }
     }
 
     /// What is to be done, if the kernel has this of it. `stand`: whether the newcomers

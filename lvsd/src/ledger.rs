@@ -12,11 +12,12 @@
 //! tcp 192.0.2.1:80  quorum   up
 //! tcp 192.0.2.1:80  order    10.0.0.2:80  disabled, or WEIGHT
 //! tcp 192.0.2.1:80  drain    10.0.0.3:80  MILLISECONDS
-//! tcp 192.0.2.1:80  leaving  10.0.0.4:80  WEIGHT  MILLISECONDS  UNTIL  web  a
+//! tcp 192.0.2.1:80  leaving  10.0.0.4:80  WEIGHT  MILLISECONDS  UNTIL  web  a  [tcp 192.0.2.1:81]
 //! ```
 //!
 //! UNTIL is on the clock that began with the machine (CLOCK_BOOTTIME), in
-//! milliseconds, 0 if it does not drain yet. The file is replaced in one step,
+//! milliseconds, 0 if it does not drain yet; behind the names stands the service whose
+//! newcomers it waits for. The file is replaced in one step,
 //! before the kernel is asked to add a service and after it deleted one: after a
 //! crash in between it names too much, and what is not there is nothing to delete.
 //! It belongs to one boot: where /run is on a disk (RHEL 6) it would else claim
@@ -58,6 +59,8 @@ pub struct Left {
     pub drain: Duration,
     /// When that is over, since the machine's start; `None`: it did not begin.
     pub until: Option<Duration>,
+    /// Whose newcomers it waited for.
+    pub wait: Option<ServiceKey>,
 }
 
 /// All of it.
@@ -114,7 +117,9 @@ pub fn print(ledger: &Ledger, boot: &str) -> String {
         let until = left.until.map_or(0, |until| until.as_millis().max(1));
         let (weight, drain) = (left.weight, left.drain.as_millis());
         let _ = write!(text, "{service}\tleaving\t{destination}\t{weight}\t{drain}\t{until}");
-        let _ = writeln!(text, "\t{}\t{}", plain(&left.name), plain(&left.server));
+        let _ = write!(text, "\t{}\t{}", plain(&left.name), plain(&left.server));
+        let _ = left.wait.map(|wait| write!(text, "\t{wait}"));
+        text.push('\n');
     }
     text
 }
@@ -162,10 +167,15 @@ fn parse_line(fields: &[&str], ledger: &mut Ledger) -> Option<()> {
         [key, "drain", destination, drain] => {
             ledger.drains.insert(target(key, destination)?, millis(drain)?.min(DRAIN_MAX));
         }
-        [key, "leaving", destination, weight, drain, until, name, server] => {
+        [key, "leaving", destination, weight, drain, until, name, server, ref wait @ ..] => {
+            let wait = match *wait {
+                [] => None,
+                [wait] => Some(parse_key(wait)?),
+                [_, _, ..] => return None,
+            };
             let until = Some(millis(until)?).filter(|until| !until.is_zero());
             let (name, server, weight) = (name.to_owned(), server.to_owned(), weight.parse().ok()?);
-            let left = Left { name, server, weight, drain: millis(drain)?.min(DRAIN_MAX), until };
+            let left = Left { name, server, weight, drain: millis(drain)?.min(DRAIN_MAX), until, wait };
             ledger.leaving.insert(target(key, destination)?, left);
         }
         _ => return None,

@@ -27,9 +27,10 @@ prop_compose! {
     fn any_left()(
         name in "[^\\p{Cc}]{0,20}", server in "[^\\p{Cc}]{0,20}", weight in any::<u32>(),
         drain in 0..=DRAIN_MAX.as_secs(), until in proptest::option::of(1..u64::from(u32::MAX)),
+        wait in proptest::option::of(any_key()),
     ) -> Left {
         let until = until.map(Duration::from_millis);
-        Left { name, server, weight, drain: Duration::from_secs(drain), until }
+        Left { name, server, weight, drain: Duration::from_secs(drain), until, wait }
     }
 }
 

@@ -77,7 +77,7 @@ impl Site {
                     }
                     Some(stay) => {
                         let (name, server) = (name.clone(), server.clone());
-                        let left = Left { name, server, weight: 1, drain: stay.drain, until: None };
+                        let left = Left { name, server, weight: 1, drain: stay.drain, until: None, wait: stay.wait };
                         self.ledger.leaving.insert(*target, left);
                     }
                 }

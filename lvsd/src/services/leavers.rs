@@ -2,7 +2,7 @@
 //! and doing step by step what [`crate::leaving`] decides. What cannot be done
 //! stays to be done, and is tried again at the next look.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use common::ipvs::{DestinationEntry, DestinationKey, Error, Ipvs, ServiceKey};
@@ -278,4 +278,17 @@ pub(super) fn recall(left: BTreeMap<Target, Left>) -> Leavers {
         leavers.entry(service).or_default().insert(destination, leaver);
     }
     leavers
+}
+
+/// Which services have leavers that wait for the newcomers of this one.
+pub(super) fn waiting(leavers: &Leavers) -> HashMap<ServiceKey, BTreeSet<ServiceKey>> {
+    let mut waiting: HashMap<ServiceKey, BTreeSet<ServiceKey>> = HashMap::new();
+    for (service, of_service) in leavers {
+        for leaver in of_service.values() {
+            if let Stage::Waiting { service: newcomers, .. } = leaver.stage {
+                waiting.entry(newcomers).or_default().insert(*service);
+            }
+        }
+    }
+    waiting
 }

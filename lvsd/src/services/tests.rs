@@ -664,3 +664,27 @@ fn a_ledger_that_could_not_be_written_is_written_when_it_can() {
     assert_eq!(read.services.into_keys().collect::<Vec<_>>(), [key(1)]);
     assert_eq!(stage.look(), [""; 0]);
 }
+
+#[test]
+fn one_that_waits_for_newcomers_waits_for_them_under_the_next_lvsd_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = || LedgerFile::at(dir.path().join("lvsd.ledger"), String::new());
+    let mut stage = Stage::leaving(Some(key(2)), 0);
+    stage.services.file = Some(file());
+    stage.load(vec![virtual_service(2, "rr")]);
+    stage.services = Services::new(file().read().unwrap().0, Some(file()));
+    stage.load(vec![virtual_service(2, "rr")]);
+    stage.look();
+    assert_eq!(stage.weight(1), Some(1), "there is nothing in its place");
+    stage.nannies.judged = false;
+    stage.set_up(2);
+    stage.services.await_newcomers(stage.now);
+    stage.look();
+    assert_eq!(stage.weight(1), Some(1), "the newcomers have not been judged");
+    stage.table.clone().add_destination(&key(2), &destination(3)).unwrap();
+    stage.nannies.judged = true;
+    stage.nannies.own_in = Some(key(2));
+    stage.services.newcomer_judged(&key(2));
+    let said = stage.look();
+    assert!(said.contains(&"v1/s3 (10.0.0.3:80) is not configured any more, removing it".to_owned()), "{said:?}");
+}
