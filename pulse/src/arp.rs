@@ -86,6 +86,10 @@ pub struct Claim {
     pub address: IpAddr,
     /// Who has it.
     pub mac: Mac,
+    /// It tells everybody, as [`gratuitous`] and [`neighbour_advertisement`] do; a
+    /// kernel answers whoever asks (for IPv6 a question of nobody's is answered so,
+    /// too).
+    pub is_announced: bool,
 }
 
 /// The claim in an ARP packet (without its Ethernet header): whoever asks or
@@ -95,10 +99,13 @@ pub fn arp_claim(packet: &[u8]) -> Option<Claim> {
     let (head, rest) = packet.split_first_chunk::<6>()?;
     let (operation, rest) = rest.split_first_chunk::<2>()?;
     let (mac, rest) = rest.split_first_chunk::<6>()?;
-    let (sender, _) = rest.split_first_chunk::<4>()?;
+    let (sender, rest) = rest.split_first_chunk::<4>()?;
+    let (_, rest) = rest.split_first_chunk::<6>()?;
+    let (target, _) = rest.split_first_chunk::<4>()?;
     let is_arp = *head == [0, 1, 8, 0, 6, 4] && matches!(u16::from_be_bytes(*operation), REQUEST | REPLY);
     let address = Ipv4Addr::from(*sender);
-    (is_arp && !address.is_unspecified() && is_somebody(*mac)).then_some(Claim { address: address.into(), mac: *mac })
+    let claim = Claim { address: address.into(), mac: *mac, is_announced: sender == target };
+    (is_arp && !address.is_unspecified() && is_somebody(*mac)).then_some(claim)
 }
 
 /// The claim in an IPv6 packet that is a neighbour advertisement, from somebody on
@@ -109,7 +116,7 @@ pub fn advertisement_claim(packet: &[u8], from: Mac) -> Option<Claim> {
     let length = usize::from(u16::from_be_bytes([length_high, length_low]));
     let body = body.get(..length)?;
     let (fixed, mut options) = body.split_first_chunk::<24>()?;
-    let [kind, code, _, _, _, _, _, _, target @ ..] = *fixed;
+    let [kind, code, _, _, flags, _, _, _, target @ ..] = *fixed;
     if (next_header, hop_limit, kind, code) != (NEXT_HEADER_ICMPV6, HOP_LIMIT, ADVERTISEMENT, 0) {
         return None;
     }
@@ -123,8 +130,11 @@ pub fn advertisement_claim(packet: &[u8], from: Mac) -> Option<Claim> {
         options = rest;
     }
     let address = Ipv6Addr::from(target);
-    (!address.is_multicast() && !address.is_unspecified() && is_somebody(mac))
-        .then_some(Claim { address: address.into(), mac })
+    (!address.is_multicast() && !address.is_unspecified() && is_somebody(mac)).then_some(Claim {
+        address: address.into(),
+        mac,
+        is_announced: flags & SOLICITED == 0,
+    })
 }
 
 /// Neither nobody nor everybody.
@@ -136,6 +146,8 @@ fn is_somebody(mac: Mac) -> bool {
 const NEXT_HEADER_ICMPV6: u8 = 58;
 const HOP_LIMIT: u8 = 255; // anything else is not from this link and is ignored
 const SOLICITATION: u8 = 135;
+/// The flag of an advertisement that is an answer (RFC 4861 4.4).
+const SOLICITED: u8 = 0x40;
 const ADVERTISEMENT: u8 = 136;
 /// Options (RFC 4861 4.6.1).
 const SOURCE_LINK_ADDRESS: u8 = 1;

@@ -86,7 +86,7 @@ pub struct Claimants {
 
 impl Claimants {
     /// A foreign claim to a virtual IP we hold; whether to announce it again now.
-    pub fn heard(&mut self, Claim { address, mac }: Claim, now: Instant) -> bool {
+    pub fn heard(&mut self, Claim { address, mac, .. }: Claim, now: Instant) -> bool {
         self.seen.retain(|_, seen| now < seen.heard + FORGET);
         if self.seen.contains_key(&mac) || self.seen.len() < CLAIMANTS_MAX {
             let seen = self.seen.entry(mac).or_insert_with(|| Seen {
@@ -142,19 +142,23 @@ impl Claimants {
 /// Whose turn it is to be asked for, round and round.
 #[derive(Clone, Debug, Default)]
 pub struct Rounds {
+    every: Duration,
     at: Option<Instant>,
     last: Option<IpAddr>,
 }
 
 impl Rounds {
-    /// The virtual IPs to ask for now, of those held.
-    pub fn turn(&mut self, held: &BTreeSet<IpAddr>, now: Instant) -> Vec<IpAddr> {
+    /// The virtual IPs to ask for now, of those held; each is asked for so often.
+    pub fn turn(&mut self, held: &BTreeSet<IpAddr>, every: Duration, now: Instant) -> Vec<IpAddr> {
+        if every < std::mem::replace(&mut self.every, every) {
+            self.at = self.at.map(|at| at.min(now + every));
+        }
         if held.is_empty() || self.at.is_some_and(|at| now < at) {
             return Vec::new();
         }
         let bursts = u32::try_from(held.len().div_ceil(ASK_BURST)).unwrap_or(u32::MAX);
         // Rounded up, or a round would be over before its time.
-        self.at = Some(now + ASK_EVERY / bursts + Duration::from_millis(1));
+        self.at = Some(now + every / bursts + Duration::from_millis(1));
         let after = self.last.map_or(Bound::Unbounded, Bound::Excluded);
         let mut vips: Vec<IpAddr> = held.range((after, Bound::Unbounded)).take(ASK_BURST).copied().collect();
         if vips.is_empty() {

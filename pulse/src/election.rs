@@ -22,6 +22,9 @@
 //! * Two active directors: the one that is outranked yields at the first heartbeat
 //!   it hears, the other one answers a claim at once and announces again. If the
 //!   outranked one cannot hear, the other one yields after `deadtime`.
+//! * Two that hear nothing of each other and share the clients' network see each
+//!   other's announcements there: the outranked one yields, and is the standby for
+//!   as long as the other one answers for the VIPs ([`rival`]).
 //! * There is no fail-back unless it is asked for.
 //! * No heartbeat stops a director, and none makes it yield to nobody: who yields
 //!   has heard somebody who is active or will be.
@@ -44,6 +47,7 @@ mod fitness;
 mod lines;
 mod partner;
 mod report;
+mod rival;
 mod settings;
 
 pub use event::{Action, Activation, Answer, Deactivation, Event, Request, Start};
@@ -52,6 +56,7 @@ pub use fitness::Watched;
 pub use lines::{Line, Refusal};
 use partner::{Kind, Partner, Said, Standing};
 pub use report::Report;
+use rival::Rival;
 pub use settings::{Path, Role, Settings};
 
 /// How often a leaving director says so, unless it sees before that the partner
@@ -148,6 +153,10 @@ pub struct Election {
     /// Both are standby and it outranks us; until then it goes first.
     first_refusal_until: Option<Instant>,
     contest: Option<Contest>,
+    /// The partner announces our VIPs, and is not heard.
+    rival: Option<Rival>,
+    /// We yielded to it, and then it answered for the VIPs.
+    eclipsed: Option<Instant>,
     /// Asked by hand to give them to the partner, which must be heard by then.
     relocate_until: Option<Instant>,
     /// Asked by hand to have the VIPs.
@@ -177,6 +186,7 @@ enum Turn {
     Failing,
     Mended,
     Witness(Answer),
+    Announced,
     Lowered,
     Stop,
     Detach,
@@ -200,6 +210,8 @@ impl Election {
             handed_over_until: None,
             first_refusal_until: None,
             contest: None,
+            rival: None,
+            eclipsed: None,
             relocate_until: None,
             wanted_until: None,
             failback_from: None,
@@ -245,8 +257,15 @@ impl Election {
     pub fn has_successor(&self) -> bool {
         match self.partner.standing {
             Standing::Unknown | Standing::Says(_) => true,
-            Standing::Left | Standing::Silent => false,
+            // It would see by other means that we are gone.
+            Standing::Left | Standing::Silent => self.rival.is_some(),
         }
+    }
+
+    /// How long a partner that is silent, and may be active all the same, was allowed
+    /// to be so.
+    pub fn silence(&self) -> Option<Duration> {
+        (self.partner.standing == Standing::Silent).then(|| self.allowed())
     }
 
     /// What came in, and what was dropped.
@@ -330,6 +349,7 @@ impl Election {
                 Turn::Mended
             }
             Event::Witness(answer) => Turn::Witness(answer),
+            Event::Announced => Turn::Announced,
             Event::Lowered => Turn::Lowered,
             Event::Asked(Request::Stop) => Turn::Stop,
             Event::Asked(Request::Detach) => Turn::Detach,
@@ -357,7 +377,6 @@ impl Election {
     }
 
     fn hear(&mut self, path: usize, datagram: Datagram, now: Instant, out: &mut Vec<Action>) -> Turn {
-        let was_silent = self.partner.standing == Standing::Silent;
         let heard = self.partner.hear(path, datagram, &self.settings, now, out);
         if heard.asks {
             self.answer(now);
@@ -366,6 +385,7 @@ impl Election {
             return Turn::Tick;
         }
         // Who was away may have held the VIPs all the time.
+        let was_silent = std::mem::take(&mut self.partner.was_silent);
         if (heard.is_new_start || was_silent) && self.state == State::Active {
             self.suspect(now);
         }
@@ -373,6 +393,8 @@ impl Election {
         self.lost.turn(false);
         self.unable.turn(false);
         self.isolated.turn(false);
+        // It speaks for itself again.
+        (self.rival, self.eclipsed) = (None, None);
         Turn::Heard
     }
 
@@ -407,6 +429,8 @@ impl Election {
         self.wanted_until = None;
         self.failback_from = None;
         self.contest = None;
+        self.rival = None;
+        self.eclipsed = self.eclipsed.map(|_| now);
         self.next_beat = now;
     }
 

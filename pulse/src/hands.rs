@@ -40,6 +40,7 @@ pub mod listeners;
 mod lvsd;
 mod network;
 mod parents;
+mod partner;
 pub mod segment;
 mod sync;
 use checks::Checks;
@@ -49,6 +50,7 @@ use interfaces::{Interfaces, Looked};
 use listeners::Listeners;
 use lvsd::Lvsd;
 use parents::Parent;
+use partner::Partner;
 use segment::Segment;
 use sync::Sync;
 
@@ -69,6 +71,7 @@ pub struct Hands {
     sync: Sync,
     /// Who else speaks in the networks of our addresses.
     segment: Segment,
+    partner: Partner,
     listening: Listening,
     echoes: Echoes,
     /// The trouble with listening that was said.
@@ -186,6 +189,7 @@ impl Hands {
             heartbeats,
             sync: Sync::default(),
             segment: Segment::default(),
+            partner: Partner::default(),
             listening: Listening::default(),
             echoes: Echoes::default(),
             deaf: None,

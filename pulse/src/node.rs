@@ -252,7 +252,7 @@ impl Node {
             Event::Pair(event) => self.feed_pair(*event, now, out),
             Event::Inquire(plan) => self.on_inquire(&plan, now),
             Event::Witness(witness) => self.on_witness(witness),
-            Event::Claimed(claim) => self.on_claimed(claim, now),
+            Event::Claimed { claim, by_partner } => self.on_claimed(claim, by_partner, now, out),
             Event::Unheard(counters) => self.count(&counters),
             Event::Wish { asker, wish } => self.on_wish(asker, wish, now, out),
             Event::Hangup => self.on_hangup(out),

@@ -20,6 +20,10 @@ use crate::witness::Plan;
 /// part again; twice the longest wait between two starts of it.
 const STEADY: Duration = Duration::from_secs(60);
 
+/// The shortest time between two questions whether a partner that is not heard has
+/// the virtual IPs; each is as many frames as there are of those.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// How much longer the election waits for an answer than the inquiry takes.
 const WITNESS_GRACE: Duration = Duration::from_millis(500);
 
@@ -143,6 +147,7 @@ impl Pair {
             paths: self.ways.iter().map(|way| election::Path { name: way.name.clone(), serves: way.serves }).collect(),
             // Every inquiry ends with an answer; the election's own patience is for none.
             witness: self.witness.wait().map(|wait| wait + WITNESS_GRACE),
+            look_every: self.keepalive.max(LOOK_EVERY),
             auto_failback: self.auto_failback,
             steady: STEADY,
             fingerprint: self.fingerprint,

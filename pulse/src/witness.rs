@@ -5,7 +5,8 @@
 //! neighbour discovery as well: a firewall may drop the one, a router is between us
 //! and the other. Each is asked three times, and one answer of one witness will
 //! do. The first claim to a virtual IP ends it; that nobody has one takes all of
-//! `vip_probe` to see.
+//! `vip_probe` to see. Who yielded to a partner that is not heard asks for the
+//! virtual IPs in any case, and goes by that one's answers alone.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
@@ -16,6 +17,9 @@ use crate::election::Answer;
 
 /// How often each question is asked, evenly over the time: a frame may be lost.
 const TRIES: u32 = 3;
+
+/// How long a partner that is seen and not heard may take to answer for a virtual IP.
+const PARTNER_WITHIN: Duration = Duration::from_millis(300);
 
 /// What the file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +54,8 @@ pub struct Questions {
 #[derive(Clone, Debug)]
 pub struct Inquiry {
     plan: Plan,
+    /// The partner is seen and not heard.
+    is_eclipsed: bool,
     began: Instant,
     asked: u32,
     is_heard: bool,
@@ -58,8 +64,17 @@ pub struct Inquiry {
 
 impl Inquiry {
     /// Begins one; the first questions are due at once.
-    pub fn begin(plan: &Plan, now: Instant) -> Self {
-        Self { plan: plan.clone(), began: now, asked: 0, is_heard: false, held_by: None }
+    pub fn begin(plan: &Plan, is_eclipsed: bool, now: Instant) -> Self {
+        Self { plan: plan.clone(), is_eclipsed, began: now, asked: 0, is_heard: false, held_by: None }
+    }
+
+    /// For how long virtual IPs are asked for.
+    fn vip_probe(&self) -> Duration {
+        if self.is_eclipsed { self.plan.vip_probe.max(PARTNER_WITHIN) } else { self.plan.vip_probe }
+    }
+
+    fn wait(&self) -> Duration {
+        self.plan.wait().unwrap_or_default().max(self.vip_probe())
     }
 
     /// A witness answered.
@@ -68,8 +83,8 @@ impl Inquiry {
     }
 
     /// Somebody else has a virtual IP.
-    pub fn claimed(&mut self, mac: Mac) {
-        if !self.plan.vip_probe.is_zero() {
+    pub fn claimed(&mut self, mac: Mac, by_partner: bool) {
+        if !self.plan.vip_probe.is_zero() || (self.is_eclipsed && by_partner) {
             self.held_by.get_or_insert(mac);
         }
     }
@@ -81,7 +96,7 @@ impl Inquiry {
             self.asked += 1;
         }
         let witnesses = is_due && !self.is_heard && !self.plan.witnesses.is_empty();
-        Questions { witnesses, vips: is_due && now < self.began + self.plan.vip_probe }
+        Questions { witnesses, vips: is_due && now < self.began + self.vip_probe() }
     }
 
     /// What it has come to, if it has.
@@ -90,21 +105,21 @@ impl Inquiry {
         if let Some(mac) = self.held_by {
             Some(Answer::VipHeld { mac })
         } else if is_heard {
-            (now >= self.began + self.plan.vip_probe).then_some(Answer::Heard)
+            (now >= self.began + self.vip_probe()).then_some(Answer::Heard)
         } else {
             (now >= self.began + self.plan.timeout).then_some(Answer::Silent)
         }
     }
 
     fn ask_at(&self) -> Option<Instant> {
-        let wait = self.plan.wait().unwrap_or_default();
+        let wait = self.wait();
         (self.asked < TRIES).then(|| self.began + wait * self.asked / TRIES)
     }
 
     /// When there is next something to ask, or an answer, although nothing came.
     pub fn deadline(&self) -> Instant {
         let is_heard = self.is_heard || self.plan.witnesses.is_empty();
-        let ends = self.began + if is_heard { self.plan.vip_probe } else { self.plan.timeout };
+        let ends = self.began + if is_heard { self.vip_probe() } else { self.plan.timeout };
         self.ask_at().map_or(ends, |at| at.min(ends))
     }
 }

@@ -55,7 +55,10 @@ fn only_foreign_claims_to_the_given_addresses_are_heard() {
         say(&arp::neighbour_advertisement(FOREIGN, "2001:db8::8".parse().unwrap(), false));
         say(&arp::neighbour_solicitation(FOREIGN, "2001:db8::66".parse().unwrap(), VIP6));
         // and the claims
-        let (four, six) = (Claim { address: VIP.into(), mac: FOREIGN }, Claim { address: VIP6.into(), mac: FOREIGN });
+        let (four, six) = (
+            Claim { address: VIP.into(), mac: FOREIGN, is_announced: true },
+            Claim { address: VIP6.into(), mac: FOREIGN, is_announced: true },
+        );
         say(&arp::neighbour_advertisement(FOREIGN, VIP6, false));
         say(&arp::gratuitous(Form::Request, FOREIGN, VIP));
         say(&arp::gratuitous(Form::Reply, FOREIGN, VIP));
@@ -70,7 +73,7 @@ fn only_foreign_claims_to_the_given_addresses_are_heard() {
         say(&arp::gratuitous(Form::Reply, FOREIGN, VIP));
         say(&arp::neighbour_advertisement(FOREIGN, VIP6, false));
         say(&arp::gratuitous(Form::Reply, FOREIGN, [10, 0, 0, 8].into()));
-        let other = Claim { address: [10, 0, 0, 8].into(), mac: FOREIGN };
+        let other = Claim { address: [10, 0, 0, 8].into(), mac: FOREIGN, is_announced: true };
         assert_eq!(heard(&segment, &[other]), [(index, other)]);
     });
 }
@@ -89,7 +92,11 @@ fn hundreds_of_addresses_fit_into_the_kernels_filter() {
             let far_end = if_nametoindex("v1").unwrap();
             theirs.send(far_end, &arp::gratuitous(Form::Reply, FOREIGN, last)).unwrap();
             theirs.send(far_end, &arp::neighbour_advertisement(FOREIGN, last6, false)).unwrap();
-            let claims = [IpAddr::V4(last), IpAddr::V6(last6)].map(|address| Claim { address, mac: FOREIGN });
+            let claims = [IpAddr::V4(last), IpAddr::V6(last6)].map(|address| Claim {
+                address,
+                mac: FOREIGN,
+                is_announced: true,
+            });
             heard(&segment, &claims);
         }
     });
@@ -105,7 +112,10 @@ fn a_claim_that_comes_through_a_bridge_is_heard_on_the_bridge() {
         let bridge = if_nametoindex("br0").unwrap();
         let segment = listening(&[VIP.into(), VIP6.into()]);
         let theirs = PacketSocket::open().unwrap();
-        let claims = [Claim { address: VIP.into(), mac: FOREIGN }, Claim { address: VIP6.into(), mac: FOREIGN }];
+        let claims = [
+            Claim { address: VIP.into(), mac: FOREIGN, is_announced: true },
+            Claim { address: VIP6.into(), mac: FOREIGN, is_announced: true },
+        ];
         let far_end = if_nametoindex("v1").unwrap();
         let mut all = VecDeque::new();
         wait_until("both claims", || {

@@ -95,7 +95,7 @@ fn a_question_names_the_asker_and_a_probe_does_not() {
          000000000000 0a000009
          000000000000000000000000000000000000");
     assert_eq!(asked, expected);
-    assert_eq!(arp_claim(&asked[14..]), Some(Claim { address: [10, 0, 0, 1].into(), mac: MAC }));
+    assert_eq!(arp_claim(&asked[14..]), Some(Claim { address: [10, 0, 0, 1].into(), mac: MAC, is_announced: false }));
     let probe = request(MAC, Ipv4Addr::UNSPECIFIED, [10, 0, 0, 9].into());
     assert_eq!(probe[28..32], [0; 4]);
     assert_eq!(arp_claim(&probe[14..]), None);
@@ -128,16 +128,24 @@ fn a_solicitation_goes_to_those_who_may_have_the_address() {
 fn what_is_announced_is_what_is_claimed() {
     let vip: Ipv4Addr = [10, 0, 0, 9].into();
     for form in [Form::Request, Form::Reply] {
-        assert_eq!(arp_claim(&gratuitous(form, MAC, vip)[14..]), Some(Claim { address: vip.into(), mac: MAC }));
+        assert_eq!(
+            arp_claim(&gratuitous(form, MAC, vip)[14..]),
+            Some(Claim { address: vip.into(), mac: MAC, is_announced: true })
+        );
     }
     let vip: Ipv6Addr = "2001:db8::9".parse().unwrap();
     let frame = neighbour_advertisement(MAC, vip, true);
     let other = [2, 0, 0, 0, 0, 1];
-    assert_eq!(advertisement_claim(&frame[14..], other), Some(Claim { address: vip.into(), mac: MAC }));
+    assert_eq!(
+        advertisement_claim(&frame[14..], other),
+        Some(Claim { address: vip.into(), mac: MAC, is_announced: true })
+    );
     // Without the option (RFC 4861 4.4 allows it in an answer) the sender has it.
     let mut short = frame[14..78].to_vec();
     short[5] = 24;
-    assert_eq!(advertisement_claim(&short, other), Some(Claim { address: vip.into(), mac: other }));
+    assert_eq!(advertisement_claim(&short, other), Some(Claim { address: vip.into(), mac: other, is_announced: true }));
+    short[44] |= 0x40; // solicited
+    assert_eq!(advertisement_claim(&short, other).map(|claim| claim.is_announced), Some(false), "an answer");
 }
 
 #[test]
@@ -187,10 +195,11 @@ proptest! {
     #[test]
     fn any_claim_reads_as_itself(mac in any::<Mac>(), four in any::<Ipv4Addr>(), six in any::<Ipv6Addr>()) {
         let mac = [mac[0] & 0xfe, mac[1], mac[2], mac[3], mac[4], mac[5] | 1];
+        let target = Ipv4Addr::from([10, 0, 0, 9]);
         prop_assume!(!four.is_unspecified() && !six.is_unspecified() && !six.is_multicast());
-        let frame = request(mac, four, [10, 0, 0, 9].into());
-        prop_assert_eq!(arp_claim(&frame[14..]), Some(Claim { address: four.into(), mac }));
+        let frame = request(mac, four, target);
+        prop_assert_eq!(arp_claim(&frame[14..]), Some(Claim { address: four.into(), mac, is_announced: four == target }));
         let frame = neighbour_advertisement(mac, six, false);
-        prop_assert_eq!(advertisement_claim(&frame[14..], MAC), Some(Claim { address: six.into(), mac }));
+        prop_assert_eq!(advertisement_claim(&frame[14..], MAC), Some(Claim { address: six.into(), mac, is_announced: true }));
     }
 }

@@ -11,7 +11,7 @@ fn mac(n: u8) -> Mac {
 }
 
 fn claim(vip_n: u8, mac_n: u8) -> Claim {
-    Claim { address: vip(vip_n), mac: mac(mac_n) }
+    Claim { address: vip(vip_n), mac: mac(mac_n), is_announced: true }
 }
 
 const fn s(n: u64) -> Duration {
@@ -97,7 +97,7 @@ fn every_virtual_ip_is_asked_for_once_a_minute() {
         let (mut rounds, start) = (Rounds::default(), Instant::now());
         let (mut now, mut asked) = (start, Vec::new());
         while now < start + ASK_EVERY {
-            let vips = rounds.turn(&held, now);
+            let vips = rounds.turn(&held, ASK_EVERY, now);
             assert!(vips.len() <= ASK_BURST && !vips.is_empty());
             asked.extend(vips);
             now = rounds.deadline().unwrap();
@@ -106,7 +106,7 @@ fn every_virtual_ip_is_asked_for_once_a_minute() {
         assert_eq!((asked.len(), distinct), (count as usize, held), "{count}");
     }
     let mut rounds = Rounds::default();
-    assert_eq!((rounds.turn(&BTreeSet::new(), Instant::now()), rounds.deadline()), (vec![], None));
+    assert_eq!((rounds.turn(&BTreeSet::new(), ASK_EVERY, Instant::now()), rounds.deadline()), (vec![], None));
 }
 
 proptest! {

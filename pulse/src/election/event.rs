@@ -47,6 +47,9 @@ pub enum Event {
     Mended(Watched),
     /// The answer to [`Action::AskWitness`].
     Witness(Answer),
+    /// The partner's hardware address announced one of the VIPs we hold: unasked,
+    /// so that it is its pulse that lives and not its kernel alone.
+    Announced,
     /// [`Action::Yield`] is done: no VIP is here any more.
     Lowered,
     /// Somebody wants something.
@@ -104,7 +107,8 @@ pub enum Action {
     },
     /// Announce the VIPs again: somebody else did, too.
     Reannounce,
-    /// Ask the witnesses, and who answers for the VIPs; answered by
+    /// Ask the witnesses, and who answers for the VIPs (while
+    /// [`super::Election::is_eclipsed`] in any case); answered by
     /// [`Event::Witness`] within [`super::Settings::witness`].
     AskWitness,
     /// Worth a line in the log.
@@ -142,6 +146,8 @@ pub enum Deactivation {
     PartnerActive,
     /// The partner is active and cannot hear that it should yield.
     PartnerDeaf,
+    /// The partner announces the VIPs, although no heartbeat comes from it.
+    PartnerAnnounces,
     /// We cannot serve, and the partner can (or the links are down).
     Unfit(Reason),
     /// The partner asked for them.

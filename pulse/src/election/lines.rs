@@ -34,6 +34,10 @@ pub enum Line {
     ResendingArps,
     /// The partner does not hold the VIPs any more, as we do.
     Uncontested,
+    /// The partner announces our VIPs, and no heartbeat comes from it.
+    Rivalled,
+    /// It does not announce them any more.
+    Unrivalled,
     /// A monitored link went down; the path's name.
     LinkDown(String),
     /// With that this director cannot serve.
@@ -160,6 +164,8 @@ impl fmt::Display for Line {
             Self::Deactivating { service, why } => deactivating(f, upper(*service), *why),
             Self::ResendingArps => f.write_str("partner active: resending arps"),
             Self::Uncontested => f.write_str("partner holds no VIP any more: resending arps"),
+            Self::Rivalled => f.write_str("partner announces our VIPs, but no heartbeat comes from it: check the way"),
+            Self::Unrivalled => f.write_str("partner does not announce our VIPs any more: resending arps"),
             Self::LinkDown(path) => write!(f, "{path} NIC: link down"),
             Self::LinksFailed => f.write_str("Local NIC link failure: Pulse disabled"),
             Self::LinksRestored => f.write_str("Local NIC link(s) restored: Pulse enabled"),
@@ -213,6 +219,7 @@ fn deactivating(f: &mut fmt::Formatter<'_>, service: &str, why: Deactivation) ->
     let cause = match why {
         Deactivation::PartnerActive => "partner active",
         Deactivation::PartnerDeaf => "partner active and does not hear us",
+        Deactivation::PartnerAnnounces => "partner active and not heard",
         Deactivation::Unfit(reason) => return write!(f, "{}: deactivating {service}", words(reason)),
         Deactivation::Wanted => "partner asks for it",
         Deactivation::Relocated => "relocated by hand",
@@ -239,6 +246,7 @@ impl Message for Line {
             Self::Activating { .. }
             | Self::Deactivating { .. }
             | Self::Uncontested
+            | Self::Unrivalled
             | Self::LinksRestored
             | Self::PartnerAlive
             | Self::PathRestored { .. }
@@ -246,6 +254,7 @@ impl Message for Line {
             | Self::Connected => Level::Notice,
             Self::PartnerLeft | Self::PartnerRestarted => Level::Info,
             Self::ResendingArps
+            | Self::Rivalled
             | Self::LinkDown(_)
             | Self::LinksFailed
             | Self::Incompatible

@@ -71,6 +71,8 @@ pub(super) struct Partner {
     pub(super) counters: Counters,
     pub(super) kind: Kind,
     pub(super) standing: Standing,
+    /// It was silent since it was last heard with something that counts.
+    pub(super) was_silent: bool,
     /// Silence before this proves nothing.
     judged_from: Instant,
     /// When it was heard again after a silence.
@@ -96,6 +98,7 @@ impl Partner {
             counters: Counters::default(),
             kind: Kind::Unknown,
             standing: Standing::Unknown,
+            was_silent: false,
             judged_from: now,
             back_from: now,
             settled_from: now,
@@ -358,7 +361,7 @@ impl Partner {
     pub(super) fn age(&mut self, settings: &Settings, now: Instant, out: &mut Vec<Action>) {
         match self.standing {
             Standing::Unknown | Standing::Says(_) if now >= self.deadline(settings) => {
-                self.standing = Standing::Silent;
+                (self.standing, self.was_silent) = (Standing::Silent, true);
                 self.incompatible.turn(false);
                 return;
             }

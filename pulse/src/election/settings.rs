@@ -42,6 +42,9 @@ pub struct Settings {
     /// How long witnesses may take to answer; `None`: nobody is asked before a
     /// takeover.
     pub witness: Option<Duration>,
+    /// How often a partner that is seen and not heard is looked for; not less than
+    /// keepalive.
+    pub look_every: Duration,
     /// The MASTER takes the VIPs back this long after it is fit and hears the
     /// partner; `None`: it does not, as the original.
     pub auto_failback: Option<Duration>,
@@ -68,6 +71,7 @@ impl Settings {
     pub fn sane(mut self) -> Self {
         self.keepalive = self.keepalive.clamp(KEEPALIVE_MIN, KEEPALIVE_MAX);
         self.deadtime = self.deadtime.clamp(KEEPALIVE_MIN, WAIT_MAX);
+        self.look_every = self.look_every.clamp(self.keepalive, WAIT_MAX);
         self.witness = self.witness.map(|wait| wait.min(WAIT_MAX));
         self.auto_failback = self.auto_failback.map(|wait| wait.min(WAIT_MAX));
         self.steady = self.steady.min(WAIT_MAX);

@@ -10,6 +10,7 @@ use crate::heartbeat::{Echo, Service};
 
 mod behaviour;
 mod hands_over;
+mod rivals;
 mod simulator;
 mod table;
 
@@ -28,6 +29,7 @@ fn settings(role: Role) -> Settings {
         deadtime: DEADTIME,
         paths: vec![path("Primary", true), path("Private", false)],
         witness: None,
+        look_every: KEEPALIVE,
         auto_failback: None,
         steady: Duration::from_secs(60),
         fingerprint: 1,

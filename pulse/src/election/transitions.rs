@@ -32,6 +32,7 @@ impl Election {
             | Turn::LinksRestored
             | Turn::Mended
             | Turn::Witness(_)
+            | Turn::Announced
             | Turn::Lowered
             | Turn::Restore
             | Turn::Reloaded => self.consider_takeover(false, now, out),
@@ -48,7 +49,8 @@ impl Election {
         match turn {
             Turn::Witness(answer) => self.weigh(answer, now, out),
             Turn::Tick if now >= until => self.weigh(Answer::Silent, now, out),
-            Turn::Tick | Turn::Mended | Turn::Lowered | Turn::Restore | Turn::Reloaded => {}
+            // Who has the VIPs is being asked.
+            Turn::Tick | Turn::Mended | Turn::Announced | Turn::Lowered | Turn::Restore | Turn::Reloaded => {}
             Turn::Relocate => out.push(Action::Say(Line::Refused(Refusal::Busy))),
             // It is not that simple any more.
             Turn::Heard
@@ -81,6 +83,7 @@ impl Election {
             | Turn::Failing
             | Turn::Mended
             | Turn::Witness(_)
+            | Turn::Announced
             | Turn::Lowered
             | Turn::Release
             | Turn::Restore => {}
@@ -99,6 +102,7 @@ impl Election {
             Turn::Stop => self.lower(Deactivation::Stopped, Then::Leave, now, out),
             Turn::Detach => self.detach(now, out),
             Turn::Heard => self.consider_yielding(true, now, out),
+            Turn::Announced => self.rivalled(now, out),
             Turn::Failing | Turn::Release => {
                 self.answer(now);
                 self.consider_yielding(false, now, out);
@@ -133,6 +137,7 @@ impl Election {
             | Turn::Failing
             | Turn::Mended
             | Turn::Witness(_)
+            | Turn::Announced
             | Turn::Release
             | Turn::Restore
             | Turn::Reloaded => {}
@@ -148,6 +153,7 @@ impl Election {
             | Turn::Failing
             | Turn::Mended
             | Turn::Witness(_)
+            | Turn::Announced
             | Turn::Lowered
             | Turn::Stop
             | Turn::Detach
@@ -188,7 +194,7 @@ impl Election {
             if self.unable.rises(is_dead) {
                 out.push(Action::Say(Line::Unable { reason }));
             }
-        } else if let (true, Some(wait)) = (is_dead, self.settings.witness) {
+        } else if let (true, Some(wait)) = (is_dead, self.asks()) {
             if now >= self.ask_again_at {
                 self.state = State::Asking { until: now + wait };
                 out.push(Action::AskWitness);
@@ -277,7 +283,8 @@ impl Election {
     /// What the witnesses say about a silent partner.
     fn weigh(&mut self, answer: Answer, now: Instant, out: &mut Vec<Action>) {
         self.state = State::Standby;
-        self.ask_again_at = now + self.settings.keepalive;
+        let again = if self.is_eclipsed() { self.settings.look_every } else { self.settings.keepalive };
+        self.ask_again_at = now + again;
         let was_isolated = self.isolated.0;
         if self.isolated.rises(answer == Answer::Silent) {
             out.push(Action::Say(Line::Isolated));
@@ -285,6 +292,7 @@ impl Election {
         match answer {
             Answer::Silent => {}
             Answer::VipHeld { mac } => {
+                self.eclipsed = self.eclipsed.map(|_| now);
                 if self.vip_held.rises(true) {
                     out.push(Action::Say(Line::VipHeld { mac }));
                 }
@@ -295,7 +303,8 @@ impl Election {
                 self.judge_anew(now);
             }
             Answer::Heard => {
-                if self.partner.standing == Standing::Silent && self.reason(now).is_none() {
+                let is_due = self.partner.standing == Standing::Silent && !self.is_seen(now);
+                if is_due && self.defect(now).is_none() {
                     self.activate(self.partner_dead(now), now, out);
                 }
             }
@@ -310,6 +319,7 @@ impl Election {
         self.wanted_until = None;
         self.failback_from = None;
         self.contest = None;
+        (self.rival, self.eclipsed) = (None, None);
         self.is_relocated = false;
         match self.said().map(|said| said.state) {
             Some(Doing::Active | Doing::Listening | Doing::Lowering) => self.suspect(now),
@@ -363,10 +373,14 @@ impl Election {
             out.push(Action::Say(Line::PartnerLost { silent }));
         }
         match self.said().map(|said| said.state) {
-            Some(Doing::Active) => return self.contest(now, out),
+            Some(Doing::Active) => return self.contest(was_heard, now, out),
             // It claims nothing, but its kernel may still answer for the VIPs.
             Some(Doing::Listening | Doing::Lowering) => return self.suspect(now),
             Some(Doing::Standby | Doing::Unfit) | None => {}
+        }
+        if self.is_rival_gone(now) {
+            out.push(Action::Say(Line::Unrivalled));
+            out.push(Action::Reannounce);
         }
         if let Some(contest) = self.contest.take() {
             if contest.is_open {
@@ -411,7 +425,7 @@ impl Election {
     }
 
     /// Both are active.
-    fn contest(&mut self, now: Instant, out: &mut Vec<Action>) {
+    fn contest(&mut self, was_heard: bool, now: Instant, out: &mut Vec<Action>) {
         if self.partner.outranks(&self.settings) {
             // Once more, so that the one who stays announces after us (piranha.md
             // 7.2, 134007).
@@ -431,7 +445,13 @@ impl Election {
             out.push(Action::Reannounce);
         }
         let since = contest.since;
-        if self.partner.kind == Kind::Ours && self.partner.is_deaf(&self.settings, since, now) {
+        let is_deaf = match self.partner.kind {
+            Kind::Ours | Kind::Unknown => self.partner.is_deaf(&self.settings, since, now),
+            // It yields to the first heartbeat that it hears (piranha.md 2.3), so it has
+            // heard none if it still says that it is active.
+            Kind::Original => was_heard && now >= since + allowed,
+        };
+        if is_deaf {
             self.lower(Deactivation::PartnerDeaf, Then::Standby, now, out);
         }
     }
@@ -453,9 +473,9 @@ impl Election {
         }
     }
 
-    fn lower(&mut self, why: Deactivation, then: Then, now: Instant, out: &mut Vec<Action>) {
+    pub(super) fn lower(&mut self, why: Deactivation, then: Then, now: Instant, out: &mut Vec<Action>) {
         self.state = State::Lowering { until: now + self.allowed(), then };
-        self.contest = None;
+        (self.contest, self.rival) = (None, None);
         self.relocate_until = None;
         self.reluctant.turn(false);
         out.push(Action::Say(Line::Deactivating { service: self.settings.service, why }));

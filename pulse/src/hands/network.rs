@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::time::Instant;
 
 use common::netlink::route::Monitor;
 
@@ -34,6 +35,7 @@ impl Hands {
     pub(super) fn listen(&mut self) {
         let mut addresses: Vec<IpAddr> = Vec::new();
         if self.listening.vips {
+            self.know_partner();
             addresses.extend(self.settings.wanted.iter().map(|one| one.address));
         }
         if self.listening.witnesses {
@@ -64,22 +66,37 @@ impl Hands {
         }
     }
 
+    /// The addresses that heartbeats go to.
+    fn partner_addresses(&self) -> Vec<IpAddr> {
+        self.pair().map_or_else(Vec::new, |(pair, role)| pair.ends(role).iter().map(|end| end.partner.ip()).collect())
+    }
+
+    fn know_partner(&mut self) {
+        let now = Instant::now();
+        if self.settings.pair.is_some() && self.partner.is_due(now) {
+            let neighbours = self.interfaces.neighbours();
+            self.partner.learn(&self.partner_addresses(), &neighbours, now);
+        }
+    }
+
     pub(super) fn accuse(&mut self, report: Report) {
-        let partner: Vec<IpAddr> = match self.pair() {
-            Some((pair, role)) => pair.ends(role).iter().map(|end| end.partner.ip()).collect(),
-            None => Vec::new(),
-        };
+        let partner = self.partner_addresses();
         let vips: Vec<IpAddr> = self.settings.wanted.iter().map(|one| one.address).collect();
         let neighbours = self.interfaces.neighbours();
         let suspect = suspect(report.mac, &neighbours, &partner, &self.settings.real_servers, &vips);
-        self.log.say(&Message::Claimed { report, suspect });
+        self.say(&Message::Claimed { report, suspect });
     }
 
     /// What others said of themselves. `true` if there may be more.
     pub(super) fn receive_claims(&mut self, events: &mut VecDeque<Event>) -> bool {
         let mut claims = VecDeque::new();
         let more = self.segment.receive(&mut claims);
-        let witnesses = if claims.is_empty() { Vec::new() } else { self.witnesses() };
+        if claims.is_empty() {
+            events.extend(self.echoes.receive().into_iter().map(Event::Witness));
+            return more;
+        }
+        self.know_partner();
+        let witnesses = self.witnesses();
         for (index, claim) in claims {
             if witnesses.contains(&claim.address) {
                 events.push_back(Event::Witness(claim.address));
@@ -87,7 +104,8 @@ impl Hands {
             let is_it = |one: &&Wanted| one.address == claim.address;
             let wanted = self.settings.wanted.iter().find(is_it);
             if wanted.is_some_and(|wanted| self.interfaces.is_foreign(index, claim.mac, &wanted.device)) {
-                events.push_back(Event::Claimed(claim));
+                let by_partner = self.partner.has(claim.mac);
+                events.push_back(Event::Claimed { claim, by_partner });
             }
         }
         events.extend(self.echoes.receive().into_iter().map(Event::Witness));

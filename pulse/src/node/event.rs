@@ -82,7 +82,12 @@ pub enum Event {
     /// A witness answered.
     Witness(IpAddr),
     /// Somebody else says that it has a virtual IP of ours.
-    Claimed(Claim),
+    Claimed {
+        /// What it says.
+        claim: Claim,
+        /// Its hardware address is the partner's.
+        by_partner: bool,
+    },
     /// Datagrams that were not worth an event, by what was wrong with them.
     Unheard(Box<Counters>),
     /// HUP.

@@ -3,14 +3,21 @@
 //! them, and asks before it takes them from a silent partner.
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Action, Node, State};
 use crate::arp::Claim;
-use crate::claimants::{Claimants, Rounds};
+use crate::claimants::{ASK_EVERY, Claimants, Rounds};
 use crate::election::{self, Election};
 use crate::lease::{Lease, Terms};
 use crate::witness::{Inquiry, Plan, Questions};
+
+/// While the partner is silent virtual IPs are asked for as often as it may be, and
+/// not more often than this.
+const ASK_SILENT_MIN: Duration = Duration::from_secs(1);
+
+/// After so long an advertisement is no answer to a question of ours.
+const ANSWERED: Duration = Duration::from_millis(500);
 
 /// Whom the network is listened to for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +38,8 @@ pub(super) struct Vips {
     claimants: Claimants,
     rounds: Rounds,
     inquiry: Option<Inquiry>,
+    /// When virtual IPs were last asked for.
+    asked: Option<Instant>,
     listening: Listening,
 }
 
@@ -46,7 +55,8 @@ impl Node {
     /// The election wants to know whether we are the one cut off.
     pub(super) fn on_inquire(&mut self, plan: &Plan, now: Instant) {
         if self.is_asking() {
-            self.vips.inquiry = Some(Inquiry::begin(plan, now));
+            let is_eclipsed = self.pair.as_ref().is_some_and(Election::is_eclipsed);
+            self.vips.inquiry = Some(Inquiry::begin(plan, is_eclipsed, now));
         }
     }
 
@@ -56,14 +66,20 @@ impl Node {
         }
     }
 
-    pub(super) fn on_claimed(&mut self, claim: Claim, now: Instant) {
+    pub(super) fn on_claimed(&mut self, claim: Claim, by_partner: bool, now: Instant, out: &mut Vec<Action>) {
         if let Some(inquiry) = &mut self.vips.inquiry {
-            inquiry.claimed(claim.mac);
+            inquiry.claimed(claim.mac, by_partner);
         }
         match self.state {
             State::Active { .. } => {
-                if self.held.contains(&claim.address) && self.vips.claimants.heard(claim, now) {
+                if !self.held.contains(&claim.address) {
+                    return;
+                }
+                if self.vips.claimants.heard(claim, now) {
                     self.announcements.defend(claim.address, now);
+                }
+                if by_partner && self.is_announced(claim, now) {
+                    self.feed_pair(election::Event::Announced, now, out);
                 }
             }
             // Whoever has them has every right to.
@@ -74,6 +90,12 @@ impl Node {
             | State::StoppingLvsd { .. }
             | State::Over => {}
         }
+    }
+
+    /// Whether it was said unasked: for IPv6 an answer looks the same.
+    fn is_announced(&self, claim: Claim, now: Instant) -> bool {
+        let is_answer = claim.address.is_ipv6() && self.vips.asked.is_some_and(|asked| now < asked + ANSWERED);
+        claim.is_announced && !is_answer
     }
 
     fn is_asking(&self) -> bool {
@@ -96,8 +118,9 @@ impl Node {
         match self.state {
             State::Active { .. } => {
                 self.lend(now, out);
-                let asked = self.vips.rounds.turn(&self.held, now);
+                let asked = self.vips.rounds.turn(&self.held, self.ask_every(), now);
                 if !asked.is_empty() {
+                    self.vips.asked = Some(now);
                     out.push(Action::Probe(asked));
                 }
                 out.extend(self.vips.claimants.turn(now).into_iter().map(Action::Accuse));
@@ -111,6 +134,12 @@ impl Node {
                 self.forget_others();
             }
         }
+    }
+
+    /// A partner that is not heard may be active all the same.
+    fn ask_every(&self) -> Duration {
+        let silent = self.pair.as_ref().and_then(Election::silence);
+        silent.map_or(ASK_EVERY, |allowed| allowed.clamp(ASK_SILENT_MIN, ASK_EVERY))
     }
 
     fn forget_others(&mut self) {
@@ -138,6 +167,9 @@ impl Node {
 
     fn put_questions(&mut self, now: Instant, out: &mut Vec<Action>) {
         let questions = self.vips.inquiry.as_mut().map(|inquiry| inquiry.ask(now)).unwrap_or_default();
+        if questions.vips {
+            self.vips.asked = Some(now);
+        }
         if questions != Questions::default() {
             out.push(Action::Ask(questions));
         }

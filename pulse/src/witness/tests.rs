@@ -37,7 +37,7 @@ fn nothing_to_ask_is_no_inquiry() {
 #[test]
 fn one_witness_that_answers_is_enough() {
     let now = Instant::now();
-    let mut inquiry = Inquiry::begin(&plan(&["10.0.0.254", "10.0.0.253"], 900, 0), now);
+    let mut inquiry = Inquiry::begin(&plan(&["10.0.0.254", "10.0.0.253"], 900, 0), false, now);
     let ask = Questions { witnesses: true, vips: false };
     assert_eq!(inquiry.turn(now), (ask, None));
     assert_eq!((inquiry.turn(now), inquiry.deadline()), ((NONE, None), now + ms(300)));
@@ -50,7 +50,7 @@ fn one_witness_that_answers_is_enough() {
 #[test]
 fn silence_is_an_answer_after_three_questions() {
     let now = Instant::now();
-    let mut inquiry = Inquiry::begin(&plan(&["10.0.0.254"], 900, 0), now);
+    let mut inquiry = Inquiry::begin(&plan(&["10.0.0.254"], 900, 0), false, now);
     let mut at = now;
     let mut asked = Vec::new();
     let answer = loop {
@@ -68,7 +68,7 @@ fn silence_is_an_answer_after_three_questions() {
 #[test]
 fn a_claim_to_a_virtual_ip_ends_it_at_once_if_it_was_asked_for() {
     let now = Instant::now();
-    let mut inquiry = Inquiry::begin(&plan(&["10.0.0.254"], 900, 300), now);
+    let mut inquiry = Inquiry::begin(&plan(&["10.0.0.254"], 900, 300), false, now);
     assert_eq!(inquiry.turn(now).0, Questions { witnesses: true, vips: true });
     inquiry.heard(ip("10.0.0.254"));
     assert_eq!(
@@ -76,21 +76,35 @@ fn a_claim_to_a_virtual_ip_ends_it_at_once_if_it_was_asked_for() {
         ((NONE, None), now + ms(300)),
         "the claims take longer"
     );
-    inquiry.claimed(MAC);
+    inquiry.claimed(MAC, false);
     assert_eq!(inquiry.turn(now + ms(2)), (NONE, Some(Answer::VipHeld { mac: MAC })));
 
-    let mut inquiry = Inquiry::begin(&plan(&["10.0.0.254"], 900, 0), now);
-    inquiry.claimed(MAC);
+    let mut inquiry = Inquiry::begin(&plan(&["10.0.0.254"], 900, 0), false, now);
+    inquiry.claimed(MAC, false);
     assert_eq!(inquiry.turn(now).1, None, "nobody asked");
 }
 
 #[test]
 fn without_witnesses_the_probe_alone_decides() {
     let now = Instant::now();
-    let mut inquiry = Inquiry::begin(&plan(&[], 900, 300), now);
+    let mut inquiry = Inquiry::begin(&plan(&[], 900, 300), false, now);
     assert_eq!(inquiry.turn(now), (Questions { witnesses: false, vips: true }, None));
     assert_eq!(inquiry.turn(now + ms(299)).1, None);
     assert_eq!(inquiry.turn(now + ms(300)), (NONE, Some(Answer::Heard)));
+}
+
+#[test]
+fn who_looks_for_its_partner_goes_by_the_partners_answers_alone() {
+    let now = Instant::now();
+    let nothing_else = plan(&[], 900, 0);
+    let mut inquiry = Inquiry::begin(&nothing_else, true, now);
+    assert_eq!(inquiry.turn(now), (Questions { witnesses: false, vips: true }, None));
+    inquiry.claimed(MAC, false);
+    assert_eq!(inquiry.turn(now + ms(1)), (NONE, None), "a real server without arp_ignore");
+    inquiry.claimed(MAC, true);
+    assert_eq!(inquiry.turn(now + ms(2)).1, Some(Answer::VipHeld { mac: MAC }));
+    let inquiry = Inquiry::begin(&nothing_else, true, now);
+    assert_eq!(inquiry.answer(now + PARTNER_WITHIN), Some(Answer::Heard));
 }
 
 fn host() -> Host {
@@ -146,13 +160,16 @@ proptest! {
         witnesses in 0_usize..3,
         timeout in 1_u64..3000,
         vip_probe in 0_u64..3000,
+        is_eclipsed in any::<bool>(),
+        by_partner in any::<bool>(),
         events in prop::collection::vec((0_u64..500, 0_u8..4), 0..20),
     ) {
         let all = ["10.0.0.254", "10.0.0.253", "2001:db8::1"];
         let plan = plan(&all[..witnesses], timeout, vip_probe);
-        prop_assume!(plan.wait().is_some());
+        prop_assume!(plan.wait().is_some() || is_eclipsed);
+        let within = plan.wait().unwrap_or_default().max(if is_eclipsed { PARTNER_WITHIN } else { Duration::ZERO });
         let start = Instant::now();
-        let mut inquiry = Inquiry::begin(&plan, start);
+        let mut inquiry = Inquiry::begin(&plan, is_eclipsed, start);
         let (mut now, mut asked, mut events) = (start, 0, events.into_iter());
         let mut heard = false;
         let answer = loop {
@@ -161,22 +178,22 @@ proptest! {
             if let Some(answer) = answer {
                 break answer;
             }
-            prop_assert!(now <= start + plan.wait().unwrap());
+            prop_assert!(now <= start + within);
             match events.next() {
                 Some((_, 0)) => {
                     inquiry.heard(ip("10.0.0.254"));
                     heard |= witnesses > 0;
                 }
-                Some((_, 1)) => inquiry.claimed(MAC),
+                Some((_, 1)) => inquiry.claimed(MAC, by_partner),
                 Some((after, _)) => now = (now + ms(after)).min(inquiry.deadline().max(now)),
                 None => now = inquiry.deadline().max(now + ms(1)),
             }
         };
-        prop_assert!(asked <= TRIES && now <= start + plan.wait().unwrap() + ms(1));
+        prop_assert!(asked <= TRIES && now <= start + within + ms(1));
         match answer {
             Answer::Heard => prop_assert!(heard || witnesses == 0),
             Answer::Silent => prop_assert!(!heard && witnesses > 0),
-            Answer::VipHeld { .. } => prop_assert!(vip_probe > 0),
+            Answer::VipHeld { .. } => prop_assert!(vip_probe > 0 || (is_eclipsed && by_partner)),
         }
     }
 }

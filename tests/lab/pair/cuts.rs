@@ -3,11 +3,12 @@
 
 use std::time::Instant;
 
+use crate::ground::client::Load;
 use crate::ground::director::Director;
 use crate::ground::scenario;
 use crate::ground::wait::{SOON, wait_until};
 
-use super::site::{BACKUP, MASTER, Pair, Plan, TO_CLIENTS, TO_PARTNER, figure};
+use super::site::{BACKUP, MASTER, Pair, Plan, TO_CLIENTS, TO_PARTNER, VIP, figure};
 
 #[test]
 fn a_director_that_is_cut_off_is_replaced_and_yields_or_wins_by_rule_when_it_is_back() {
@@ -42,7 +43,7 @@ fn a_director_that_is_cut_off_is_replaced_and_yields_or_wins_by_rule_when_it_is_
         pair.mend(MASTER);
         pair.wait_for_one();
         figure("the cables are in again", &load, from);
-        wait_until(SOON, "clients are served again", || pair.client.ask(super::site::VIP).is_ok());
+        wait_until(SOON, "clients are served again", || pair.client.ask(VIP).is_ok());
         let watch = pair.watch();
         load.wait_for_served(150);
         watch.assert_unchanged();
@@ -101,17 +102,15 @@ fn packets_that_go_one_way_only_leave_one_director_active() {
         watch.assert_unchanged();
         drop(watch);
 
-        // The standby one does not: it takes over, and who is heard and not heard
-        // of yields to it.
+        // The standby one does not: it takes over, sees that the other one announces
+        // the VIP, and yields to it.
         let (marks, from) = (pair.marks(), Instant::now());
         firewall(backup, "-I");
-        backup.log.wait_for(marks[BACKUP], "partner dead: activating lvs");
-        master.log.wait_for(marks[MASTER], "partner active and does not hear us: deactivating LVS");
-        pair.wait_for_service(BACKUP);
-        let watch = pair.watch();
-        load.wait_for_served(150);
-        watch.assert_unchanged();
-        drop(watch);
+        backup.log.wait_for(marks[BACKUP], "answers for a VIP: not activating");
+        let yields = ["partner dead: activating lvs", "partner active and not heard: deactivating LVS"];
+        backup.log.assert_order(marks[BACKUP], &yields);
+        pair.wait_for_service(MASTER);
+        assert_stays(&pair, &load);
         firewall(backup, "-D");
         figure("standby director's firewall drops heartbeats", &load, from);
 
@@ -124,8 +123,99 @@ fn packets_that_go_one_way_only_leave_one_director_active() {
         pair.directors[active].log.wait_for(marks[active], "deactivating LVS");
         figure("active director sends nothing", &load, from);
         lose_nothing(&pair.directors[active]);
-        let watch = pair.watch();
-        load.wait_for_served(150);
-        watch.assert_unchanged();
+        assert_stays(&pair, &load);
+    });
+}
+
+/// Three seconds of connections, in which the VIP stays where it is.
+fn assert_stays(pair: &Pair, load: &Load) {
+    let watch = pair.watch();
+    load.wait_for_served(150);
+    watch.assert_unchanged();
+}
+
+/// Heartbeats of the director are lost on their way, and nothing else is.
+fn lose_heartbeats(director: &Director) {
+    for device in [TO_CLIENTS, TO_PARTNER] {
+        let words = format!(
+            "qdisc add dev {device} root handle 1: prio bands 4
+             qdisc add dev {device} parent 1:4 netem loss 100%
+             filter add dev {device} parent 1: protocol ip u32 match ip dport 539 0xffff flowid 1:4"
+        );
+        for line in words.lines() {
+            director.machine.run("tc", &line.split_whitespace().collect::<Vec<_>>());
+        }
+    }
+}
+
+/// Neither hears the other, and clients reach both: whoever is outranked sees that
+/// the other one is active, yields, and takes over when it is gone.
+#[test]
+fn two_that_are_active_and_not_heard_see_each_other_and_one_yields() {
+    scenario(|lab| {
+        let pair = Pair::in_service(lab, Plan::OURS);
+        let [master, backup] = &pair.directors;
+        let load = pair.load();
+        let rivals = "partner announces our VIPs, but no heartbeat comes from it";
+        let yields = [
+            "partner dead: activating lvs",
+            "(the other director, ",
+            rivals,
+            "partner active and not heard: deactivating LVS",
+            "answers for a VIP: not activating",
+        ];
+
+        // By a firewall rule on each.
+        let (marks, from) = (pair.marks(), Instant::now());
+        firewall(master, "-I");
+        firewall(backup, "-I");
+        backup.log.wait_for(marks[BACKUP], yields[4]);
+        backup.log.assert_order(marks[BACKUP], &yields);
+        pair.wait_for_service(MASTER);
+        assert_stays(&pair, &load);
+        let over = [rivals, "partner does not announce our VIPs any more: resending arps"];
+        master.log.wait_for(marks[MASTER], over[1]);
+        master.log.assert_order(marks[MASTER], &over);
+        master.log.assert_never(marks[MASTER], "deactivating");
+        figure("both firewalls drop heartbeats", &load, from);
+
+        // The one that is active is gone: nothing answers for the VIP any more.
+        let (marks, from) = (pair.marks(), Instant::now());
+        pair.cut_off(MASTER);
+        backup.log.wait_for(marks[BACKUP], "partner dead: activating lvs");
+        wait_until(SOON, "clients are served again", || pair.client.ask(VIP).is_ok());
+        figure("the active one's cables are cut meanwhile", &load, from);
+
+        // Both are active, until the cables are in again.
+        let (marks, from) = (pair.marks(), Instant::now());
+        pair.mend(MASTER);
+        backup.log.wait_for(marks[BACKUP], yields[3]);
+        pair.wait_for_service(MASTER);
+        assert_stays(&pair, &load);
+        figure("they are in again", &load, from);
+
+        // Heartbeats come again: nothing moves.
+        let marks = pair.marks();
+        firewall(master, "-D");
+        firewall(backup, "-D");
+        for (director, mark) in pair.directors.iter().zip(marks) {
+            director.log.wait_for(mark, "partner is alive");
+        }
+        assert_stays(&pair, &load);
+
+        // By a network that loses them; the backup was active when it began.
+        let asked = master.try_pulse(&["--relocate"]);
+        assert!(asked.status.success(), "{asked:?}");
+        pair.wait_for_service(BACKUP);
+        let (marks, from) = (pair.marks(), Instant::now());
+        pair.directors.iter().for_each(lose_heartbeats);
+        master.log.wait_for(marks[MASTER], "partner dead: activating lvs");
+        backup.log.wait_for(marks[BACKUP], yields[4]);
+        pair.wait_for_service(MASTER);
+        assert_stays(&pair, &load);
+        figure("the network loses heartbeats", &load, from);
+        pair.directors.iter().for_each(lose_nothing);
+        backup.log.wait_for(marks[BACKUP], "partner is alive");
+        assert_stays(&pair, &load);
     });
 }

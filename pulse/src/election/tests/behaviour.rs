@@ -117,6 +117,26 @@ fn a_master_yields_to_an_active_backup_that_cannot_hear_it() {
 }
 
 #[test]
+fn a_master_yields_to_an_active_original_backup_that_cannot_hear_it() {
+    let mut node = Node::active(Role::Master);
+    node.wait(DEADTIME); // four bytes count when ours are not heard any more
+    let mut all = Vec::new();
+    for _ in 0..4 {
+        all.extend_from_slice(node.original_says(Word::Lvs(Claim::Running)));
+        all.extend(node.wait(KEEPALIVE));
+    }
+    assert_eq!(lines(&all).last().unwrap(), "partner active and does not hear us: deactivating LVS");
+
+    // one that hears us is silenced by our first heartbeat
+    let mut node = Node::active(Role::Master);
+    node.wait(DEADTIME);
+    let mut all = node.original_says(Word::Lvs(Claim::Running)).to_vec();
+    all.extend(node.wait(DEADTIME * 2));
+    all.extend_from_slice(node.original_says(Word::Lvs(Claim::Stopped)));
+    assert!(!deeds(&all).iter().any(|deed| matches!(deed, Action::Yield { .. })), "{all:?}");
+}
+
+#[test]
 fn nothing_that_can_be_sent_makes_a_director_stop() {
     let mut node = Node::fresh(Role::Master);
     node.original_says(Word::Lvs(Claim::Stopped));

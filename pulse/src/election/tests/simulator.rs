@@ -16,11 +16,13 @@ use super::*;
 use crate::heartbeat::{Key, Keyring, Service, Trust, decode};
 
 mod judge;
+mod network;
 mod original;
 mod runs;
 mod scenario;
 
 use judge::Judge;
+use network::ANNOUNCEMENTS;
 use original::Original;
 use scenario::{Fault, Scenario};
 
@@ -55,11 +57,43 @@ struct Packet {
 #[derive(Clone, Debug)]
 enum Happening {
     SecondStarts(usize),
-    Arrives { to: usize, path: usize, packet: Packet },
-    Wakes { host: usize, life: u32 },
-    Raised { host: usize, life: u32 },
-    Lowered { host: usize, life: u32 },
-    Answered { host: usize, life: u32, answer: Answer },
+    Arrives {
+        to: usize,
+        path: usize,
+        packet: Packet,
+    },
+    Wakes {
+        host: usize,
+        life: u32,
+    },
+    Raised {
+        host: usize,
+        life: u32,
+    },
+    Lowered {
+        host: usize,
+        life: u32,
+    },
+    Answered {
+        host: usize,
+        life: u32,
+        answer: Answer,
+    },
+    /// An announcement of the VIPs, so many more to come.
+    Announces {
+        host: usize,
+        life: u32,
+        more: u8,
+    },
+    /// The other host's announcement is seen.
+    Sees {
+        to: usize,
+    },
+    /// Whoever holds the VIPs asks who else does.
+    Probes {
+        host: usize,
+        life: u32,
+    },
     Begins(usize),
     Ends(usize),
 }
@@ -112,7 +146,10 @@ impl Dice {
 /// One direction of one path.
 #[derive(Clone, Copy, Debug, Default)]
 struct Wire {
+    /// Nothing passes.
     cuts: u32,
+    /// No heartbeat passes: somebody's firewall.
+    filters: u32,
     loss: u8,
     duplication: u8,
     /// On top of the usual delay.
@@ -121,6 +158,11 @@ struct Wire {
 
 impl Wire {
     fn is_good(&self) -> bool {
+        self.cuts == 0 && self.filters == 0 && self.loss == 0 && self.slowness.is_zero()
+    }
+
+    /// Whether announcements pass without fail.
+    fn shows(&self) -> bool {
         self.cuts == 0 && self.loss == 0 && self.slowness.is_zero()
     }
 }
@@ -147,6 +189,8 @@ struct Host {
     /// What came due while it was frozen.
     overdue: Vec<Happening>,
     vips: bool,
+    /// When it last announced them because somebody else did.
+    defended: Option<Duration>,
     next_wake: Duration,
     links_down: Vec<bool>,
     witness_cuts: u32,
@@ -206,6 +250,7 @@ impl World {
             inbox: VecDeque::new(),
             overdue: Vec::new(),
             vips: false,
+            defended: None,
             next_wake: Duration::MAX,
             links_down: vec![false; paths],
             witness_cuts: 0,
@@ -292,11 +337,13 @@ impl World {
             Happening::Begins(n) => return self.begin(*n),
             Happening::SecondStarts(host) => return self.start(*host, Start::Fresh),
             Happening::Ends(n) => return self.end(*n),
-            Happening::Arrives { to, .. } => *to,
+            Happening::Arrives { to, .. } | Happening::Sees { to } => *to,
             Happening::Wakes { host, life }
             | Happening::Raised { host, life }
             | Happening::Lowered { host, life }
-            | Happening::Answered { host, life, .. } => {
+            | Happening::Answered { host, life, .. }
+            | Happening::Announces { host, life, .. }
+            | Happening::Probes { host, life } => {
                 if *life != self.hosts[*host].life {
                     return;
                 }
@@ -314,7 +361,14 @@ impl World {
                     self.feed(host, Event::Tick);
                 }
             }
-            Happening::Raised { host, .. } => self.hosts[host].vips = true,
+            Happening::Raised { host, life } => {
+                self.hosts[host].vips = true;
+                self.announce(host, life, ANNOUNCEMENTS);
+                self.later(self.now + self.unit(host), Happening::Probes { host, life });
+            }
+            Happening::Announces { host, life, more } => self.announce(host, life, more),
+            Happening::Sees { to } => self.see(to),
+            Happening::Probes { host, life } => self.probe(host, life),
             Happening::Lowered { host, .. } => {
                 self.hosts[host].vips = false;
                 self.feed(host, Event::Lowered);
@@ -397,12 +451,15 @@ impl World {
                     self.later(self.now + work, Happening::Lowered { host, life });
                 }
                 Action::AskWitness => {
-                    let answer = if self.hosts[host].witness_cuts > 0 { Answer::Silent } else { Answer::Heard };
+                    let answer = self.answer(host);
                     let life = self.hosts[host].life;
                     let wait = self.hosts[host].settings.keepalive / 8;
                     self.later(self.now + wait, Happening::Answered { host, life, answer });
                 }
-                Action::Reannounce => self.judge.reannounced[host] += 1,
+                Action::Reannounce => {
+                    self.judge.reannounced[host] += 1;
+                    self.announce(host, self.hosts[host].life, ANNOUNCEMENTS);
+                }
                 Action::Say(line) => self.tell(|_| format!("{host} says: {line}")),
                 Action::Finished => {
                     self.tell(|_| format!("{host} is over"));
@@ -430,6 +487,7 @@ impl World {
                     self.tell(|_| format!("{host} (original) activates"));
                     self.judge.changed(self.now);
                     self.hosts[host].vips = true;
+                    self.announce(host, self.hosts[host].life, ANNOUNCEMENTS);
                 }
                 original::Does::Lower => {
                     self.tell(|_| format!("{host} (original) deactivates"));
@@ -471,7 +529,7 @@ impl World {
             };
             let mut packet = Packet { datagram, bytes, sent: self.now, kind: Kind::First };
             let wire = self.wires[from][path];
-            if wire.cuts > 0 || self.hosts[from].links_down[path] || self.dice.percent(wire.loss) {
+            if wire.cuts > 0 || wire.filters > 0 || self.hosts[from].links_down[path] || self.dice.percent(wire.loss) {
                 continue;
             }
             let copies = if self.dice.percent(wire.duplication) { 2 } else { 1 };

@@ -20,6 +20,7 @@ fn settings(role: election::Role) -> Settings {
         deadtime: DEADTIME,
         paths: vec![Path { name: "Primary".to_owned(), serves: true }],
         witness: None,
+        look_every: KEEPALIVE,
         auto_failback: None,
         steady: DEADTIME,
         fingerprint: 0,
@@ -521,16 +522,20 @@ fn a_pulse_that_comes_back_renews_what_is_there_while_it_listens() {
 
 const FOREIGN: [u8; 6] = [2, 0, 0, 0, 0, 0x66];
 
+fn claimed(last: u8, by_partner: bool) -> Event {
+    Event::Claimed { claim: arp::Claim { address: vip(last), mac: FOREIGN, is_announced: true }, by_partner }
+}
+
 #[test]
 fn who_claims_a_virtual_ip_is_named_and_the_address_announced_again() {
-    let claim = Event::Claimed(arp::Claim { address: vip(9), mac: FOREIGN });
+    let claim = claimed(9, false);
     let mut pair = Pair::active();
     pair.wait(MS * 4500);
     pair.after(MS, claim.clone());
     let out = pair.after(Duration::ZERO, Event::Tick);
     let report = Report { mac: FOREIGN, vip: vip(9), others: 0, again: false };
     assert!(out.contains(&Action::Accuse(report)) && out.contains(&Action::Announce(vec![vip(9)])), "{out:?}");
-    pair.after(MS, Event::Claimed(arp::Claim { address: vip(8), mac: FOREIGN }));
+    pair.after(MS, claimed(8, false));
     let out = pair.after(Duration::ZERO, Event::Tick);
     assert!(!out.iter().any(|action| matches!(action, Action::Accuse(_))), "we do not hold that one: {out:?}");
     // whoever has them while we do not has every right to
@@ -539,6 +544,64 @@ fn who_claims_a_virtual_ip_is_named_and_the_address_announced_again() {
         let out = pair.after(Duration::ZERO, Event::Tick);
         assert!(!out.iter().any(|action| matches!(action, Action::Accuse(_) | Action::Announce(_))), "{out:?}");
     }
+}
+
+/// Active, and the partner has fallen silent.
+fn alone() -> Pair {
+    let mut pair = Pair::active();
+    pair.wait(DEADTIME * 2);
+    pair
+}
+
+#[test]
+fn a_partner_that_is_not_heard_and_announces_gets_the_virtual_ips_by_rank() {
+    let announces = |pair: &mut Pair| {
+        pair.after(Duration::ZERO, claimed(9, true));
+        pair.wait(KEEPALIVE / 2);
+        pair.after(Duration::ZERO, claimed(9, true))
+    };
+    let mut pair = alone();
+    assert_eq!(lent(&pair.wait(LOOK_EVERY)), [], "for ever: nobody would take over");
+    assert!(announces(&mut pair).contains(&Action::Lower));
+    pair.after(MS, Event::Lowered(0));
+    // from then on it is asked for them
+    while !pair.after(Duration::ZERO, Event::Tick).contains(&Action::AskWitness) {
+        pair.life.now = pair.life.node.deadline().unwrap();
+    }
+    pair.after(Duration::ZERO, Event::Inquire(Box::default()));
+    let out = pair.after(Duration::ZERO, Event::Tick);
+    assert!(out.contains(&Action::Ask(Questions { witnesses: false, vips: true })), "{out:?}");
+    pair.after(MS, claimed(9, true));
+    let out = pair.after(MS, Event::Tick);
+    assert!(out.contains(&Action::Say(Message::Pair(election::Line::VipHeld { mac: FOREIGN }))), "{out:?}");
+
+    // somebody else's claims, and answers, move nothing
+    let mut pair = alone();
+    for _ in 0..4 {
+        let claim = arp::Claim { address: vip(9), mac: FOREIGN, is_announced: false };
+        pair.after(MS, Event::Claimed { claim, by_partner: true });
+        pair.after(MS, claimed(9, false));
+        assert!(!pair.wait(KEEPALIVE).contains(&Action::Lower));
+    }
+}
+
+#[test]
+fn an_advertisement_right_after_a_question_is_an_answer() {
+    let six: IpAddr = "2001:db8::9".parse().unwrap();
+    let mut pair = alone();
+    pair.after(MS, Event::Looked { held: vec![six], raised: Vec::new(), more: false });
+    let claim = arp::Claim { address: six, mac: FOREIGN, is_announced: true };
+    for _ in 0..4 {
+        // the partner is silent, so it is asked for as often as that may be
+        while !pair.after(Duration::ZERO, Event::Tick).contains(&Action::Probe(vec![six])) {
+            pair.life.now = pair.life.node.deadline().unwrap();
+        }
+        let out = pair.after(MS, Event::Claimed { claim, by_partner: true });
+        assert!(!out.contains(&Action::Lower), "its kernel may be all that lives");
+    }
+    pair.after(MS * 600, Event::Claimed { claim, by_partner: true });
+    let out = pair.after(KEEPALIVE / 2, Event::Claimed { claim, by_partner: true });
+    assert!(out.contains(&Action::Lower), "{out:?}");
 }
 
 /// A standby whose partner fell silent, at the point where it asks.
@@ -589,7 +652,7 @@ fn somebody_who_has_a_virtual_ip_keeps_us_from_taking_it_if_we_are_to_look() {
     let plan = Plan { witnesses: Vec::new(), timeout: MS, vip_probe: MS * 300 };
     let mut pair = asking(&plan);
     assert!(pair.after(MS, Event::Tick).contains(&Action::Ask(Questions { witnesses: false, vips: true })));
-    pair.after(MS, Event::Claimed(arp::Claim { address: vip(9), mac: FOREIGN }));
+    pair.after(MS, claimed(9, false));
     let out = pair.after(MS, Event::Tick);
     let held = Action::Say(Message::Pair(election::Line::VipHeld { mac: FOREIGN }));
     assert!(out.contains(&held) && !out.contains(&Action::Look(Reach::All)), "{out:?}");

@@ -13,6 +13,9 @@
 //! 6. Nobody yields without a cause: to a partner that is active by its own word,
 //!    or because it is unfit, or was asked to.
 //! 7. Whoever keeps the VIPs announces them again after the other let go of them.
+//! 8. Where both see each other's announcements, two of ours that hear nothing of
+//!    each other are not both holders for long; after a bound one of them is, if one
+//!    is fit, and that does not change any more.
 
 use super::*;
 
@@ -57,8 +60,12 @@ pub(super) struct Judge {
     honest: [Option<(Duration, Datagram)>; HOSTS],
     left: [Option<Duration>; HOSTS],
     is_active: [bool; HOSTS],
+    /// When it last held the VIPs.
+    held: [Option<Duration>; HOSTS],
     well_since: Option<Duration>,
     way_since: [Option<Duration>; HOSTS],
+    /// Since when both run and see each other's announcements.
+    seen_since: Option<Duration>,
     dual_since: Option<Duration>,
     must_announce: Option<Announcement>,
     /// Somebody started since both last heard each other for long: it may have
@@ -92,8 +99,10 @@ impl Judge {
             honest: [None; HOSTS],
             left: [None; HOSTS],
             is_active: [false; HOSTS],
+            held: [None; HOSTS],
             well_since: None,
             way_since: [None; HOSTS],
+            seen_since: None,
             dual_since: None,
             must_announce: None,
             has_newcomer: true,
@@ -233,6 +242,8 @@ impl Judge {
             }),
             // It may have been so until a moment ago.
             Deactivation::PartnerDeaf => self.quiet_for(now).is_none_or(|quiet| quiet < self.resolve),
+            // And was until a moment ago, at least.
+            Deactivation::PartnerAnnounces => self.held[1 - host].is_some_and(|last| now - last <= self.resolve),
             Deactivation::Unfit(_) => !hosts[host].is_fit(now),
             Deactivation::Wanted => says(|datagram| matches!(datagram, Datagram::Ours(beat) if beat.flags.want)),
             Deactivation::Relocated => now - self.relocated <= self.allowed,
@@ -263,11 +274,19 @@ impl Judge {
         if self.quiet_for(now).is_some_and(|quiet| quiet > self.bound) {
             self.blame("5: a role changed, and nothing had happened".to_owned());
         }
+        if self.seen_for(now).is_some_and(|seen| seen > self.bound * 2) {
+            self.blame("8: a role changed, and nothing had happened".to_owned());
+        }
     }
 
     /// For how long both hear each other and nothing else has happened.
     fn quiet_for(&self, now: Duration) -> Option<Duration> {
         self.well_since.map(|since| now - since.max(self.disturbed))
+    }
+
+    /// For how long both see each other's announcements and nothing else has happened.
+    fn seen_for(&self, now: Duration) -> Option<Duration> {
+        self.seen_since.filter(|_| !self.is_mixed).map(|since| now - since.max(self.disturbed))
     }
 
     pub(super) fn observe(&mut self, now: Duration, hosts: &[Host], wires: &[Vec<Wire>]) {
@@ -280,9 +299,15 @@ impl Judge {
             [Some(_), Some(_)] => Some(self.well_since.unwrap_or(now)),
             [_, _] => None,
         };
+        for (held, _) in self.held.iter_mut().zip(hosts).filter(|(_, host)| host.vips) {
+            *held = Some(now);
+        }
+        let shows = (0..HOSTS).all(|host| wires[host][0].shows() && !hosts[host].links_down[0]);
+        self.seen_since = (runs[0] && runs[1] && shows).then(|| self.seen_since.unwrap_or(now));
         let answers = |host: &Host| host.vips && !host.machine_is_frozen;
         self.dual_since = (answers(&hosts[0]) && answers(&hosts[1])).then(|| self.dual_since.unwrap_or(now));
         self.judge_two(now);
+        self.judge_seen(now, hosts);
         self.judge_announcement(now);
         let Some(quiet) = self.quiet_for(now).filter(|quiet| *quiet > self.bound) else { return };
         self.has_newcomer = false;
@@ -296,6 +321,18 @@ impl Judge {
         };
         if !is_right {
             self.blame(format!("4: after {quiet:?} the VIPs are held by {holders:?}; fit: {fit:?}"));
+        }
+    }
+
+    fn judge_seen(&mut self, now: Duration, hosts: &[Host]) {
+        let Some(seen) = self.seen_for(now) else { return };
+        let together = self.dual_since.map_or(Duration::ZERO, |dual| seen.min(now - dual));
+        if together > self.allowed * 3 + self.resolve * 2 {
+            self.blame(format!("8: both hold the VIPs for {together:?} while they see each other"));
+        }
+        let is_held = hosts.iter().any(|host| host.vips);
+        if seen > self.bound * 2 && !is_held && hosts.iter().any(|host| host.is_fit(now)) {
+            self.blame(format!("8: after {seen:?} nobody holds the VIPs"));
         }
     }
 

@@ -88,6 +88,7 @@ impl Original {
             | Event::Slept { .. }
             | Event::Mended(_)
             | Event::Witness(_)
+            | Event::Announced
             | Event::Lowered
             | Event::Reloaded(_) => {}
         }

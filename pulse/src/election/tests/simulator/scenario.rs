@@ -11,6 +11,10 @@ pub(super) enum Trouble {
     Cut {
         ways: u8,
     },
+    /// Heartbeats are dropped, and nothing else is: bits as above.
+    Filtered {
+        ways: u8,
+    },
     /// Everything about one host is cut, witnesses too.
     Isolated {
         host: usize,
@@ -114,6 +118,7 @@ impl Scenario {
             deadtime: self.deadtime,
             paths: (0..self.paths).map(path).collect(),
             witness: self.has_witness.then_some(self.keepalive / 2),
+            look_every: self.keepalive,
             auto_failback: self.auto_failback.then_some(self.deadtime * 2),
             steady: self.deadtime,
             fingerprint: 1,
@@ -158,6 +163,7 @@ fn trouble(mixed: bool, keyed: bool, paths: usize) -> BoxedStrategy<Trouble> {
     let ways = || prop_oneof![Just(0xff_u8), Just(0x0f), Just(0xf0), any::<u8>()];
     let common = prop_oneof![
         4 => ways().prop_map(|ways| Trouble::Cut { ways }),
+        3 => ways().prop_map(|ways| Trouble::Filtered { ways }),
         1 => host().prop_map(|host| Trouble::Isolated { host }),
         2 => (ways(), 1..40_u8, 0..40_u8).prop_map(|(ways, loss, duplication)| Trouble::Lossy { ways, loss, duplication }),
         2 => (ways(), 1..20_u8).prop_map(|(ways, beats)| Trouble::Slow { ways, beats }),
@@ -240,6 +246,7 @@ impl World {
         self.judge.disturbed(self.now);
         match trouble {
             Trouble::Cut { ways } => self.each_way(ways, |wire| wire.cuts += 1),
+            Trouble::Filtered { ways } => self.each_way(ways, |wire| wire.filters += 1),
             Trouble::Isolated { host } => {
                 self.each_way(0xff, |wire| wire.cuts += 1);
                 self.hosts[host].witness_cuts += 1;
@@ -287,6 +294,7 @@ impl World {
         self.judge.disturbed(self.now);
         match trouble {
             Trouble::Cut { ways } => self.each_way(ways, |wire| wire.cuts -= 1),
+            Trouble::Filtered { ways } => self.each_way(ways, |wire| wire.filters -= 1),
             Trouble::Isolated { host } => {
                 self.each_way(0xff, |wire| wire.cuts -= 1);
                 self.hosts[host].witness_cuts -= 1;
@@ -359,10 +367,16 @@ impl World {
             self.judge.awake(host, self.now);
         }
         let inbox = std::mem::take(&mut self.hosts[host].inbox);
+        // What it was doing comes before what it reads.
+        let is_deed = |happening: &Happening| matches!(happening, Happening::Raised { .. } | Happening::Lowered { .. });
         let overdue = std::mem::take(&mut self.hosts[host].overdue);
+        let (deeds, overdue): (Vec<_>, Vec<_>) = overdue.into_iter().partition(is_deed);
         if is_told {
             self.hosts[host].behind += lasted;
             self.feed(host, Event::Slept { lasted });
+        }
+        for happening in deeds {
+            self.happen(happening);
         }
         for (path, packet) in inbox {
             self.arrive(host, path, packet);
