@@ -148,6 +148,8 @@ pub struct Election {
     active_since: Instant,
     next_beat: Instant,
     last_beat: Option<Instant>,
+    /// When something that took long was done.
+    worked_until: Option<Instant>,
     /// We let go for the partner to take; until then it goes first.
     handed_over_until: Option<Instant>,
     /// Both are standby and it outranks us; until then it goes first.
@@ -207,6 +209,7 @@ impl Election {
             active_since: now,
             next_beat: now,
             last_beat: None,
+            worked_until: None,
             handed_over_until: None,
             first_refusal_until: None,
             contest: None,
@@ -295,6 +298,13 @@ impl Election {
 
     /// One event. What must be done is appended to `out`.
     pub fn handle(&mut self, event: Event, now: Instant, out: &mut Vec<Action>) {
+        if let Event::Worked { lasted, until } = event {
+            self.worked_until = Some(until);
+            if lasted >= self.allowed() / 4 {
+                self.partner.read_late(until);
+            }
+            return self.beat_if_due(now, out);
+        }
         if let Some(lasted) = self.overslept(now)
             && !matches!(event, Event::Slept { .. })
         {
@@ -306,7 +316,8 @@ impl Election {
 
     /// How much later than asked this turn comes, if that is too much to judge by.
     fn overslept(&self, now: Instant) -> Option<Duration> {
-        let late = now.saturating_duration_since(self.deadline()?);
+        let due = self.deadline()?;
+        let late = now.saturating_duration_since(self.worked_until.map_or(due, |until| due.max(until)));
         (late >= self.partner.allowed(&self.settings) / 4).then_some(late)
     }
 
@@ -330,7 +341,7 @@ impl Election {
     fn note(&mut self, event: Event, now: Instant, out: &mut Vec<Action>) -> Turn {
         match event {
             Event::Datagram { path, datagram } => self.hear(path, datagram, now, out),
-            Event::Tick => Turn::Tick,
+            Event::Tick | Event::Worked { .. } => Turn::Tick,
             Event::Slept { lasted } => {
                 // A hiccup of a few beats is not worth a line unless something follows from it.
                 if lasted >= self.allowed() || (self.state == State::Active && self.is_unheard(lasted, now)) {

@@ -260,6 +260,9 @@ impl Node {
             Event::OtherSignal(signal) => out.push(Action::Say(Message::SignalIgnored(signal))),
             Event::Release => self.on_release(now, out),
             Event::Tick => self.on_tick(now, out),
+            Event::Worked { lasted, until } => {
+                self.feed_pair(election::Event::Worked { lasted, until }, now, out);
+            }
             Event::Slept(lasted) => self.on_slept(lasted, now, out),
         }
     }

@@ -56,6 +56,40 @@ impl Suspended {
     }
 }
 
+/// Something that is being done.
+struct Work {
+    began: Instant,
+    cpu: Duration,
+}
+
+impl Work {
+    /// Less than that is nobody's concern.
+    const SHORT: Duration = Duration::from_millis(2);
+
+    /// On a busy machine a process gets at least this part of the time.
+    const SHARE: u32 = 8;
+
+    fn begin() -> Self {
+        Self { began: Instant::now(), cpu: Self::cpu() }
+    }
+
+    fn cpu() -> Duration {
+        clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+    }
+
+    /// It is done: hundreds of addresses take their time, and that is no sleep. But
+    /// time in which we did not run is one, as anywhere else.
+    fn end(self) -> Option<Event> {
+        let until = Instant::now();
+        let lasted = until.saturating_duration_since(self.began);
+        if lasted < Self::SHORT {
+            return None;
+        }
+        let idle = lasted.saturating_sub(Self::cpu().saturating_sub(self.cpu) * Self::SHARE);
+        Some(if idle > LATE { Event::Slept(idle) } else { Event::Worked { lasted, until } })
+    }
+}
+
 impl Wait {
     /// Listens for signals, first of all, so that from here on none kills.
     ///
@@ -83,12 +117,13 @@ impl Wait {
     /// # Errors
     /// The system's; a wait that was interrupted is over.
     pub fn until(&mut self, deadline: Option<Instant>) -> io::Result<Option<Duration>> {
-        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let began = Instant::now();
+        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(began));
         match self.poll.poll(&mut self.events, timeout) {
             Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(e),
             Err(_) | Ok(()) => {}
         }
-        let late = deadline.map(|deadline| Instant::now().saturating_duration_since(deadline));
+        let late = deadline.map(|deadline| Instant::now().saturating_duration_since(deadline.max(began)));
         let suspended = Some(self.suspended.passed());
         Ok(late.max(suspended).filter(|late| *late > LATE))
     }
@@ -172,7 +207,10 @@ fn turn((mut hands, mut node, mut actions): Begun, wait: &mut Wait, log: &Log) -
         }
         loop {
             for action in actions.drain(..) {
-                queue.extend(hands.perform(action));
+                let work = Work::begin();
+                let done = hands.perform(action);
+                queue.extend(work.end());
+                queue.extend(done);
             }
             let Some(event) = queue.pop_front() else { break };
             node.handle(event, Instant::now(), &mut actions);

@@ -1,6 +1,6 @@
 //! What the election is told, and what it wants done.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Line, Settings, Watched};
 use crate::heartbeat::{Datagram, Heartbeat, Reason};
@@ -29,6 +29,15 @@ pub enum Event {
     },
     /// [`super::Election::deadline`] has come, or any other turn of the loop.
     Tick,
+    /// This process was busy for so long, until then, with what we wanted done: no
+    /// sleep. What the partner said meanwhile is not read yet, and nothing is
+    /// judged by this event.
+    Worked {
+        /// How long.
+        lasted: Duration,
+        /// When it was done.
+        until: Instant,
+    },
     /// This process, or the whole machine, did not run for this long.
     Slept {
         /// By a clock that goes on during a suspend.

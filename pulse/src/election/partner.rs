@@ -157,6 +157,11 @@ impl Partner {
         self.standing = Standing::Unknown;
     }
 
+    /// What came until then is read now, path after path.
+    pub(super) fn read_late(&mut self, until: Instant) {
+        self.back_from = self.back_from.max(until);
+    }
+
     /// The silence is counted from now, what it said stays.
     pub(super) fn extend(&mut self, now: Instant) {
         self.judged_from = now;

@@ -1,7 +1,7 @@
 //! What the node is told, and what it wants done.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::child;
 use common::ipvs::SyncRole;
@@ -100,6 +100,14 @@ pub enum Event {
     Release,
     /// The time of [`super::Node::deadline`] has come, or any other turn of the loop.
     Tick,
+    /// What was done just now took this long, until then. What came meanwhile is not
+    /// read yet.
+    Worked {
+        /// How long.
+        lasted: Duration,
+        /// When it was done.
+        until: Instant,
+    },
     /// The loop was asleep this much longer than it asked to be.
     Slept(Duration),
 }

@@ -137,6 +137,33 @@ fn a_master_yields_to_an_active_original_backup_that_cannot_hear_it() {
 }
 
 #[test]
+fn what_takes_us_long_is_no_sleep_and_judges_nobody_before_its_words_are_read() {
+    let mut node = Node::active(Role::Master);
+    let (before, worked) = (node.now, DEADTIME * 2);
+    node.now += worked;
+    let out = node.event(Event::Worked { lasted: worked, until: node.now }).to_vec();
+    assert_eq!((beats(&out).len(), lines(&out), deeds(&out)), (1, vec![], vec![]), "the partner waits for it");
+    node.now += MS;
+    assert_eq!(lines(node.partner_says(Doing::Standby)), [""; 0]);
+    assert_eq!(lines(node.event(Event::Tick)), [""; 0]);
+    assert_eq!(node.election.state(), State::Active);
+    // it took over meanwhile: the rank decides, as ever
+    node.partner_says(Doing::Active);
+    assert_eq!(node.election.state(), State::Active);
+    // the same without a word of ours about it
+    let mut node = Node::active(Role::Master);
+    node.now = before + worked;
+    node.event(Event::Tick);
+    assert!(matches!(node.election.state(), State::Listening { .. }));
+    // a standby director does not take over on what it has not read
+    let mut node = Node::standby(Role::Backup);
+    node.now += worked;
+    node.event(Event::Worked { lasted: worked, until: node.now });
+    assert_eq!(deeds(node.partner_says(Doing::Active)), []);
+    assert_eq!(deeds(node.event(Event::Tick)), []);
+}
+
+#[test]
 fn nothing_that_can_be_sent_makes_a_director_stop() {
     let mut node = Node::fresh(Role::Master);
     node.original_says(Word::Lvs(Claim::Stopped));

@@ -86,6 +86,7 @@ impl Original {
             | Event::Asked(_)
             | Event::Tick
             | Event::Slept { .. }
+            | Event::Worked { .. }
             | Event::Mended(_)
             | Event::Witness(_)
             | Event::Announced
