@@ -2,7 +2,6 @@
 //! and nothing of a distribution around it (piranha.md 2.9).
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -13,7 +12,7 @@ use crate::ground::director::{Director, LVS_CF as PLACE};
 use crate::ground::lab::signal;
 use crate::ground::real_server::RealServer;
 use crate::ground::wait::{SOON, wait_until};
-use crate::installed::{INITDIR, expect, install, said, scenario};
+use crate::installed::{INITDIR, expect, install, programs_are_new, said, scenario};
 use crate::site::{BOTH, LVS_CF, SERVICE, Site, VIP, VIP_ON_DEVICE, wrong_lvs_cf};
 
 const PROGRAM: &str = "/run/usr/sbin/pulse";
@@ -180,12 +179,11 @@ fn a_pair_is_upgraded_one_after_the_other_and_nobody_notices() {
         for director in [standby, active, standby] {
             let mark = director.log.mark();
             install(&director.machine, "director");
-            assert!(!programs(director).iter().any(|it| is_new(it)), "they run on with what they began with");
+            assert!(!programs_are_new(director), "they run on with what they began with");
             load.wait_for_served(20);
             expect(director, "restart", 0, "[  OK  ]");
             director.log.wait_for(mark, "1 monitors were replaced and run the new program");
-            let programs = programs(director);
-            assert!(programs.len() == 4 && programs.iter().all(|it| is_new(it)), "{programs:?}");
+            assert!(programs_are_new(director), "{:?}", director.daemons());
             load.wait_for_served(50);
         }
         watches.iter().for_each(crate::ground::director::Watch::assert_unchanged);
@@ -196,16 +194,6 @@ fn a_pair_is_upgraded_one_after_the_other_and_nobody_notices() {
         load.wait_for_served(50);
         load.assert_none_failed(from, Instant::now());
     });
-}
-
-/// The programs of its daemons.
-fn programs(director: &Director) -> Vec<PathBuf> {
-    let program = |(pid, _)| std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-    director.daemons().into_iter().map(program).collect()
-}
-
-fn is_new(program: &Path) -> bool {
-    !program.to_string_lossy().ends_with(" (deleted)")
 }
 
 /// One of the pair: the site's file, with a partner and one real server.

@@ -23,7 +23,7 @@ pub fn scenario<F: FnOnce(&Lab)>(body: F) {
 }
 
 /// The folder of the programs, stripped once a run.
-fn built() -> &'static Path {
+pub fn built() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         if let Some(folder) = std::env::var_os(BUILT) {
@@ -48,6 +48,14 @@ pub fn install(machine: &Machine, part: &str) {
     let built = built().display();
     let line = format!("PREFIX={PREFIX} INITDIR={INITDIR} BUILT={built} {root}/init/install {part}");
     machine.run("sh", &["-c", &line]);
+}
+
+/// Whether its daemons (pulse, perhaps with a guardian, lvsd, a nanny at least) run
+/// the programs that are installed now.
+pub fn programs_are_new(director: &Director) -> bool {
+    let daemons = director.daemons();
+    let program = |pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    daemons.len() >= 3 && daemons.iter().all(|(pid, _)| !program(pid).to_string_lossy().ends_with(" (deleted)"))
 }
 
 /// `service NAME VERB`.

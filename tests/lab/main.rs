@@ -22,6 +22,7 @@ mod init_script;
 mod installed;
 mod manners;
 mod netlink;
+mod packages;
 mod pair;
 mod policy;
 mod real_server_script;

@@ -28,7 +28,7 @@ const BOOT: &str = "mount -t sysfs none /sys && mount -t cgroup2 none /sys/fs/cg
                     $systemd --log-target=console --log-level=info";
 
 /// A systemd at work.
-struct Systemd {
+pub struct Systemd {
     /// It, as this process sees it.
     pid: u32,
     /// What ends it.
@@ -36,12 +36,13 @@ struct Systemd {
 }
 
 impl Systemd {
-    fn start(director: &Director) -> Self {
+    /// With this file as pulse's unit.
+    pub fn start(director: &Director, unit: &str) -> Self {
         let machine = &director.machine;
         for target in TARGETS {
             machine.write(&format!("/run/units/{target}.target"), "[Unit]\nDefaultDependencies=no\n");
         }
-        machine.run("cp", &[format!("{PREFIX}/lib/systemd/system/pulse.service").as_str(), "/run/units"]);
+        machine.run("cp", &[unit, "/run/units"]);
         let systemd =
             ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"].into_iter().find(|it| fs::exists(it).unwrap_or(false));
         let mut boot = Command::new("unshare");
@@ -63,7 +64,7 @@ impl Systemd {
     }
 
     /// A command line of a shell beside it.
-    fn run(&self, line: &str) -> Output {
+    pub fn run(&self, line: &str) -> Output {
         let mut command = Command::new("nsenter");
         command
             .args(["-t", &self.pid.to_string(), "-m", "-p", "-n", "-u", "-C", "sh", "-c", line])
@@ -72,7 +73,7 @@ impl Systemd {
     }
 
     /// One that must succeed; what it printed.
-    fn must(&self, line: &str) -> String {
+    pub fn must(&self, line: &str) -> String {
         let output = self.run(line);
         assert!(output.status.success(), "{line}: {}\n{}", said(&output), said(&self.run("systemctl status pulse")));
         said(&output)
@@ -112,7 +113,7 @@ fn the_unit_starts_reloads_restarts_survives_and_stops() {
         install(&director.machine, "director");
         let without_script = |line: &&str| !line.contains("send_program") && !line.contains("expect");
         director.configure(&LVS_CF.lines().filter(without_script).collect::<Vec<_>>().join("\n"));
-        let systemd = Systemd::start(director);
+        let systemd = Systemd::start(director, &format!("{PREFIX}/lib/systemd/system/pulse.service"));
         let lvsd = || fs::read_to_string(director.machine.path("/run/lvs.pid")).unwrap_or_default();
 
         // Started is up: the unit is active when pulse says so, not before.
