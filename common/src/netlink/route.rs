@@ -135,6 +135,9 @@ pub enum Error {
     /// There is no such address (EADDRNOTAVAIL).
     #[error("no such address")]
     NoSuchAddress,
+    /// There is no such neighbour (ENOENT).
+    #[error("no such neighbour")]
+    NoSuchNeighbour,
     /// The address is there already (EEXIST).
     #[error("already exists")]
     Exists,
@@ -181,7 +184,7 @@ impl Agreement for Result<(), Error> {
     fn or_absent(self) -> Result<bool, Error> {
         match self {
             Ok(()) => Ok(true),
-            Err(Error::NoSuchAddress | Error::NoSuchLink) => Ok(false),
+            Err(Error::NoSuchAddress | Error::NoSuchNeighbour | Error::NoSuchLink) => Ok(false),
             Err(e) => Err(e),
         }
     }
@@ -243,6 +246,12 @@ impl Route {
             .map_err(|e| explain("list neighbours", e))
     }
 
+    /// Forgets the hardware address of a neighbour, so that the next packet to it asks
+    /// anew and waits for the answer; [`Error::NoSuchNeighbour`] if it is not known.
+    pub fn forget_neighbour(&mut self, index: u32, address: IpAddr) -> Result<(), Error> {
+        self.order("forget neighbour", message::forget_neighbour(index, address))
+    }
+
     /// Deletes exactly that address (and label, where given) and nothing else;
     /// [`Error::NoSuchAddress`] if it is not there.
     pub fn delete_address(&mut self, address: &Address) -> Result<(), Error> {
@@ -259,6 +268,7 @@ fn explain(operation: &'static str, error: socket::Error) -> Error {
         socket::Error::Refused(Refusal { errno: Errno::EPERM, .. }) => Error::Permission,
         socket::Error::Refused(Refusal { errno: Errno::ENODEV, .. }) => Error::NoSuchLink,
         socket::Error::Refused(Refusal { errno: Errno::EADDRNOTAVAIL, .. }) => Error::NoSuchAddress,
+        socket::Error::Refused(Refusal { errno: Errno::ENOENT, .. }) => Error::NoSuchNeighbour,
         socket::Error::Refused(Refusal { errno: Errno::EEXIST, .. }) => Error::Exists,
         socket::Error::Refused(Refusal { errno, text }) => Error::Refused { operation, errno, detail: text },
         socket::Error::Timeout => Error::Timeout(operation),

@@ -307,4 +307,12 @@ fn neighbours_are_what_ip_shows() {
     let mac = [2, 0, 0, 0, 0, 9];
     let known = |address: &str| Neighbour { index, address: address.parse().unwrap(), mac };
     assert_eq!(neighbours, [known("192.0.2.7"), known("2001:db8::7")]);
+
+    for address in ["192.0.2.7", "2001:db8::7"] {
+        let address = address.parse().unwrap();
+        route.forget_neighbour(index, address).unwrap();
+        assert!(!route.forget_neighbour(index, address).or_absent().unwrap(), "it is forgotten");
+    }
+    neighbours = route.neighbours().unwrap();
+    assert!(neighbours.iter().all(|one| one.index != index), "{neighbours:?}");
 }

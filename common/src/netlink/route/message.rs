@@ -41,6 +41,7 @@ const GET_LINK: u16 = 18;
 const NEW_ADDRESS: u16 = 20;
 const DEL_ADDRESS: u16 = 21;
 const GET_ADDRESS: u16 = 22;
+const DEL_NEIGHBOUR: u16 = 29;
 const GET_NEIGHBOUR: u16 = 30;
 
 /// IFLA_*.
@@ -160,6 +161,16 @@ pub fn renew_address(address: &Address) -> Request {
 pub fn list_neighbours() -> Request {
     let mut request = Request::new(GET_NEIGHBOUR, DUMP);
     request.fixed(&[UNSPECIFIED; NEIGHBOUR_HEADER]);
+    request
+}
+
+/// Deletes what is known of a neighbour.
+pub fn forget_neighbour(index: u32, address: IpAddr) -> Request {
+    let mut request = Request::new(DEL_NEIGHBOUR, ACK);
+    let family = if address.is_ipv4() { INET } else { INET6 };
+    let [a, b, c, d] = index.to_ne_bytes();
+    let header: [u8; NEIGHBOUR_HEADER] = [family, 0, 0, 0, a, b, c, d, 0, 0, 0, 0];
+    request.fixed(&header).address(nda::DESTINATION, address);
     request
 }
 

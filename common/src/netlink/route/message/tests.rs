@@ -108,6 +108,19 @@ mod known {
     }
 
     #[test]
+    fn a_neighbour_is_forgotten_by_its_address_and_link() {
+        let request = forget_neighbour(3, "10.0.0.7".parse().unwrap());
+        assert_eq!(request.clone().stamp(1)[4..8], [29, 0, 5, 0]); // NLM_F_REQUEST | NLM_F_ACK
+        let body = [
+            2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, // struct ndmsg
+            8, 0, 1, 0, 10, 0, 0, 7, // NDA_DST
+        ];
+        assert_eq!(request.clone().stamp(1)[16..], body);
+        let six = forget_neighbour(3, "2001:db8::7".parse().unwrap());
+        assert_eq!(six.clone().stamp(1)[16], 10);
+    }
+
+    #[test]
     fn dumps_are_asked_for_with_an_empty_header() {
         assert_eq!(list_links().stamp(1)[..20], [32, 0, 0, 0, 18, 0, 1, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(list_addresses().stamp(1)[..20], [24, 0, 0, 0, 22, 0, 1, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
