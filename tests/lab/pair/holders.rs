@@ -27,9 +27,19 @@ type Change = (Instant, [bool; 2]);
 
 fn look(first_pids: [u32; 2], changes: &Mutex<Vec<Change>>) {
     let mut changes = changes.lock().expect("no panic holds it");
-    let now = first_pids.map(holds);
+    let now = at_once(first_pids);
     if changes.last().is_none_or(|(_, last)| *last != now) {
         changes.push((Instant::now(), now));
+    }
+}
+
+/// What both had at one moment: a VIP that moves between two looks is not on both.
+fn at_once([master, backup]: [u32; 2]) -> [bool; 2] {
+    loop {
+        let now = [holds(master), holds(backup)];
+        if holds(master) == now[0] {
+            return now;
+        }
     }
 }
 
