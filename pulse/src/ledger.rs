@@ -6,7 +6,8 @@
 //! entry without an address, which harms nobody; the other order would leave an
 //! address that no one ever removes. The file is replaced in one step and ends
 //! with a word that a torn one lacks. It belongs to one boot: where /run is on a
-//! disk (RHEL 6) it would else claim addresses that somebody configured since.
+//! disk (RHEL 6) it would else claim addresses that somebody configured since. So it
+//! need not survive a power failure either, and no takeover waits for a disk.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -30,8 +31,8 @@ pub struct Entry {
 /// What a ledger says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
-    /// Whether this director was active: active_cmd has been run, inactive_cmd
-    /// has not.
+    /// Whether this director was active: active_cmd has been run, or is about to be
+    /// now that addresses are added, and inactive_cmd has not.
     pub active: bool,
     /// Whether the addresses are on loan ([`crate::lease`]), for a partner's sake.
     pub lent: bool,
@@ -81,6 +82,9 @@ impl Contents {
 
     /// What a file's text says. A ledger of another boot is an empty one.
     pub fn parse(text: &str, boot: &str) -> Result<Self, Unreadable> {
+        if text.is_empty() {
+            return Ok(Self::default()); // what a power failure leaves of one
+        }
         let mut lines = text.lines();
         if lines.next() != Some(HEAD) {
             return Err(Unreadable::Head);
@@ -180,8 +184,7 @@ impl Ledger {
 
 fn write_to(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_data()
+    file.write_all(text.as_bytes())
 }
 
 fn read(path: &Path) -> io::Result<String> {

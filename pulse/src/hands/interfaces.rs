@@ -105,7 +105,7 @@ impl Interfaces {
         }
         let more = look.steps.len() > SLICE;
         look.steps.truncate(SLICE);
-        self.write_ahead(&look.steps, log);
+        self.write_ahead(&look.steps, reach, log);
         let mut raised = Vec::new();
         let mut removals = Vec::new();
         let mut forgotten = BTreeSet::new();
@@ -170,8 +170,8 @@ impl Interfaces {
     /// Lends the kernel our addresses anew, for so many seconds or for ever; what is
     /// added from now on, too. Goes on in [`Interfaces::lend_on`].
     pub fn lend(&mut self, valid: Option<u32>, log: &Log) {
-        self.change_ledger(log, |ledger| ledger.lent = valid.is_some());
         self.valid = valid;
+        self.change_ledger(log, |ledger| ledger.lent = valid.is_some() && !ledger.entries.is_empty());
         self.lending = Some(Bound::Unbounded);
     }
 
@@ -397,7 +397,9 @@ impl Interfaces {
         }
     }
 
-    fn write_ahead(&mut self, steps: &[Step], log: &Log) {
+    /// In one piece, for a takeover waits for it: what comes, that it is on loan, and
+    /// whose addresses are raised is active.
+    fn write_ahead(&mut self, steps: &[Step], reach: Reach, log: &Log) {
         let coming: Vec<Entry> = steps
             .iter()
             .filter_map(|step| match step {
@@ -405,7 +407,12 @@ impl Interfaces {
                 Step::Remove { .. } | Step::Forget(_) => None,
             })
             .collect();
-        self.change_ledger(log, |ledger| ledger.entries.extend(coming));
+        let is_lent = self.valid.is_some();
+        self.change_ledger(log, |ledger| {
+            ledger.active |= reach == Reach::All;
+            ledger.entries.extend(coming);
+            ledger.lent |= is_lent && !ledger.entries.is_empty();
+        });
     }
 
     fn change_ledger(&mut self, log: &Log, how: impl FnOnce(&mut crate::ledger::Contents)) {
