@@ -358,6 +358,10 @@ impl Interfaces {
         for (entry, index) in &now {
             let (address, device) = (entry.address, entry.device.clone());
             log.say(&Message::Removing { address: format!("{address}/{}", entry.prefix), device: device.clone() });
+            // Who had it before us, as the kernel may remember, has it no more or not
+            // yet: late packets would go there and come back until they are dropped.
+            // They wait for the successor's announcement instead, and go on to it.
+            let _ = self.route.forget_neighbour(*index, address);
             match self.route.delete_address(&bare(entry, *index)).or_absent() {
                 Ok(_) => {
                     self.troubles.remove(&address);
