@@ -246,7 +246,7 @@ impl Node {
             Event::Guardian(event) => self.on_guardian(event, now, out),
             Event::AddressesChanged => self.on_addresses_changed(now),
             Event::CarrierBack(vips) => self.on_carrier_back(&vips, now),
-            Event::Looked { held, raised, more } => self.on_looked(&held, &raised, more, now),
+            Event::Looked { held, raised, more } => self.on_looked(&held, &raised, more, now, out),
             Event::Lowered(left) => self.on_lowered(left, now, out),
             Event::Reread(settings) => self.on_reread(settings, now, out),
             Event::Pair(event) => self.feed_pair(*event, now, out),

@@ -186,8 +186,9 @@ fn direct(args: Args, log: &Rc<Log>) -> Result<(), Refused> {
     outcome
 }
 
-fn turn((mut hands, mut node, mut actions): Begun, wait: &mut Wait, log: &Log) -> Result<(), Refused> {
+fn turn((mut hands, mut node, begun): Begun, wait: &mut Wait, log: &Log) -> Result<(), Refused> {
     let mut queue: VecDeque<Event> = VecDeque::new();
+    let (mut actions, mut decided) = (VecDeque::from(begun), Vec::new());
     let mut more = false;
     while hands.ending().is_none() {
         let nearest = [node.deadline(), hands.deadline()].into_iter().flatten().min();
@@ -206,14 +207,20 @@ fn turn((mut hands, mut node, mut actions): Begun, wait: &mut Wait, log: &Log) -
             log.flush();
         }
         loop {
-            for action in actions.drain(..) {
+            // What an action came to is decided on before the next one: the partner
+            // waits for the word that addresses are gone, clients for the
+            // announcement of those that are there.
+            while let Some(action) = actions.pop_front() {
                 let work = Work::begin();
                 let done = hands.perform(action);
-                queue.extend(work.end());
-                queue.extend(done);
+                for event in work.end().into_iter().chain(done) {
+                    node.handle(event, Instant::now(), &mut decided);
+                }
+                decided.drain(..).rev().for_each(|action| actions.push_front(action));
             }
             let Some(event) = queue.pop_front() else { break };
-            node.handle(event, Instant::now(), &mut actions);
+            node.handle(event, Instant::now(), &mut decided);
+            actions.extend(decided.drain(..));
         }
     }
     Ok(())

@@ -64,11 +64,16 @@ impl Node {
         // TERM for its time, KILL for as long again.
         self.state = State::StoppingLvsd { until: now + lvsd_rules().stop_within * 2 };
         self.stop_due = true;
-        self.stop_lvsd_when_it_listens(now, out);
+        self.stop_lvsd_if_due(now, out);
         self.finish_if_over(out);
     }
 
-    pub(super) fn stop_lvsd_when_it_listens(&mut self, now: Instant, out: &mut Vec<Action>) {
+    /// When it can take the signal, and not before the last word: it takes down what
+    /// the successor does not need, and that is work for the processor and the network.
+    pub(super) fn stop_lvsd_if_due(&mut self, now: Instant, out: &mut Vec<Action>) {
+        if !self.stop_due || !self.has_left() {
+            return;
+        }
         let coming = self.lvsd.is_spawning() || self.lvsd.pid().is_some();
         if self.lvsd_listens || !coming {
             self.stop_due = false;

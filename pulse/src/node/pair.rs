@@ -142,6 +142,7 @@ impl Node {
                 election::Action::Say(line) => out.push(Action::Say(Message::Pair(line))),
                 election::Action::Finished => {
                     if let State::StoppingLvsd { .. } = self.state {
+                        self.stop_lvsd_if_due(now, out);
                         self.finish_if_over(out);
                     }
                 }
@@ -151,6 +152,11 @@ impl Node {
         if matches!(state, Some(election::State::Listening { .. })) {
             self.hold();
         }
+    }
+
+    /// The last words have been said, or there is nobody to hear them.
+    pub(super) fn has_left(&self) -> bool {
+        self.pair.as_ref().is_none_or(|pair| pair.state() == election::State::Over)
     }
 
     fn reannounce(&mut self, now: Instant) {

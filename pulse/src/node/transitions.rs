@@ -34,9 +34,7 @@ impl Node {
         if self.hangup_due && self.lvsd_listens {
             self.hangup_lvsd(out);
         }
-        if self.stop_due {
-            self.stop_lvsd_when_it_listens(now, out);
-        }
+        self.stop_lvsd_if_due(now, out);
         match self.state {
             State::Starting { .. } if ready => self.raise(now, out),
             State::StoppingLvsd { .. } => self.finish_if_over(out),
@@ -91,7 +89,14 @@ impl Node {
         }
     }
 
-    pub(super) fn on_looked(&mut self, held: &[IpAddr], raised: &[IpAddr], more: bool, now: Instant) {
+    pub(super) fn on_looked(
+        &mut self,
+        held: &[IpAddr],
+        raised: &[IpAddr],
+        more: bool,
+        now: Instant,
+        out: &mut Vec<Action>,
+    ) {
         match &mut self.state {
             State::Active { look_at, .. } => {
                 if more {
@@ -102,6 +107,8 @@ impl Node {
                 let old = if self.announced { &[] } else { held };
                 old.iter().chain(raised).for_each(|vip| self.announcements.begin(*vip, now));
                 self.announced = true;
+                // Clients still send to who had them before.
+                self.announce(now, out);
             }
             // A stop or a sleep came between: what was raised goes with the rest.
             State::Standby
@@ -239,13 +246,7 @@ impl Node {
                     (*looked, *look_at) = (now, now + LOOK_EVERY);
                     out.push(Action::Look(Reach::All));
                 }
-                let (vips, finished) = self.announcements.turn(now);
-                if !vips.is_empty() {
-                    out.push(Action::Announce(vips));
-                }
-                if finished {
-                    out.push(Action::Say(Message::ArpsFinished));
-                }
+                self.announce(now, out);
                 self.tick_children(now, out);
             }
             State::Lowering { again_at, then } => {
@@ -293,12 +294,13 @@ impl Node {
         match self.state {
             State::Standby | State::Holding | State::Lowering { then: Then::Standby, .. } => {
                 self.announced = false;
-                self.run(Command::Active, out);
                 if self.has_rules {
+                    // Clients wait for the addresses, and for nothing else.
                     self.raise(now, out);
                 } else {
                     self.state = State::Starting { raise_at: now + RAISE_WITHIN };
                 }
+                self.run(Command::Active, out);
             }
             State::Active { .. } => self.announce_again(now),
             // Announced when they are raised.
@@ -337,6 +339,16 @@ impl Node {
         out.push(Action::Synchronise(Some(role)));
     }
 
+    fn announce(&mut self, now: Instant, out: &mut Vec<Action>) {
+        let (vips, finished) = self.announcements.turn(now);
+        if !vips.is_empty() {
+            out.push(Action::Announce(vips));
+        }
+        if finished {
+            out.push(Action::Say(Message::ArpsFinished));
+        }
+    }
+
     pub(super) fn announce_again(&mut self, now: Instant) {
         for vip in &self.held {
             self.announcements.begin(*vip, now);
@@ -353,17 +365,19 @@ impl Node {
         self.lend(now, out);
         out.push(Action::Look(Reach::All));
         self.state = State::Active { looked: now, look_at: now + LOOK_EVERY };
-        self.synchronise(SyncRole::Master, now, out);
+        // In this turn, when they are announced.
+        self.sync = Some((SyncRole::Master, now));
     }
 
     pub(super) fn finish_if_over(&mut self, out: &mut Vec<Action>) {
-        if self.lvsd.is_over() && self.pair.as_ref().is_none_or(|pair| pair.state() == election::State::Over) {
+        if self.lvsd.is_over() && self.has_left() {
             self.finish(out);
         }
     }
 
     fn finish(&mut self, out: &mut Vec<Action>) {
         self.run(Command::Inactive, out);
+        self.sync = None;
         out.push(Action::Synchronise(None));
         out.push(Action::Exit { stopped: true });
         self.state = State::Over;
