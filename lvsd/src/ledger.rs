@@ -44,7 +44,7 @@ const FILE_MAX: u64 = 16 * 1024 * 1024;
 const DRAIN_MAX: Duration = Duration::from_secs(30 * 86_400);
 
 /// The word before the id of the boot.
-const BOOT: &str = "boot";
+pub(crate) const BOOT: &str = "boot";
 
 /// One that was leaving.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -237,14 +237,7 @@ impl LedgerFile {
     /// # Errors
     /// The system's; the old file stands.
     pub fn write(&self, ledger: &Ledger) -> io::Result<()> {
-        let new = self.path.with_extension("new");
-        let text = print(ledger, &self.boot);
-        let written = write_to(&new, &text).and_then(|()| std::fs::rename(&new, &self.path));
-        if written.is_err() {
-            // Half a file would only hold room where there is none.
-            let _ = std::fs::remove_file(&new);
-        }
-        written
+        replace(&self.path, &print(ledger, &self.boot))
     }
 
     /// Removes the file; done at an orderly end.
@@ -256,6 +249,20 @@ impl LedgerFile {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Replaces a file in one step.
+///
+/// # Errors
+/// The system's; the old file stands.
+pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let written = write_to(&new, text).and_then(|()| std::fs::rename(&new, path));
+    if written.is_err() {
+        // Half a file would only hold room where there is none.
+        let _ = std::fs::remove_file(&new);
+    }
+    written
 }
 
 fn write_to(path: &Path, text: &str) -> io::Result<()> {

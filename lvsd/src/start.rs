@@ -120,7 +120,7 @@ fn test_start(args: &Args) -> ExitCode {
         return match preview_failover(&args.configfile, &hosts, &manner(args)) {
             Ok((items, lines)) => {
                 let text = lines.iter().chain(&stale).map(ToString::to_string);
-                print(&(join(text.chain(items.iter().map(|item| format!("would {item}")))) + "\n"))
+                print(&(join(text.chain(items.iter().map(|item| format!("would {}", item.text)))) + "\n"))
             }
             Err(trouble) => complain(&join(trouble.lines.iter().map(ToString::to_string)), trouble.status),
         };
@@ -184,19 +184,29 @@ fn plan(file: &Path, args: &Args) -> ExitCode {
 }
 
 /// What would be done with failover services, and what is worth a line.
-fn preview_failover(file: &Path, hosts: &Hosts, manner: &Manner) -> file::Asked<Vec<String>> {
+fn preview_failover(file: &Path, hosts: &Hosts, manner: &Manner) -> file::Asked<Vec<failover::preview::Item>> {
     let (blocks, lines) = file::read_failover(file, hosts, &daemon::sibling("nanny"), manner)?;
-    let ledger = failover::ledger::LedgerFile::at(daemon::run_root().join(FAILOVER_LEDGER));
-    let (started, _) = ledger.read().unwrap_or_default();
-    Ok((failover::preview::preview(&blocks, &started), lines))
+    let (ledger, _) = failover_ledger(daemon::run_root()).read().unwrap_or_default();
+    Ok((failover::preview::preview(&blocks, &ledger), lines))
 }
 
-fn plan_of<'a>(what: &str, file: &Path, items: &[String], lines: impl Iterator<Item = &'a Message>) -> ExitCode {
+/// Of this boot, in the folder of what is kept.
+fn failover_ledger(folder: &Path) -> failover::ledger::LedgerFile {
+    failover::ledger::LedgerFile::at(folder.join(FAILOVER_LEDGER), daemon::boot_id())
+}
+
+fn plan_of<'a>(
+    what: &str,
+    file: &Path,
+    items: &[failover::preview::Item],
+    lines: impl Iterator<Item = &'a Message>,
+) -> ExitCode {
     for line in lines {
         let _ = writeln!(std::io::stderr(), "{}", on_stderr(line));
     }
-    let head = format!("a {what} with {} would:", file.display());
-    print(&(join(std::iter::once(head).chain(items.iter().map(|item| format!("  {item}")))) + "\n"))
+    let end = if items.iter().any(|item| item.is_act) { ":" } else { " change nothing" };
+    let head = format!("a {what} with {} would{end}", file.display());
+    print(&(join(std::iter::once(head).chain(items.iter().map(|item| format!("  {}", item.text)))) + "\n"))
 }
 
 /// How long the running lvsd may take to answer.
@@ -354,7 +364,7 @@ fn serve_failover(
     };
     raise_descriptors();
     let (folder, meeting, places) = open_folder(&log);
-    let file = folder.map(|folder| failover::ledger::LedgerFile::at(folder.join(FAILOVER_LEDGER)));
+    let file = folder.map(|folder| failover_ledger(&folder));
     let inherited = match file.as_ref().map(failover::ledger::LedgerFile::read) {
         Some(Ok((ledger, bad))) => {
             if bad > 0 {
@@ -364,9 +374,9 @@ fn serve_failover(
         }
         Some(Err(e)) => {
             log.say(&Message::NoState { reason: format!("{FAILOVER_LEDGER}: {e}") });
-            failover::ledger::Ledger::new()
+            failover::ledger::Ledger::default()
         }
-        None => failover::ledger::Ledger::new(),
+        None => failover::ledger::Ledger::default(),
     };
     let settings = Settings { file: path, nanny, manner, rules: Rules::default(), places };
     if let Some(launch) = launch

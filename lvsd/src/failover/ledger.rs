@@ -1,23 +1,37 @@
-//! Which failover services were started, kept in a file for the next lvsd: it
-//! adopts those that the file still wants instead of starting them twice, and
-//! stops the others, for which it needs the command that stops them.
+//! What the next lvsd must know of failover services, kept in a file: which were
+//! started, so that it adopts those that the file still wants instead of starting
+//! them twice, and stops the others, for which it needs the command that stops them;
+//! and how often they were started again, so that one that is broken is not started
+//! for ever by one lvsd after the other.
 //!
-//! A line each, fields between tabs: `tcp 192.0.2.9:443  web  10000  /etc/init.d/httpd stop`,
-//! the third how long the command may take in milliseconds. It is written before a
-//! service is started and after it is stopped: after a crash in between it names
-//! too much, and what does not answer is started again in any case.
+//! A line each, fields between tabs; keys as the log shows them:
+//!
+//! ```text
+//! boot      ID
+//! standby
+//! tcp 192.0.2.9:443  web  10000  /etc/init.d/httpd stop
+//! restarts  tcp 192.0.2.9:443  81234 97001
+//! given up  tcp 192.0.2.9:443  it does not answer
+//! ```
+//!
+//! The third field of a service is how long its command may take; restarts are times
+//! on the clock that began with the machine (CLOCK_BOOTTIME); both in milliseconds. It
+//! is written before a service is started and after it is stopped: after a crash in
+//! between it names too much, and what does not answer is started again in any case.
+//! It belongs to one boot: where /run is on a disk (RHEL 6) it would else claim that
+//! services run which the boot before had.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::command::words;
 use common::ipvs::ServiceKey;
 
-use crate::ledger::{parse_key, plain};
+use crate::ledger::{BOOT, parse_key, plain, replace};
 
 /// The largest file that is read, in bytes: tens of thousands of services.
 const FILE_MAX: u64 = 16 * 1024 * 1024;
@@ -25,8 +39,15 @@ const FILE_MAX: u64 = 16 * 1024 * 1024;
 /// The longest time that is believed: the range of the keyword.
 const WITHIN_MAX: Duration = Duration::from_secs(3600);
 
+/// The most restarts of a service that are read: the range of the keyword.
+const RESTARTS_MAX: usize = 1000;
+
+const STANDBY: &str = "standby";
+const RESTARTS: &str = "restarts";
+const GIVEN_UP: &str = "given up";
+
 /// One that was started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Started {
     /// Its block's name.
     pub name: String,
@@ -34,54 +55,89 @@ pub struct Started {
     pub stop: Vec<String>,
     /// How long it may take.
     pub stop_within: Duration,
+    /// When it was started again, since the machine's start, oldest first.
+    pub restarts: Vec<Duration>,
+    /// Why this director cannot run it, if so.
+    pub given_up: Option<String>,
 }
 
-/// All of them.
-pub type Ledger = BTreeMap<ServiceKey, Started>;
+/// All of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// What was started.
+    pub started: BTreeMap<ServiceKey, Started>,
+    /// pulse said that this director is not the active one.
+    pub is_standby: bool,
+}
 
-/// The file's text.
-pub fn print(ledger: &Ledger) -> String {
-    let mut text = String::new();
-    for (key, Started { name, stop, stop_within }) in ledger {
+/// The file's text. `boot` is the kernel's id of this boot.
+pub fn print(ledger: &Ledger, boot: &str) -> String {
+    let mut text = format!("{BOOT}\t{boot}\n");
+    if ledger.is_standby {
+        text.push_str(STANDBY);
+        text.push('\n');
+    }
+    for (key, Started { name, stop, stop_within, restarts, given_up }) in &ledger.started {
         // Writing into a String cannot fail; a word of a command has no blank in it.
         let stop: Vec<String> = stop.iter().map(|word| plain(word)).collect();
         let _ = writeln!(text, "{key}\t{}\t{}\t{}", plain(name), stop_within.as_millis(), stop.join(" "));
+        if !restarts.is_empty() {
+            let restarts: Vec<String> = restarts.iter().map(|at| at.as_millis().to_string()).collect();
+            let _ = writeln!(text, "{RESTARTS}\t{key}\t{}", restarts.join(" "));
+        }
+        if let Some(reason) = given_up {
+            let _ = writeln!(text, "{GIVEN_UP}\t{key}\t{}", plain(reason));
+        }
     }
     text
 }
 
-/// Reads the file's text; the number says how many lines are none.
-pub fn parse(text: &str) -> (Ledger, usize) {
-    let mut ledger = Ledger::new();
-    let mut bad = 0;
+/// Reads the file's text; the number says how many lines are none. A ledger of
+/// another boot is an empty one.
+pub fn parse(text: &str, boot: &str) -> (Ledger, usize) {
+    let mut ledger = Ledger::default();
+    let (mut bad, mut same_boot) = (0, false);
     for line in text.lines().filter(|line| !line.is_empty()) {
-        match parse_line(line) {
-            Some((key, started)) => drop(ledger.insert(key, started)),
-            None => bad += 1,
+        let fields: Vec<&str> = line.split('\t').collect();
+        if let [BOOT, id] = fields[..] {
+            same_boot = id == boot;
+        } else if parse_line(&fields, &mut ledger).is_none() {
+            bad += 1;
         }
     }
-    (ledger, bad)
+    (if same_boot { ledger } else { Ledger::default() }, bad)
 }
 
-fn parse_line(line: &str) -> Option<(ServiceKey, Started)> {
-    let mut fields = line.split('\t');
-    let key = parse_key(fields.next()?)?;
-    let (name, millis, stop) = (fields.next()?, fields.next()?, fields.next()?);
-    let stop_within = Duration::from_millis(millis.parse().ok()?).min(WITHIN_MAX);
-    let started = Started { name: name.to_owned(), stop: words(stop), stop_within };
-    fields.next().is_none().then_some((key, started))
+fn parse_line(fields: &[&str], ledger: &mut Ledger) -> Option<()> {
+    let millis = |text: &str| Some(Duration::from_millis(text.parse().ok()?));
+    match *fields {
+        [STANDBY] => ledger.is_standby = true,
+        [RESTARTS, key, times] => {
+            let restarts = times.split(' ').take(RESTARTS_MAX).map(millis).collect::<Option<_>>()?;
+            ledger.started.get_mut(&parse_key(key)?)?.restarts = restarts;
+        }
+        [GIVEN_UP, key, reason] => ledger.started.get_mut(&parse_key(key)?)?.given_up = Some(reason.to_owned()),
+        [key, name, within, stop] => {
+            let stop_within = millis(within)?.min(WITHIN_MAX);
+            let started = Started { name: name.to_owned(), stop: words(stop), stop_within, ..Started::default() };
+            ledger.started.insert(parse_key(key)?, started);
+        }
+        _ => return None,
+    }
+    Some(())
 }
 
 /// The file.
 #[derive(Debug)]
 pub struct LedgerFile {
     path: PathBuf,
+    boot: String,
 }
 
 impl LedgerFile {
-    /// The one at this path; nothing is opened yet.
-    pub fn at(path: PathBuf) -> Self {
-        Self { path }
+    /// The one at this path in this boot; nothing is opened yet.
+    pub fn at(path: PathBuf, boot: String) -> Self {
+        Self { path, boot }
     }
 
     /// What a predecessor wrote, and how many lines are none; empty if there is
@@ -93,10 +149,10 @@ impl LedgerFile {
         let mut bytes = Vec::new();
         match File::open(&self.path) {
             Ok(file) => file.take(FILE_MAX).read_to_end(&mut bytes)?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Ledger::new(), 0)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Ledger::default(), 0)),
             Err(e) => return Err(e),
         };
-        Ok(parse(&String::from_utf8_lossy(&bytes)))
+        Ok(parse(&String::from_utf8_lossy(&bytes), &self.boot))
     }
 
     /// Replaces the file; an empty one is removed. It lives in memory (/run) and so
@@ -105,15 +161,13 @@ impl LedgerFile {
     /// # Errors
     /// The system's; the old file stands.
     pub fn write(&self, ledger: &Ledger) -> io::Result<()> {
-        if ledger.is_empty() {
+        if *ledger == Ledger::default() {
             return match std::fs::remove_file(&self.path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
                 Ok(()) | Err(_) => Ok(()),
             };
         }
-        let new = self.path.with_extension("new");
-        File::create(&new)?.write_all(print(ledger).as_bytes())?;
-        std::fs::rename(&new, &self.path)
+        replace(&self.path, &print(ledger, &self.boot))
     }
 
     /// Where it is.
@@ -129,13 +183,17 @@ mod tests {
 
     use super::*;
 
+    const HERE: &str = "5c1f";
+
     prop_compose! {
         fn entry()(
             address in any::<[u8; 4]>(), port in any::<u16>(), name in "[^\\p{C}]{0,20}",
             stop in proptest::collection::vec("[!-~]{1,12}", 0..4), millis in 0u64..=3_600_000,
+            restarts in proptest::collection::vec(any::<u32>(), 0..4), given_up in proptest::option::of("[ -~]{0,20}"),
         ) -> (ServiceKey, Started) {
             let key = ServiceKey::Address { protocol: Protocol::Tcp, address: address.into(), port };
-            (key, Started { name, stop, stop_within: Duration::from_millis(millis) })
+            let restarts = restarts.into_iter().map(|at| Duration::from_millis(at.into())).collect();
+            (key, Started { name, stop, stop_within: Duration::from_millis(millis), restarts, given_up })
         }
     }
 
@@ -143,31 +201,44 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn what_is_written_is_read(ledger in proptest::collection::btree_map(Just(()), entry(), 0..1), more in proptest::collection::vec(entry(), 0..5)) {
-            let ledger: Ledger = ledger.into_values().chain(more).collect();
-            prop_assert_eq!(parse(&print(&ledger)), (ledger, 0));
+        fn what_is_written_is_read(is_standby in any::<bool>(), all in proptest::collection::vec(entry(), 0..5)) {
+            let ledger = Ledger { started: all.into_iter().collect(), is_standby };
+            prop_assert_eq!(parse(&print(&ledger, HERE), HERE), (ledger, 0));
         }
 
         #[test]
-        fn whatever_stands_there_is_read_or_counted(text in "([ \t\n0-9a-z.:]|tcp 192.0.2.1:80\t){0,60}") {
+        fn whatever_stands_there_is_read_or_counted(
+            text in "([ \t\n0-9a-z.:]|tcp 192.0.2.1:80\t|restarts\t|given up\t|boot\t5c1f\n){0,60}",
+        ) {
             let lines = text.lines().filter(|line| !line.is_empty()).count();
-            let (ledger, bad) = parse(&text);
-            prop_assert!(ledger.len() + bad <= lines);
+            let (ledger, bad) = parse(&text, HERE);
+            prop_assert!(ledger.started.len() + bad <= lines);
         }
     }
 
     #[test]
     fn the_file_is_there_while_something_is_in_it() {
         let dir = tempfile::tempdir().unwrap();
-        let file = LedgerFile::at(dir.path().join("fos.ledger"));
-        assert_eq!(file.read().unwrap(), (Ledger::new(), 0));
-        let text = "tcp 192.0.2.9:443\tweb\t10000\t/etc/init.d/httpd stop\n";
-        let (ledger, bad) = parse(text);
-        assert_eq!((bad, print(&ledger).as_str()), (0, text));
+        let file = LedgerFile::at(dir.path().join("fos.ledger"), HERE.to_owned());
+        assert_eq!(file.read().unwrap(), (Ledger::default(), 0));
+        let text = "boot\t5c1f\nstandby\ntcp 192.0.2.9:443\tweb\t10000\t/etc/init.d/httpd stop\n\
+                    restarts\ttcp 192.0.2.9:443\t81234 97001\ngiven up\ttcp 192.0.2.9:443\tit does not answer\n";
+        let (ledger, bad) = parse(text, HERE);
+        assert_eq!((bad, print(&ledger, HERE).as_str()), (0, text));
         file.write(&ledger).unwrap();
         assert_eq!(file.read().unwrap(), (ledger, 0));
-        file.write(&Ledger::new()).unwrap();
+        file.write(&Ledger::default()).unwrap();
         assert!(!file.path().exists());
-        assert_eq!(parse("tcp 192.0.2.9:443\tweb\nrubbish\n").1, 2);
+        let rubbish = "tcp 192.0.2.9:443\tweb\nrubbish\nrestarts\ttcp 192.0.2.9:443\t5\nrestarts\t5\n";
+        assert_eq!(parse(rubbish, HERE), (Ledger::default(), 4));
+    }
+
+    #[test]
+    fn a_ledger_of_another_boot_says_nothing() {
+        let text = print(&parse("boot\t5c1f\ntcp 192.0.2.9:443\tweb\t10000\t\n", HERE).0, HERE);
+        assert_eq!(parse(&text, HERE).0.started.len(), 1);
+        assert_eq!(parse(&text, "77aa"), (Ledger::default(), 0));
+        // nor does one that does not say of which it is
+        assert_eq!(parse("tcp 192.0.2.9:443\tweb\t10000\t\n", HERE), (Ledger::default(), 0));
     }
 }

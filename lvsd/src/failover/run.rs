@@ -13,6 +13,7 @@
 //! services run.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -32,7 +33,7 @@ use common::ipvs::ServiceKey;
 use common::log::Log;
 
 use super::ledger::{Ledger, LedgerFile, Started};
-use super::service::{Action, Event, Rules, Service, Trouble, Which};
+use super::service::{Action, Event, Past, Rules, Service, Trouble, Which};
 use super::wanted::Block;
 use crate::asking::Asking;
 use crate::file::Notes;
@@ -100,8 +101,6 @@ struct Kept {
     monitor: Option<Rc<Monitor>>,
     service: Service,
     command: Option<(Which, Running)>,
-    /// It is wanted again, while it is being stopped.
-    is_wanted_again: bool,
 }
 
 impl Kept {
@@ -114,7 +113,6 @@ impl Kept {
             monitor: Some(Rc::clone(&block.monitor)),
             service,
             command: None,
-            is_wanted_again: false,
         }
     }
 
@@ -134,9 +132,8 @@ impl Kept {
             start: (Vec::new(), Duration::ZERO),
             stop: (started.stop, started.stop_within),
             monitor: None,
-            service: Service::adopt(rules, now),
+            service: Service::adopt(rules, Past::default(), now),
             command: None,
-            is_wanted_again: false,
         }
     }
 }
@@ -166,6 +163,8 @@ pub struct Keeper {
     part: Part,
     /// What the file asks for, of the active director.
     blocks: Vec<Block>,
+    /// A service is over for which another may have waited.
+    has_room: bool,
     is_ready: bool,
     look_at: Instant,
     woke: Instant,
@@ -218,6 +217,7 @@ impl Keeper {
             phase: Phase::Meeting,
             part,
             blocks: Vec::new(),
+            has_room: false,
             is_ready: false,
             look_at: now + LOOK_EVERY,
             woke: now,
@@ -251,12 +251,18 @@ impl Keeper {
         let now = Instant::now();
         self.asking.keep().iter().for_each(|line| self.log.say(line));
         self.calls = self.settings.places();
-        let inherited = std::mem::take(&mut self.inherited);
-        for block in blocks.iter().filter(|block| inherited.contains_key(&block.key)) {
+        let mut inherited = std::mem::take(&mut self.inherited).started;
+        let since_boot = hands::since_boot();
+        for block in &blocks {
+            let Some(started) = inherited.remove(&block.key) else { continue };
             self.log.say(&Message::FailoverAdopted { name: block.name.clone(), at: block.at });
-            self.kept.insert(block.key, Kept::new(block, Service::adopt(block.rules, now)));
+            // One of which no clock can tell is long ago.
+            let at = |at: &Duration| now.checked_sub(since_boot.saturating_sub(*at));
+            let restarts = started.restarts.iter().filter_map(at).collect();
+            let past = Past { restarts, given_up: started.given_up };
+            self.kept.insert(block.key, Kept::new(block, Service::adopt(block.rules, past, now)));
         }
-        for (key, started) in inherited.into_iter().filter(|(key, _)| blocks.iter().all(|block| block.key != *key)) {
+        for (key, started) in inherited {
             let ServiceKey::Address { address, port, .. } = key else { continue };
             self.kept.insert(key, Kept::left_over(SocketAddr::new(address, port), started, now));
             self.feed(&key, Event::Stop, now);
@@ -268,19 +274,20 @@ impl Keeper {
         self.write_ledger();
     }
 
-    /// Starts what the file asks for and is not here.
+    /// Starts what the file asks for and is not here. What is still being stopped comes
+    /// after that, and so does what has its name and another address: they may be one
+    /// service with one script.
     fn take_up(&mut self, now: Instant) {
         let mut out = Vec::new();
         for block in &self.blocks {
-            match self.kept.get_mut(&block.key) {
-                Some(kept) if kept.service.is_leaving() => kept.is_wanted_again = true,
-                Some(_) => {}
-                None => {
-                    let mut actions = Vec::new();
-                    let service = Service::start(block.rules, now, &mut actions);
-                    self.kept.insert(block.key, Kept::new(block, service));
-                    out.extend(actions.into_iter().map(|action| (block.key, action)));
-                }
+            let is_here = |(key, kept): (&ServiceKey, &Kept)| {
+                *key == block.key || kept.name == block.name && kept.service.is_leaving() && !kept.service.is_over()
+            };
+            if !self.kept.iter().any(is_here) {
+                let mut actions = Vec::new();
+                let service = Service::start(block.rules, now, &mut actions);
+                self.kept.insert(block.key, Kept::new(block, service));
+                out.extend(actions.into_iter().map(|action| (block.key, action)));
             }
         }
         self.perform(out, now);
@@ -294,8 +301,7 @@ impl Keeper {
     fn let_go(&mut self, keys: &[ServiceKey], now: Instant) {
         let mut out = Vec::new();
         for key in keys {
-            let Some(kept) = self.kept.get_mut(key) else { continue };
-            kept.is_wanted_again = false;
+            let Some(kept) = self.kept.get(key) else { continue };
             if let Some(monitor) = kept.monitor.as_ref().filter(|_| !kept.service.is_leaving()) {
                 self.nannies.leave(&monitor.target, false, now, &mut out);
             }
@@ -306,10 +312,9 @@ impl Keeper {
         }
     }
 
-    /// What pulse says of this director.
     /// `lvsd --status`: a line for each service that runs or should, from this one on,
     /// as many as surely fit into a packet, and the number of the next.
-    fn status(&self, from: usize) -> (String, Option<usize>) {
+    fn status(&self, from: usize, now: Instant) -> (String, Option<usize>) {
         let part = match self.part {
             Part::Untold => "pulse has not said yet whether this director is active",
             Part::Serve => "this director is active",
@@ -317,11 +322,19 @@ impl Keeper {
         };
         let head = if from == 0 { format!("{part}\n") } else { String::new() };
         let all = self.kept.values().skip(from).take(STATUS_LINES);
-        let text = all.map(|kept| format!("{} {}: {}\n", kept.name, kept.at, kept.service.doing()));
+        let text = all.map(|kept| {
+            let (service, mut line) = (&kept.service, format!("{} {}: {}", kept.name, kept.at, kept.service.doing()));
+            let (used, of) = service.restarts(now);
+            // Writing into a String cannot fail.
+            let _ = service.given_up().map(|why| write!(line, ", as {why}"));
+            let _ = (used > 0).then(|| write!(line, "; {used} of {of} restarts used"));
+            line + "\n"
+        });
         let next = from + STATUS_LINES;
         (head + &text.collect::<String>(), (next < self.kept.len()).then_some(next))
     }
 
+    /// What pulse says of this director.
     fn play(&mut self, part: Part, now: Instant) {
         if matches!(self.phase, Phase::Stopping { .. }) || self.part == part {
             return;
@@ -333,6 +346,7 @@ impl Keeper {
             Part::Rest => {
                 let all: Vec<ServiceKey> = self.kept.keys().copied().collect();
                 self.let_go(&all, now);
+                self.write_ledger();
             }
         }
     }
@@ -363,11 +377,12 @@ impl Keeper {
                 Request::Rest => self.play(Part::Rest, now),
                 Request::Renew => self.renewal.begin(&self.nannies),
                 Request::Order { line, .. } => {
-                    let text = "there are failover services and no real servers here".to_owned();
+                    let text =
+                        "service = fos: there are no real servers here; pulse --relocate moves the services".to_owned();
                     self.parents.answer(line, &Said::Answer { done: false, next: None, text });
                 }
                 Request::Status { line, from } => {
-                    let (text, next) = self.status(from);
+                    let (text, next) = self.status(from, now);
                     self.parents.answer(line, &Said::Answer { done: true, next, text });
                 }
                 // There is no kernel to compare with.
@@ -382,6 +397,9 @@ impl Keeper {
         self.perform_nannies(out, now);
         self.tick_commands(now);
         self.feed_all(&Event::Tick, now);
+        if std::mem::take(&mut self.has_room) && self.part == Part::Serve {
+            self.take_up(now);
+        }
         self.parents.beat(now);
         self.take_answers(now);
         self.look(now);
@@ -429,7 +447,8 @@ impl Keeper {
     }
 
     fn deadline(&self, now: Instant) -> Instant {
-        if !self.calls.is_empty() || (self.renewal.is_due() && self.phase == Phase::Working) {
+        let renews = self.renewal.is_due() && self.phase == Phase::Working;
+        if !self.calls.is_empty() || renews || self.has_room {
             return now;
         }
         let phase = match self.phase {
@@ -527,34 +546,36 @@ impl Keeper {
                     self.queue.push_back((key, which));
                 }
                 Action::Check => self.nannies.ask_check(&key),
-                Action::Serves => self.log.say(&Message::FailoverServes { name, at }),
+                Action::Serves => {
+                    self.log.say(&Message::FailoverServes { name, at });
+                    self.write_ledger();
+                }
                 Action::Again { trouble, time, of } => {
                     self.log.say(&match trouble {
-                        Trouble::Start(_) => Message::FailoverNotStarted { at },
+                        Trouble::Start(_) | Trouble::Foreground(_) => Message::FailoverNotStarted { at },
                         Trouble::Unsettled(_) | Trouble::Lost => Message::FailoverDied { name: name.clone(), at },
                     });
                     self.log.say(&Message::FailoverAgain { name, why: trouble.to_string(), time, of });
+                    self.write_ledger();
                 }
                 Action::GivenUp(trouble) => {
                     self.log.say(&Message::FailoverGivenUp { name, why: trouble.to_string() });
+                    self.write_ledger();
                 }
                 Action::NotStopped(failure) => self.log.say(&Message::FailoverNotStopped { name, failure }),
-                Action::Over => self.over(&key, now),
+                Action::Over => self.over(&key),
             }
         }
         self.run_commands(now);
     }
 
-    /// A service is stopped for good, unless the file wants it again meanwhile.
-    fn over(&mut self, key: &ServiceKey, now: Instant) {
-        let Some(kept) = self.kept.get_mut(key) else { return };
-        let again = kept.is_wanted_again;
+    /// A service is stopped for good, unless it is wanted again meanwhile, or another
+    /// waited for that.
+    fn over(&mut self, key: &ServiceKey) {
         // At a stop it is counted.
         if !matches!(self.phase, Phase::Stopping { .. }) {
             self.kept.remove(key);
-        }
-        if again {
-            self.take_up(now);
+            self.has_room = true;
         }
         self.write_ledger();
     }
@@ -569,6 +590,7 @@ impl Keeper {
         self.asking.end();
         let all: Vec<ServiceKey> = self.kept.keys().copied().collect();
         self.let_go(&all, now);
+        self.write_ledger();
         self.stop_nannies(now);
     }
 
@@ -589,11 +611,15 @@ impl Keeper {
     /// What is started, for the next lvsd.
     fn write_ledger(&mut self) {
         let Some(file) = &self.file else { return };
+        let (now, since_boot) = (Instant::now(), hands::since_boot());
         let started = self.kept.iter().filter(|(_, kept)| !kept.service.is_over()).map(|(key, kept)| {
-            let (stop, stop_within) = kept.stop.clone();
-            (*key, Started { name: kept.name.clone(), stop, stop_within })
+            let ((stop, stop_within), Past { restarts, given_up }) = (kept.stop.clone(), kept.service.past());
+            let at = |at: Instant| since_boot.saturating_sub(now.saturating_duration_since(at));
+            let restarts = restarts.into_iter().map(at).collect();
+            (*key, Started { name: kept.name.clone(), stop, stop_within, restarts, given_up })
         });
-        if let Err(e) = file.write(&started.collect()) {
+        let is_standby = self.part == Part::Rest && !matches!(self.phase, Phase::Stopping { .. });
+        if let Err(e) = file.write(&Ledger { started: started.collect(), is_standby }) {
             self.log.say(&Message::NoState { reason: format!("{}: {e}", file.path().display()) });
         }
     }

@@ -104,6 +104,8 @@ pub enum Action {
 pub enum Trouble {
     /// start_cmd was of no use.
     Start(Failure),
+    /// start_cmd had its time and was killed, while the service it started answered.
+    Foreground(Failure),
     /// There was no good check this long after it was started.
     Unsettled(Duration),
     /// Its checks fail.
@@ -114,6 +116,9 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start(failure) => write!(f, "start_cmd {failure}"),
+            Self::Foreground(failure) => {
+                write!(f, "start_cmd {failure}, although the service answered: it must end when that is started")
+            }
             Self::Unsettled(time) => write!(f, "no good check within {time:?}"),
             Self::Lost => f.write_str("it does not answer"),
         }
@@ -129,6 +134,15 @@ enum State {
     Stopping { again: bool },
     Resting { until: Instant },
     Over,
+}
+
+/// What a new lvsd must know of one, or it would start a broken one for ever.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// When it was started again, oldest first.
+    pub restarts: Vec<Instant>,
+    /// Why this director cannot run it, if so.
+    pub given_up: Option<String>,
 }
 
 /// One service. See the module's picture.
@@ -147,7 +161,7 @@ pub struct Service {
 impl Service {
     /// One that should run and does not.
     pub fn start(rules: Rules, now: Instant, out: &mut Vec<Action>) -> Self {
-        let mut service = Self::adopt(rules, now);
+        let mut service = Self::adopt(rules, Past::default(), now);
         if rules.has_start {
             out.push(Action::Run(Which::Start));
             service.state = State::Starting;
@@ -156,14 +170,34 @@ impl Service {
     }
 
     /// One that an lvsd before us started: whether it runs, its nanny will say.
-    pub fn adopt(rules: Rules, now: Instant) -> Self {
-        let state = State::Settling { until: now + rules.settle };
-        Self { rules, state, available: None, again: VecDeque::new(), given_up: None }
+    pub fn adopt(rules: Rules, past: Past, now: Instant) -> Self {
+        let Past { restarts, given_up } = past;
+        let state = match given_up {
+            Some(_) => State::Resting { until: now + REST },
+            None => State::Settling { until: now + rules.settle },
+        };
+        Self { rules, state, available: None, again: restarts.into(), given_up }
     }
 
-    /// The file was read again.
-    pub fn set_rules(&mut self, rules: Rules) {
+    /// The file was read again. Whoever has it read may have mended what was wrong:
+    /// what was given up is tried at once.
+    pub fn set_rules(&mut self, rules: Rules, now: Instant) {
         self.rules = rules;
+        if let State::Resting { until } = &mut self.state {
+            *until = now.min(*until);
+        }
+    }
+
+    /// For the next lvsd.
+    pub fn past(&self) -> Past {
+        Past { restarts: self.again.iter().copied().collect(), given_up: self.given_up.clone() }
+    }
+
+    /// How often it was started again within the time that counts, and how often it
+    /// may be.
+    pub fn restarts(&self, now: Instant) -> (usize, u32) {
+        let counts = |at: &&Instant| now.saturating_duration_since(**at) < self.rules.period;
+        (self.again.iter().filter(counts).count(), self.rules.restarts)
     }
 
     /// Why this director cannot run it, if so.
@@ -213,6 +247,9 @@ impl Service {
             (State::Starting, Event::Ended(Ok(()))) => {
                 out.push(Action::Check);
                 if self.available == Some(true) { self.serve(out) } else { self.settle(now) }
+            }
+            (State::Starting, Event::Ended(Err(failure @ Failure::TimedOut(..)))) if self.available == Some(true) => {
+                self.fail(Trouble::Foreground(failure), now, out)
             }
             (State::Starting, Event::Ended(Err(failure))) => self.fail(Trouble::Start(failure), now, out),
 
@@ -319,7 +356,7 @@ impl Service {
         let used = u32::try_from(self.again.len()).unwrap_or(u32::MAX);
         if self.given_up.is_none() && self.rules.has_start && used < self.rules.restarts {
             self.again.push_back(now);
-            let is_start = matches!(trouble, Trouble::Start(_));
+            let is_start = matches!(trouble, Trouble::Start(_) | Trouble::Foreground(_));
             out.push(Action::Again { trouble, time: used + 1, of: self.rules.restarts });
             return if is_start { State::Resting { until: now + PAUSE } } else { self.again(now, out) };
         }

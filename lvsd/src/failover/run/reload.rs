@@ -55,7 +55,7 @@ impl Keeper {
                 kept.start = (block.start.clone(), block.start_within);
                 kept.stop = (block.stop.clone(), block.stop_within);
                 kept.monitor = Some(Rc::clone(&block.monitor));
-                kept.service.set_rules(block.rules);
+                kept.service.set_rules(block.rules, now);
             }
         }
         self.blocks = blocks;

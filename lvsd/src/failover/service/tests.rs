@@ -138,6 +138,19 @@ fn a_start_that_fails_waits_for_what_it_may_lack() {
 }
 
 #[test]
+fn a_start_cmd_that_is_the_service_itself_is_told_what_it_must_do() {
+    let mut stage = Stage::new(Rules { restarts: 0, ..RULES });
+    assert_eq!(stage.feed(Event::Judged(true)), []);
+    let failure = Failure::TimedOut(RULES.settle, String::new());
+    let out = stage.feed(Event::Ended(Err(failure.clone())));
+    assert_eq!(out, [Action::GivenUp(Trouble::Foreground(failure))]);
+    assert_eq!(
+        stage.service.given_up(),
+        Some("start_cmd was killed after 30s, although the service answered: it must end when that is started")
+    );
+}
+
+#[test]
 fn a_service_that_starts_and_never_answers_is_a_failure() {
     let mut stage = Stage::new(RULES);
     stage.feed(Event::Ended(Ok(())));
@@ -159,9 +172,44 @@ fn a_director_that_slept_asks_before_it_judges() {
 
 #[test]
 fn an_adopted_service_is_not_started() {
-    let mut stage = Stage { service: Service::adopt(RULES, Instant::now()), now: Instant::now() };
+    let mut stage = Stage { service: Service::adopt(RULES, Past::default(), Instant::now()), now: Instant::now() };
     assert_eq!(stage.feed(Event::Tick), []);
     assert_eq!(stage.feed(Event::Judged(true)), [Action::Serves]);
+}
+
+#[test]
+fn a_new_lvsd_knows_how_often_it_was_started_again() {
+    let mut stage = Stage::serving(RULES);
+    stage.lose();
+    stage.restart();
+    let past = stage.service.past();
+    let (mut service, now) = (Service::adopt(RULES, past, stage.now), stage.now);
+    assert_eq!(service.restarts(now), (1, 2));
+    let mut out = Vec::new();
+    service.handle(Event::Judged(true), now, &mut out);
+    stage.service = service;
+    assert_eq!(stage.lose()[0], Action::Again { trouble: Trouble::Lost, time: 2, of: 2 });
+    stage.restart();
+    assert_eq!(stage.lose(), [Action::GivenUp(Trouble::Lost)]);
+    // and that it was given up: neither tried anew nor said again
+    let past = stage.service.past();
+    stage.service = Service::adopt(RULES, past, stage.now);
+    assert_eq!(stage.service.given_up(), Some("it does not answer"));
+    assert_eq!(stage.tick(REST / 2), []);
+    assert_eq!(stage.feed(Event::Judged(true)), [Action::Serves]);
+    assert_eq!(stage.service.given_up(), None);
+    // all of it is long ago one day
+    assert_eq!(stage.service.restarts(stage.now + RULES.period), (0, 2));
+}
+
+#[test]
+fn a_reload_tries_at_once_what_was_given_up() {
+    let mut stage = Stage::serving(Rules { restarts: 0, ..RULES });
+    assert_eq!(stage.lose(), [Action::GivenUp(Trouble::Lost)]);
+    assert_eq!(stage.tick(REST / 4), []);
+    stage.service.set_rules(RULES, stage.now);
+    assert_eq!(stage.feed(Event::Tick), [run(Which::Stop)]);
+    stage.restart();
 }
 
 #[test]
