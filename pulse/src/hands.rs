@@ -32,6 +32,7 @@ use crate::supervisor::{State, Supervisor};
 
 pub mod checks;
 mod children;
+pub mod commands;
 pub mod echoes;
 mod file;
 pub mod heartbeats;
@@ -44,6 +45,7 @@ mod partner;
 pub mod segment;
 mod sync;
 use checks::Checks;
+use commands::Commands;
 use echoes::Echoes;
 use heartbeats::Heartbeats;
 use interfaces::{Interfaces, Looked};
@@ -93,8 +95,7 @@ pub struct Hands {
     lvsd: Option<Lvsd>,
     parents: Vec<Parent>,
     place: Option<MeetingPlace>,
-    /// The user's commands that run, and their keywords.
-    commands: Vec<(u32, &'static str)>,
+    commands: Commands,
     /// Guardians we started and have not reaped.
     guardians: Vec<u32>,
     /// The hosts of the file that is being read again are looked up.
@@ -173,7 +174,7 @@ impl Hands {
         for parent in &parents {
             watch(&registry, &parent.line)?;
         }
-        let (lvsd, commands, guardians) = (None, Vec::new(), Vec::new());
+        let (lvsd, commands, guardians) = (None, Commands::default(), Vec::new());
         let checks = Checks::new(settings.check.clone(), Instant::now());
         let mut listeners = Listeners::default();
         listeners.set_rules(settings.listeners.clone());
@@ -218,7 +219,7 @@ impl Hands {
 
     /// When [`Hands::receive`] is needed although nothing came.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.checks.deadline(), self.listeners.deadline()].into_iter().flatten().min()
+        [self.checks.deadline(), self.listeners.deadline(), self.commands.deadline()].into_iter().flatten().min()
     }
 
     /// Whether the end has come, and whether it is an orderly stop.
@@ -331,6 +332,7 @@ impl Hands {
             self.notify(&Notice::of_check(self.check_failed));
         }
         self.listeners.turn(Instant::now(), &self.log);
+        self.commands.turn(Instant::now(), &self.log);
         partner || kernel || claims || lending || lvsd || parents
     }
 

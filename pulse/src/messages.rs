@@ -233,19 +233,12 @@ pub enum Message {
     },
     /// A process that nobody started ended.
     UnknownChild(u32),
-    /// active_cmd or inactive_cmd failed.
-    CommandEnded {
-        /// Its keyword.
-        keyword: &'static str,
-        /// How it ended.
-        exit: Exit,
-    },
-    /// active_cmd or inactive_cmd cannot be run.
+    /// active_cmd or inactive_cmd was of no use.
     CommandFailed {
         /// Its keyword.
         keyword: &'static str,
-        /// What the system said.
-        error: String,
+        /// How.
+        failure: Failure,
     },
 
     // addresses
@@ -558,8 +551,7 @@ impl fmt::Display for Message {
                 write!(f, "cannot start {}: trying again {}", what.name(), When(*again_in))
             }
             Self::UnknownChild(pid) => write!(f, "Skipping death of unknown child {pid}"),
-            Self::CommandEnded { keyword, exit } => write!(f, "{keyword} {exit}"),
-            Self::CommandFailed { keyword, error } => write!(f, "cannot run {keyword}: {error}"),
+            Self::CommandFailed { keyword, failure } => write!(f, "{keyword} {failure}"),
             Self::Adding { address, device, label: Some(label) } => {
                 write!(f, "DEBUG -- adding {address} to {device} as {label}")
             }
@@ -697,7 +689,6 @@ impl log::Message for Message {
             | Self::Frozen { .. }
             | Self::Stubborn { .. }
             | Self::NotStarted { .. }
-            | Self::CommandEnded { .. }
             | Self::CommandFailed { .. }
             | Self::PutBack { .. }
             | Self::PutBackLent { .. }

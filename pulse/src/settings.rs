@@ -54,6 +54,8 @@ pub struct Settings {
     pub active_cmd: Option<Vec<String>>,
     /// Run when it ceases to be.
     pub inactive_cmd: Option<Vec<String>>,
+    /// How long either may take.
+    pub cmd_timeout: Duration,
 }
 
 /// What two directors have in common.
@@ -239,6 +241,7 @@ impl Settings {
             },
             active_cmd: words(config.active_cmd.as_deref()),
             inactive_cmd: words(config.inactive_cmd.as_deref()),
+            cmd_timeout: config.cmd_timeout,
         };
         Ok((settings, remarks))
     }
@@ -261,6 +264,7 @@ impl Settings {
             listeners: Listeners::default(),
             active_cmd: None,
             inactive_cmd: None,
+            cmd_timeout: Duration::ZERO,
         }
     }
 }

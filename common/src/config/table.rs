@@ -282,6 +282,8 @@ table! {
         active_cmd: Option<String> = None, PLAIN, Piranha, Node;
         /// A command that is run, and not waited for, when the director becomes inactive.
         inactive_cmd: Option<String> = None, PLAIN, Piranha, Node;
+        /// How long a run of active_cmd or inactive_cmd may take; then it is killed with its process group. What it started and left behind goes on.
+        cmd_timeout: Duration = seconds(300), time(PROBE_MIN, 86_400), Ours, Node;
         /// A command that is run again and again, on the standby too: while it fails, with any status but 0, this director does not serve if the other one can.
         check_cmd: Option<String> = None, PLAIN, Ours, Node;
         /// The time from one run of check_cmd to the next.

@@ -2,12 +2,10 @@
 //! is told apart by who it was.
 
 use std::collections::VecDeque;
-use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use common::child::{self, Exit};
-use common::daemon;
 use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
@@ -23,14 +21,8 @@ impl Hands {
             UserCommand::Active => (&self.settings.active_cmd, "active_cmd"),
             UserCommand::Inactive => (&self.settings.inactive_cmd, "inactive_cmd"),
         };
-        if let Some((program, arguments)) = command.as_ref().and_then(|words| words.split_first()) {
-            self.log.say(&Message::Executing(format!("{program} {}", arguments.join(" "))));
-            let mut command = daemon::command(program);
-            command.args(arguments).process_group(0);
-            match quiet(&mut command).spawn() {
-                Ok(running) => self.commands.push((running.id(), keyword)),
-                Err(e) => self.log.say(&Message::CommandFailed { keyword, error: e.to_string() }),
-            }
+        if let Some(words) = command.as_ref().filter(|words| !words.is_empty()) {
+            self.commands.run(keyword, words, self.settings.cmd_timeout, Instant::now(), &self.log);
         }
         self.is_active = which == UserCommand::Active;
         self.tell_lvsd();
@@ -52,11 +44,8 @@ impl Hands {
             if self.lvsd.as_ref().is_some_and(|lvsd| lvsd.ours && lvsd.pid == pid) {
                 self.lvsd = None;
                 events.push_back(Event::Lvsd(child::Event::Gone(exit)));
-            } else if let Some(at) = self.commands.iter().position(|(running, _)| *running == pid) {
-                let (_, keyword) = self.commands.swap_remove(at);
-                if exit != Exit::Status(0) {
-                    self.log.say(&Message::CommandEnded { keyword, exit });
-                }
+            } else if self.commands.reaped(pid, exit, &self.log) {
+                // what it means was told
             } else if let Some(at) = self.guardians.iter().position(|started| *started == pid) {
                 self.guardians.swap_remove(at);
                 if guardian == Some(pid) {

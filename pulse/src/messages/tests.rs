@@ -83,8 +83,11 @@ fn samples() -> Vec<Message> {
         Message::Stubborn { what: What::Lvsd, pid: 1235 },
         Message::NotStarted { what: What::Guardian, again_in: second },
         Message::UnknownChild(1236),
-        Message::CommandEnded { keyword: "active_cmd", exit: Exit::Status(1) },
-        Message::CommandFailed { keyword: "inactive_cmd", error: "No such file or directory".into() },
+        Message::CommandFailed { keyword: "active_cmd", failure: Failure::Ended(Exit::Status(1), String::new()) },
+        Message::CommandFailed {
+            keyword: "inactive_cmd",
+            failure: Failure::TimedOut(Duration::from_secs(300), "mounting /data".to_owned()),
+        },
         Message::Adding { address: "10.0.0.9/24".into(), device: device(), label: Some("eth0:1".into()) },
         Message::Adding { address: "2001:db8::9/128".into(), device: device(), label: None },
         Message::Removing { address: "10.0.0.9/24".into(), device: device() },

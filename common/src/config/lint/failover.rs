@@ -82,11 +82,13 @@ impl Linter<'_> {
     pub(super) fn commands(&mut self) {
         let (config, default) = (self.config, Config::default());
         let (check, notify) = (config.check_cmd.is_none(), config.notify.is_none());
+        let cmd = config.active_cmd.is_none() && config.inactive_cmd.is_none();
         for (key, command, is_idle) in [
             ("check_interval", "check_cmd", check && config.check_interval != default.check_interval),
             ("check_timeout", "check_cmd", check && config.check_timeout != default.check_timeout),
             ("check_fall", "check_cmd", check && config.check_fall != default.check_fall),
             ("check_rise", "check_cmd", check && config.check_rise != default.check_rise),
+            ("cmd_timeout", "active_cmd or inactive_cmd", cmd && config.cmd_timeout != default.cmd_timeout),
             ("notify_timeout", "notify", notify && config.notify_timeout != default.notify_timeout),
         ] {
             if is_idle {

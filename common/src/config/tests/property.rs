@@ -214,10 +214,11 @@ prop_compose! {
         (check_cmd, check_interval, check_timeout) in (command(Quotes::Dropped), time(86_400), time(3600)),
         (check_fall, check_rise) in (0u32..=1000, 0u32..=1000),
         (notify, notify_timeout, notify_fifo) in (command(Quotes::Dropped), time(3600), command(Quotes::Dropped)),
+        cmd_timeout in time(86_400),
     ) -> Config {
         Config {
             check_cmd, check_interval, check_timeout, check_fall, check_rise, notify, notify_timeout, notify_fifo,
-            ..Config::default()
+            cmd_timeout, ..Config::default()
         }
     }
 }
