@@ -32,6 +32,32 @@ failover web {
 }
 "#;
 
+/// A second service in the same file, whose start is a script.
+const MAIL: &str = r#"failover mail {
+    active = 1
+    address = 10.0.0.8 v0:2
+    vip_nmask = 255.255.255.0
+    port = 2525
+    timeout = 0.3
+    start_cmd = "/run/mail start"
+    stop_cmd = "/run/mail stop"
+    restarts = 1
+}
+"#;
+
+/// What mail is when it can run.
+const MAILER: &str = "global
+    pidfile /run/mailer.pid
+defaults
+    mode tcp
+    timeout client 5s
+    timeout connect 5s
+    timeout server 5s
+frontend mail
+    bind 10.0.0.8:2525
+    tcp-request content reject
+";
+
 /// It binds the address by name, so that it starts only where the address is.
 const HAPROXY: &str = "global
     pidfile /run/haproxy.pid
@@ -176,6 +202,105 @@ fn haproxy_that_dies_is_started_again_and_one_that_cannot_be_runs_on_the_other_d
         assert!(!backup.has_vip());
         backup.wait_for_line("Shutting down local service 10.0.0.9:8080");
         master.stop();
+    });
+}
+
+#[test]
+fn where_one_of_two_services_runs_nowhere_the_other_moves_once_and_stays() {
+    inside("fos::where_one_of_two_services_runs_nowhere_the_other_moves_once_and_stays", |_| {
+        let site = Site::on_a_bridge();
+        let (master, backup) = (&site.master, &site.backup);
+        for host in [master, backup] {
+            ready(host, "");
+            host.write("run/lvs.cf", &format!("{FILE}{MAIL}"));
+            host.program("run/mail", "#!/bin/sh\necho no spool\nexit 3\n");
+        }
+        let client = Client::start();
+        site.boot();
+        let failed = "failover service mail cannot run here: start_cmd exited with status 3, its last line: no spool";
+        // all that there is goes to the other one, which has not failed yet
+        master.wait_for_line("failover service mail: start_cmd exited with status 3, its last line: no spool, starting it again (1 of 1)");
+        master.wait_for_line(failed);
+        site.wait_for(backup);
+        let begun = Instant::now();
+        client.wait_for("backup", begun, "a service beside one that runs nowhere");
+        wait_until("nothing is left of it on the other", || haproxy(master).is_empty());
+        backup.wait_for_line(failed);
+        // it is not thrown to and fro for one that nobody can run
+        let since = Instant::now();
+        std::thread::sleep(Duration::from_secs(3));
+        assert!(backup.has_vip() && !master.has_vip());
+        assert_eq!((master.count("activating fos"), backup.count("activating fos")), (1, 1));
+        assert!(client.since(since).iter().all(|asked| asked.by.as_deref() == Some("backup")));
+
+        // who asks is told
+        let (status, text) = backup.lvsd_says(&["--status"]);
+        assert_eq!(status, 0, "{text}");
+        assert!(text.starts_with("this director is active\n"), "{text}");
+        assert!(text.contains("web 10.0.0.9:8080: serving\n"), "{text}");
+        assert!(text.contains("mail 10.0.0.8:2525: ") && text.contains("no spool; 1 of 1 restarts used\n"), "{text}");
+        let (_, text) = master.lvsd_says(&["--status"]);
+        assert_eq!(text, "this director is the standby: nothing should run here\n");
+        let refused = "lvs: service = fos: there are no real servers here; pulse --relocate moves the services\n";
+        for host in [master, backup] {
+            assert_eq!(host.lvsd_says(&["--server", "web/a", "--drain"]), (64, refused.to_owned()));
+        }
+        let (_, text) = backup.lvsd_says(&["-c", "/run/lvs.cf", "--plan"]);
+        assert!(text.starts_with("a reload with /run/lvs.cf would:\n  keep failover service web "), "{text}");
+        assert!(
+            text.contains("  try failover service mail 10.0.0.8:2525 again, which was given up: start_cmd "),
+            "{text}"
+        );
+        let (_, text) = master.lvsd_says(&["-c", "/run/lvs.cf", "--plan"]);
+        assert!(text.starts_with("a reload with /run/lvs.cf would change nothing\n"), "{text}");
+        let start = "  start failover service mail 10.0.0.8:2525, when this director becomes active: /run/mail start\n";
+        assert!(text.contains(start), "{text}");
+
+        // somebody mends it where it is, and says so
+        backup.write("run/mailer.cfg", MAILER);
+        let mended = "#!/bin/sh\n[ $1 = start ] && exec haproxy -D -f /run/mailer.cfg\nkill $(cat /run/mailer.pid)\n";
+        backup.program("run/mail", mended);
+        backup.kill(&[backup.guardian()], "HUP");
+        backup.wait_for_line("failover service mail 10.0.0.8:2525 runs");
+        let (_, text) = backup.lvsd_says(&["--status"]);
+        assert!(text.contains("mail 10.0.0.8:2525: serving; 1 of 1 restarts used\n"), "{text}");
+
+        // one that dies where nobody else is has its address, and comes back as soon as it can
+        master.stop();
+        backup.write("run/haproxy.cfg", "nonsense\n");
+        let web = backup.read("run/haproxy.pid").unwrap().trim().parse().unwrap();
+        backup.kill(&[web], "KILL");
+        backup.wait_for_line("failover service web cannot run here: start_cmd exited with status 1");
+        assert!(backup.has_vip());
+        ready(backup, "");
+        backup.write("run/lvs.cf", &format!("{FILE}{MAIL}"));
+        let mended = Instant::now();
+        backup.kill(&[backup.guardian()], "HUP");
+        client.wait_for("backup", mended, "a service that is mended where nobody else is");
+        backup.stop();
+        assert!(backup.running("haproxy -D").is_empty());
+    });
+}
+
+#[test]
+fn commands_of_a_change_of_role_that_hang_are_killed_and_keep_nobody_waiting() {
+    inside("fos::commands_of_a_change_of_role_that_hang_are_killed_and_keep_nobody_waiting", |_| {
+        let site = Site::new("keepalive = 0.2\ndeadtime = 3\ncmd_timeout = 0.5\n");
+        let (master, backup) = (&site.master, &site.backup);
+        // with a child, and more to say than anybody keeps
+        let hangs = "#!/bin/sh\nhead -c 100000 /dev/zero\nsleep 1234 &\necho stuck\nwait\n";
+        master.program("run/note", hangs);
+        backup.program("run/note", "#!/bin/sh\necho $1 for a while >&2\nexit 3\n");
+        site.boot();
+        site.wait_for(master);
+        master.wait_for_line("active_cmd was killed after 500ms");
+        wait_until("its child is gone too", || master.running("sleep 1234").is_empty());
+        assert_eq!(backup.count("partner dead"), 0);
+        master.stop();
+        site.wait_for(backup);
+        backup.wait_for_line("active_cmd exited with status 3, its last line: active for a while");
+        assert_eq!(backup.count("partner dead"), 0, "no heartbeat waited for it");
+        backup.stop();
     });
 }
 

@@ -228,3 +228,37 @@ fn a_wrong_command_line_is_64_and_says_what_is_wrong() {
         assert!(ran.err.contains("bad argument --format") && ran.err.contains("xml"), "{ran:?}");
     }
 }
+
+/// A failover service that nobody complains about.
+const FAILOVER: &str = "service = fos\nprimary = 127.0.0.1\nfailover web {\n active = 1\n address = 192.0.2.9 lo:1\n \
+                        vip_nmask = 255.255.255.255\n start_cmd = \"/bin/true start\"\n stop_cmd = \"/bin/true stop\"\n}\n";
+
+#[test]
+fn a_file_for_failover_services_is_answered_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "lvs.cf", FAILOVER);
+    for program in [PULSE, LVSD] {
+        let ran = run(program, &["--check", &path]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let sum = format!("{path}: good: 1 failover service, 0 warnings, fingerprint ");
+        assert!(ran.last_line().starts_with(&sum), "{ran:?}");
+    }
+    let dump = run(LVSD, &["--dump", &path]);
+    for line in ["failover web {", "start_cmd = \"/bin/true start\"", "restarts = 3", "stop_timeout = 10"] {
+        assert!(dump.out.lines().any(|it| it.trim() == line), "{line}: {dump:?}");
+    }
+    // there and back, and it is the same configuration
+    let there = run(LVSD, &["--convert", &path]);
+    assert_eq!((there.code, there.err.as_str()), (Some(0), ""), "{there:?}");
+    assert!(there.out.contains("[failover.web]") || there.out.contains("[[failover]]"), "{there:?}");
+    let back = run_on(LVSD, &["--convert", "--toml", "-"], &there.out);
+    let fingerprint = |text: &str| run_on(LVSD, &["--check", "-"], text).fingerprint().to_owned();
+    assert_eq!(fingerprint(&back.out), fingerprint(FAILOVER), "{back:?}");
+    // nothing runs and nothing is started
+    let start = "start failover service web 192.0.2.9:80: /bin/true start\n";
+    let ran = run(LVSD, &["--test-start", "-c", &path]);
+    assert_eq!((ran.code, ran.out, ran.err.as_str()), (Some(0), format!("would {start}"), ""));
+    let ran = run(LVSD, &["--plan", &path]);
+    let out = format!("a start with {path} would:\n  {start}");
+    assert_eq!((ran.code, ran.out, ran.err.as_str()), (Some(0), out, ""));
+}

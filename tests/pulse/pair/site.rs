@@ -249,6 +249,13 @@ impl Host {
         command
     }
 
+    /// What lvsd answers to a question, on either standard file, and its exit status.
+    pub fn lvsd_says(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.command(env!("CARGO_BIN_EXE_lvsd")).args(arguments).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap_or(-1), String::from_utf8(text).unwrap())
+    }
+
     fn begin_start(&self) -> Child {
         self.pulse().spawn().unwrap()
     }
