@@ -190,6 +190,10 @@ const LINT: &[(&str, &str)] = &[
     ),
     ("shared-label", "Two virtual addresses are put on one label. The original then takes both away with the first."),
     (
+        "slow-stop",
+        "stop_timeout is longer than a stop of pulse leaves lvsd: stop_cmd of a failover service is then left to itself, neither killed nor reported. When the service moves to the other director it has all of its time.",
+    ),
+    (
         "tls-name",
         "A check of tls or https verifies a certificate and has neither tls_name nor a host name: the certificate must have the server's address in it, which few do.",
     ),

@@ -3,11 +3,16 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::Linter;
 use crate::config::check::Origin;
 use crate::config::table::{Config, VirtualService};
 use crate::ipvs::Protocol;
+
+/// pulse kills an lvsd that does not stop in 20 s, and lvsd allows itself 5 more than
+/// its slowest stop_cmd.
+const STOP_MAX: Duration = Duration::from_secs(15);
 
 /// What is set to another value than the default although only a failover block
 /// has a use for it. A default in writing says nothing.
@@ -69,6 +74,11 @@ impl Linter<'_> {
         } else if service.stop_cmd.is_none() {
             let message = format!("failover \"{}\" has no stop_cmd: nothing stops it", service.name);
             self.warn("no-stop-cmd", origin.span, message, "it runs on where it is not wanted any more");
+        }
+        if service.stop_timeout > STOP_MAX && service.stop_cmd.is_some() {
+            let message = "stop_timeout is longer than a stop of pulse waits for it (15 s)";
+            let help = "stop the service by hand before pulse, or have stop_cmd end sooner";
+            self.warn("slow-stop", origin.of("stop_timeout"), message, help);
         }
         for key in for_virtuals(service) {
             self.warn("ineffective", origin.of(key), format!("{key} has no effect in a failover block"), "");
