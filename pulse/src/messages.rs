@@ -133,6 +133,11 @@ pub enum Message {
     // the pair
     /// A line of the election.
     Pair(Line),
+    /// A pulse that comes back has no keys, and believes nobody.
+    NoKeys {
+        /// The file.
+        file: PathBuf,
+    },
     /// The keys of heartbeats cannot be used.
     KeyFile {
         /// The file.
@@ -503,6 +508,11 @@ impl fmt::Display for Message {
             Self::Pair(line) => line.fmt(f),
             Self::KeyFile { file, why } => write!(f, "heartbeat_key_file {}: {why}", file.display()),
             Self::Dropped { counters, within } => {
+            Self::NoKeys { file } => write!(
+                f,
+                "going on without the keys in {}: no heartbeat is signed, and none that needs a key believed",
+                file.display()
+            ),
                 write!(f, "heartbeats dropped within {} s: ", within.as_secs())?;
                 counters.write_dropped(f)
             }
@@ -661,6 +671,7 @@ impl log::Message for Message {
             | Self::AlreadyRunning(_)
             | Self::PidFile(_)
             | Self::NoLvsd { .. }
+            | Self::NoKeys { .. }
             | Self::NotUp(_)
             | Self::NotAdded { .. }
             | Self::LeftBehind(_) => Level::Error,

@@ -214,12 +214,20 @@ fn released_path() -> PathBuf {
     copy_path().with_file_name("pulse.released")
 }
 
+/// What holds while the keys of heartbeats cannot be read: no less than with them.
+fn without_keys(settings: &Settings, log: &Log) -> Keyring {
+    let Some((file, trust)) = settings.pair.as_ref().and_then(|pair| pair.keys.as_ref()) else {
+        return Keyring::none();
+    };
+    log.say(&Message::NoKeys { file: file.clone() });
+    Keyring::lost(*trust)
+}
+
 /// What was in force before the file was broken.
-fn as_it_was(file: &Path, ledger: &ledger::Contents, host: &addresses::Host) -> (Settings, Keyring) {
+fn as_it_was(file: &Path, ledger: &ledger::Contents, host: &addresses::Host, log: &Log) -> (Settings, Keyring) {
     match read_file(&copy_path(), &Known::default()) {
         Ok(Read { mut settings, .. }) => {
-            // Without them we still hear whether the partner has taken over.
-            let keyring = keys(&settings).unwrap_or_else(|_| Keyring::none());
+            let keyring = keys(&settings).unwrap_or_else(|_| without_keys(&settings, log));
             file.clone_into(&mut settings.path);
             if let Some(pair) = &mut settings.pair {
                 pair.fingerprint = 0; // the copy's is not the file's
@@ -302,7 +310,7 @@ pub fn prepare(args: &Args, log: &Log, beat: impl FnMut()) -> Result<Ready, Refu
         Err(refused) if carrying_on => {
             refused.say(log);
             log.say(&Message::OldStays);
-            as_it_was(&args.configfile, &held, &host)
+            as_it_was(&args.configfile, &held, &host, log)
         }
         Err(refused) => return Err(refused),
     };

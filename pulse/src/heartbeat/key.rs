@@ -94,12 +94,19 @@ impl fmt::Debug for Key {
 pub struct Keyring {
     keys: Vec<Key>,
     trust: Trust,
+    is_lost: bool,
 }
 
 impl Keyring {
     /// No key: nothing is signed, and a MAC that comes is not looked at.
     pub fn none() -> Self {
-        Self { keys: Vec::new(), trust: Trust::ReceiveOnly }
+        Self { keys: Vec::new(), trust: Trust::ReceiveOnly, is_lost: false }
+    }
+
+    /// There are keys, and they are not to be had: no MAC is good enough, and what
+    /// has none is believed as far as it would be with them.
+    pub fn lost(trust: Trust) -> Self {
+        Self { keys: Vec::new(), trust, is_lost: true }
     }
 
     /// One key, or two; the first signs.
@@ -115,7 +122,7 @@ impl Keyring {
         {
             return Err(KeyError::Twice(first.id));
         }
-        Ok(Self { keys, trust })
+        Ok(Self { keys, trust, is_lost: false })
     }
 
     /// Whether what carries no valid MAC is dropped.
@@ -132,7 +139,7 @@ impl Keyring {
 
     /// Whether the MAC was checked: without any key it cannot be.
     pub(super) fn verify(&self, id: u8, signed: &[u8], mac: &[u8]) -> Result<bool, DecodeError> {
-        if self.keys.is_empty() {
+        if self.keys.is_empty() && !self.is_lost {
             return Ok(false);
         }
         let key = self.keys.iter().find(|key| key.id == id).ok_or(DecodeError::UnknownKey(id))?;

@@ -150,6 +150,20 @@ fn with_a_key_enforced_only_its_mac_lets_a_datagram_in() {
 }
 
 #[test]
+fn keys_that_are_lost_let_nothing_in_that_they_would_have_kept_out() {
+    let four = Word::Lvs(Claim::Stopped).to_bytes();
+    let (signed, bare) = (beat().encode(&ring(&[(1, SECRET)], Trust::Enforce)), beat().encode(&Keyring::none()));
+    for trust in [Trust::Enforce, Trust::Permissive, Trust::ReceiveOnly] {
+        let lost = Keyring::lost(trust);
+        assert_eq!(decode(&signed, &lost), Err(DecodeError::UnknownKey(1)));
+        for datagram in [&four[..], &bare] {
+            assert_eq!(decode(datagram, &lost).is_err(), trust == Trust::Enforce);
+        }
+        assert_eq!(beat().encode(&lost), bare, "there is nothing to sign with");
+    }
+}
+
+#[test]
 fn keys_roll_out_in_three_sweeps_and_rotate_without_losing_a_heartbeat() {
     let old: &[(u8, &[u8])] = &[(1, SECRET)];
     let old_new: &[(u8, &[u8])] = &[(1, SECRET), (2, OTHER)];

@@ -57,6 +57,7 @@ fn samples() -> Vec<Message> {
         Message::LedgerUnreadable("it is cut off".into()),
         Message::LedgerUnwritten("No space left on device".into()),
         Message::NoMeetingPlace("Read-only file system".into()),
+        Message::NoKeys { file: "/etc/sysconfig/ha/heartbeat.key".into() },
         Message::KeyFile { file: "/etc/sysconfig/ha/heartbeat.key".into(), why: "it is too long".into() },
         Message::Dropped {
             counters: Box::new(Counters { accepted: 9, stranger: 12, garbled: 3, unsigned: 1, ..Counters::default() }),
