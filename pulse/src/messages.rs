@@ -526,7 +526,7 @@ impl fmt::Display for Message {
             }
             Self::OtherPart => f.write_str(
                 "primary, backup or backup_active now make another director of this host: \
-                 that takes a restart",
+                 that takes a restart of pulse, which lets go of nothing",
             ),
             Self::Synchronising { role, device } => write!(f, "sync daemon: {role} on {device}"),
             Self::NotSynchronised { device, error } => {
