@@ -199,6 +199,8 @@ pub enum Message {
     LvsdOld(u32),
     /// It is ready, or it is not within this time.
     LvsdNotReady(Duration),
+    /// It lives and has not been ready for so long.
+    LvsdUnready(Duration),
     /// A child ended; the original's two lines.
     ChildEnded {
         /// The process.
@@ -506,13 +508,13 @@ impl fmt::Display for Message {
                 write!(f, "cannot open a meeting place ({error}): a new guardian will not find this pulse")
             }
             Self::Pair(line) => line.fmt(f),
-            Self::KeyFile { file, why } => write!(f, "heartbeat_key_file {}: {why}", file.display()),
-            Self::Dropped { counters, within } => {
             Self::NoKeys { file } => write!(
                 f,
                 "going on without the keys in {}: no heartbeat is signed, and none that needs a key believed",
                 file.display()
             ),
+            Self::KeyFile { file, why } => write!(f, "heartbeat_key_file {}: {why}", file.display()),
+            Self::Dropped { counters, within } => {
                 write!(f, "heartbeats dropped within {} s: ", within.as_secs())?;
                 counters.write_dropped(f)
             }
@@ -543,6 +545,11 @@ impl fmt::Display for Message {
                     "lvsd (process {pid}) runs a program that was replaced since: replacing it, its services stay"
                 )
             }
+            Self::LvsdUnready(limit) => write!(
+                f,
+                "lvsd has not been ready for {} s: this director does not serve if the other one can",
+                limit.as_secs()
+            ),
             Self::LvsdNotReady(limit) => {
                 write!(f, "lvsd is not ready after {} s: raising the virtual IPs without waiting on", limit.as_secs())
             }
@@ -664,6 +671,7 @@ impl log::Message for Message {
             | Self::NoPrimary(_)
             | Self::NotBound(_)
             | Self::KeyFile { .. }
+            | Self::NoKeys { .. }
             | Self::BackupInactive
             | Self::Stranger { .. }
             | Self::NotRoot
@@ -671,7 +679,6 @@ impl log::Message for Message {
             | Self::AlreadyRunning(_)
             | Self::PidFile(_)
             | Self::NoLvsd { .. }
-            | Self::NoKeys { .. }
             | Self::NotUp(_)
             | Self::NotAdded { .. }
             | Self::LeftBehind(_) => Level::Error,
@@ -695,6 +702,7 @@ impl log::Message for Message {
             | Self::LvsdOld(_)
             | Self::PulseOther(_)
             | Self::LvsdNotReady(_)
+            | Self::LvsdUnready(_)
             | Self::ChildEnded { .. }
             | Self::StartingAgain { .. }
             | Self::Frozen { .. }

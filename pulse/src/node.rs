@@ -39,6 +39,7 @@ mod pair;
 mod transitions;
 mod vips;
 
+pub use children::READY_WITHIN;
 pub(crate) use children::reported;
 pub use event::{Action, Command, Event, Part, Start};
 pub use vips::Listening;
@@ -131,7 +132,9 @@ pub struct Node {
     lvsd_listens: bool,
     /// A HUP came before lvsd could take one.
     hangup_due: bool,
-    /// It died again and again, and has not been ready since.
+    /// Since when it has not been ready.
+    lvsd_unready: Option<Instant>,
+    /// It died again and again, or was not ready for long, and has not been ready since.
     lvsd_fails: bool,
     /// It should end as soon as it can take the signal, for only lvsd removes
     /// what an lvsd left in the kernel.
@@ -167,6 +170,7 @@ impl Node {
             announced: false,
             told_ready: false,
             lvsd_listens: false,
+            lvsd_unready: Some(now),
             lvsd_fails: false,
             hangup_due: false,
             stop_due: false,
@@ -231,6 +235,7 @@ impl Node {
         let election = self.pair.as_ref().and_then(Election::deadline);
         let others = [
             self.lvsd.deadline(),
+            self.unready_deadline().filter(|_| !self.is_stopping()),
             guardian.and_then(Child::deadline),
             self.announcements.deadline(),
             self.vips.deadline(),

@@ -75,6 +75,7 @@ fn samples() -> Vec<Message> {
         Message::LvsdOther(1235),
         Message::LvsdOld(1235),
         Message::LvsdNotReady(second * 10),
+        Message::LvsdUnready(second * 30),
         Message::ChildEnded { pid: 1235, exit: Exit::Status(71) },
         Message::ChildEnded { pid: 1235, exit: Exit::Signal(9) },
         Message::ChildEnded { pid: 1235, exit: Exit::Unknown },

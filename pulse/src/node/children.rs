@@ -1,7 +1,7 @@
 //! PURE. lvsd and the guardian as the node keeps them: what [`Child`] decides
 //! about each becomes actions and lines.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::child::{self, Report};
 
@@ -13,10 +13,23 @@ use crate::messages::{Message, What};
 /// One or two cost nothing, for the next one finds everything in place.
 pub(super) const DEATHS_MAX: u32 = 3;
 
+/// An lvsd that lives and is not ready for so long cannot be counted on either: a
+/// director that could serve should. Twice what the largest file we know of takes.
+pub const READY_WITHIN: Duration = Duration::from_secs(30);
+
 impl Node {
     /// What lvsd's health means to the election.
     pub(super) fn judge_lvsd(&mut self, event: child::Event, now: Instant, out: &mut Vec<Action>) {
         let is_well = event == child::Event::Ready;
+        match event {
+            child::Event::Ready => self.lvsd_unready = None,
+            child::Event::Gone(_) | child::Event::SpawnFailed | child::Event::Spawned(_) | child::Event::Adopted(_) => {
+                self.lvsd_unready.get_or_insert(now);
+            }
+            // What it said meanwhile is not read.
+            child::Event::Slept => self.lvsd_unready = self.lvsd_unready.map(|_| now),
+            child::Event::Heard | child::Event::Stop | child::Event::Replace | child::Event::Tick => {}
+        }
         let is_ill =
             matches!(event, child::Event::Gone(_) | child::Event::SpawnFailed) && self.lvsd.failures() >= DEATHS_MAX;
         if is_ill && !self.is_stopping() && !std::mem::replace(&mut self.lvsd_fails, true) {
@@ -24,6 +37,22 @@ impl Node {
         } else if is_well && std::mem::take(&mut self.lvsd_fails) {
             self.feed_pair(election::Event::Mended(Watched::Lvsd), now, out);
         }
+    }
+
+    /// Whether it has not been ready for too long.
+    pub(super) fn judge_unready(&mut self, now: Instant, out: &mut Vec<Action>) {
+        let is_due = self.unready_deadline().is_some_and(|due| now >= due);
+        if is_due && !self.is_stopping() {
+            self.lvsd_fails = true;
+            out.push(Action::Say(Message::LvsdUnready(READY_WITHIN)));
+            self.feed_pair(election::Event::Failing(Watched::Lvsd), now, out);
+        }
+    }
+
+    /// When [`Node::judge_unready`] is needed.
+    pub(super) fn unready_deadline(&self) -> Option<Instant> {
+        let since = self.lvsd_unready.filter(|_| self.pair.is_some() && !self.lvsd_fails)?;
+        Some(since + READY_WITHIN)
     }
 
     pub(super) fn feed_lvsd(&mut self, event: child::Event, now: Instant, out: &mut Vec<Action>) {

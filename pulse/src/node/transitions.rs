@@ -228,6 +228,7 @@ impl Node {
         }
         // The partner counts the time since the last beat; all else can wait for it.
         self.feed_pair(election::Event::Tick, now, out);
+        self.judge_unready(now, out);
         self.sum_up(now, out);
         if let Some((role, _)) = self.sync.filter(|(_, look_at)| now >= *look_at) {
             self.synchronise(role, now, out);
@@ -287,6 +288,7 @@ impl Node {
             }
             State::Over => {}
         }
+        self.judge_lvsd(child::Event::Slept, now, out);
         self.feed_pair(election::Event::Slept { lasted }, now, out);
     }
 

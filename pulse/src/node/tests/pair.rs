@@ -668,3 +668,39 @@ fn somebody_who_has_a_virtual_ip_keeps_us_from_taking_it_if_we_are_to_look() {
     let out = pair.wait(MS * 301);
     assert!(out.contains(&Action::Look(Reach::All)), "nobody has it: {out:?}");
 }
+
+#[test]
+fn an_lvsd_that_is_alive_and_never_ready_hands_over_to_a_partner_that_can_serve() {
+    let unready = Message::LvsdUnready(READY_WITHIN);
+    // as the active one, which raised its addresses without it
+    let mut pair = Pair::starting();
+    let mut all = Vec::new();
+    for _ in 0..30 {
+        all.extend(pair.wait(KEEPALIVE));
+        all.extend(pair.hear(Doing::Standby));
+    }
+    let said = |all: &[Action], message: &Message| all.contains(&Action::Say(message.clone()));
+    assert!(said(&all, &unready) && told(&all).contains(&"\"lvsd cannot serve: deactivating LVS\"".to_owned()));
+    let times = all.iter().filter(|action| **action == Action::Say(unready.clone())).count();
+    assert_eq!(times, 1);
+
+    // as the standby one
+    let mut pair = Pair::begin(paired(Role::Backup));
+    pair.after(MS, Event::Lvsd(child::Event::Spawned(10)));
+    for _ in 0..20 {
+        pair.hear(Doing::Active);
+        pair.wait(KEEPALIVE);
+    }
+    assert_eq!(pair.sent.unwrap().state, Doing::Unfit);
+    pair.after(MS, Event::Lvsd(child::Event::Ready));
+    for _ in 0..10 {
+        pair.hear(Doing::Active);
+        pair.wait(KEEPALIVE);
+    }
+    assert_eq!(pair.sent.unwrap().state, Doing::Standby, "ready, and well for a while");
+
+    // nobody else could serve
+    let mut alone = Life::begin(fresh()).0;
+    alone.after(MS, Event::Lvsd(child::Event::Spawned(10)));
+    assert!(!said(&alone.after(READY_WITHIN * 2, Event::Tick), &unready));
+}
