@@ -299,7 +299,7 @@ impl Election {
     /// One event. What must be done is appended to `out`.
     pub fn handle(&mut self, event: Event, now: Instant, out: &mut Vec<Action>) {
         if let Event::Worked { lasted, until } = event {
-            self.worked_until = Some(until);
+            self.worked_until = self.worked_until.max(Some(until));
             if lasted >= self.allowed() / 4 {
                 self.partner.read_late(until);
             }
