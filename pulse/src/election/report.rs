@@ -36,6 +36,8 @@ impl fmt::Display for Report<'_> {
         match election.partner.standing {
             Standing::Unknown => f.write_str("not known yet")?,
             Standing::Left => f.write_str("stopped")?,
+            Standing::Silent if election.is_seen(now) => f.write_str("silent, but it answers for a VIP")?,
+            Standing::Silent if election.is_rivalled() => f.write_str("silent, but it announces our VIPs")?,
             Standing::Silent => f.write_str("silent")?,
             Standing::Says(Said { state, .. }) => f.write_str(match state {
                 Doing::Standby => "standby",

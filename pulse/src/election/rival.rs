@@ -41,6 +41,11 @@ impl Election {
         self.eclipsed.is_some()
     }
 
+    /// Whether it announces what we hold.
+    pub(super) fn is_rivalled(&self) -> bool {
+        self.rival.is_some_and(|rival| !rival.is_quiet)
+    }
+
     /// We are active, and it announced a VIP of ours.
     pub(super) fn rivalled(&mut self, now: Instant, out: &mut Vec<Action>) {
         match self.partner.standing {

@@ -44,6 +44,8 @@ fn a_master_stays_and_says_when_it_is_over() {
         all.extend(node.wait(KEEPALIVE / 2));
         all.extend_from_slice(node.event(Event::Announced));
     }
+    let status = node.election.report(node.now).to_string();
+    assert!(status.contains("\npartner: silent, but it announces our VIPs\n"), "{status}");
     assert!(node.election.has_successor(), "the VIPs are on loan: it would see that we are gone");
     all.extend(node.wait(DEADTIME * 4));
     assert_eq!(deeds(&all), [Action::Reannounce]);
@@ -84,6 +86,8 @@ fn who_yielded_so_does_not_take_over_while_the_partner_answers_for_a_vip() {
     }
     assert!(asked > 15, "{asked}");
     assert_eq!(node.election.state(), State::Standby);
+    let status = node.election.report(node.now).to_string();
+    assert!(status.contains("\npartner: silent, but it answers for a VIP\n"), "{status}");
     // and then it does not any more
     let gone = node.now;
     let mut done = Vec::new();
