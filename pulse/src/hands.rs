@@ -257,7 +257,11 @@ impl Hands {
             Action::TellLeaving => self.leave(),
             Action::Run(command) => self.run(command),
             Action::Look(reach) => {
-                let looked = self.interfaces.look(&self.settings.wanted, reach, &self.log)?;
+                let looked = self.interfaces.look(&self.settings.wanted, reach, &self.log);
+                for notice in self.interfaces.notices() {
+                    self.notify(&notice);
+                }
+                let looked = looked?;
                 let Looked { held, raised, more } = looked;
                 return (reach == crate::addresses::Reach::All).then_some(Event::Looked { held, raised, more });
             }

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use common::config::json_text;
@@ -20,9 +21,10 @@ const QUEUE_MAX: usize = 64;
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// `state`, `partner`, `check`, `services`.
+    /// `state`, `partner`, `path`, `witness`, `configuration`, `vip`, `check`, `services`.
     pub event: &'static str,
-    /// `active`, `standby`; `lost`, `back`, `left`; `failing`, `mended`.
+    /// `active`, `standby`; `lost`, `back`, `left`, `claimed`; `differs`, `agrees`;
+    /// `failing`, `mended`.
     pub what: &'static str,
     /// What the log says of it; empty for a change of state.
     pub text: String,
@@ -43,6 +45,11 @@ impl Notice {
         Self { event: "check", what: if fails { "failing" } else { "mended" }, text: String::new() }
     }
 
+    /// A virtual IP that was lost is on its device.
+    pub fn of_return(vip: IpAddr, device: &str) -> Self {
+        Self { event: "vip", what: "back", text: format!("virtual IP {vip} is on {device} again") }
+    }
+
     /// The event that a line of the log tells of, if it does.
     #[expect(clippy::wildcard_enum_match_arm, reason = "a few lines of a hundred are events")]
     pub fn of_line(line: &Message) -> Option<Self> {
@@ -50,6 +57,14 @@ impl Notice {
             Message::Pair(Line::PartnerLost { .. }) => ("partner", "lost"),
             Message::Pair(Line::PartnerAlive | Line::PartnerRestarted) => ("partner", "back"),
             Message::Pair(Line::PartnerLeft) => ("partner", "left"),
+            Message::Pair(Line::PathLost { .. }) => ("path", "lost"),
+            Message::Pair(Line::PathRestored { .. }) => ("path", "back"),
+            Message::Pair(Line::Isolated) => ("witness", "lost"),
+            Message::Pair(Line::Connected) => ("witness", "back"),
+            Message::Pair(Line::ConfigurationDiffers) => ("configuration", "differs"),
+            Message::Pair(Line::ConfigurationAgrees) => ("configuration", "agrees"),
+            Message::PutBack { .. } | Message::PutBackLent { .. } | Message::NotAdded { .. } => ("vip", "lost"),
+            Message::Claimed { .. } => ("vip", "claimed"),
             Message::Unable(_) => ("services", "failing"),
             Message::Able => ("services", "mended"),
             // Everything else is for people.
@@ -167,6 +182,26 @@ mod tests {
         let state = Notice::of_state(Command::Inactive);
         assert_eq!((state.event, state.what), ("state", "standby"));
         assert_eq!(Notice::of_line(&Message::Rereading), None);
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_told_both_ways() {
+        let path = || "Private".to_owned();
+        let (address, device) = (IpAddr::from([192, 0, 2, 100]), || "eth0".to_owned());
+        for (line, event, what) in [
+            (Message::Pair(Line::PathLost { path: path() }), "path", "lost"),
+            (Message::Pair(Line::PathRestored { path: path() }), "path", "back"),
+            (Message::Pair(Line::Isolated), "witness", "lost"),
+            (Message::Pair(Line::Connected), "witness", "back"),
+            (Message::Pair(Line::ConfigurationDiffers), "configuration", "differs"),
+            (Message::Pair(Line::ConfigurationAgrees), "configuration", "agrees"),
+            (Message::PutBack { address, device: device() }, "vip", "lost"),
+        ] {
+            let notice = Notice::of_line(&line).unwrap();
+            assert_eq!((notice.event, notice.what, notice.text), (event, what, line.to_string()));
+        }
+        let back = Notice::of_return(address, "eth0");
+        assert_eq!((back.event, back.what, &*back.text), ("vip", "back", "virtual IP 192.0.2.100 is on eth0 again"));
     }
 
     #[test]

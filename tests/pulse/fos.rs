@@ -366,6 +366,13 @@ fn programs_are_told_of_events_and_one_that_hangs_or_does_not_read_keeps_nobody_
         assert_eq!((&event["event"], &event["what"]), (&"partner".into(), &"left".into()), "{line}");
         assert_eq!((&event["role"], &event["state"]), (&"MASTER".into(), &"active".into()));
         wait_until("it is told", || notes().contains("it partner left MASTER active"));
+        master.ip("addr del 10.0.0.9/24 dev v0");
+        wait_until("it is told of the address", || {
+            let notes = notes();
+            let lost = notes.find("it vip lost MASTER active virtual IP 10.0.0.9 ");
+            let back = notes.find("it vip back MASTER active virtual IP 10.0.0.9 is on v0 again");
+            lost.zip(back).is_some_and(|(lost, back)| lost < back)
+        });
         // the other's listener hangs, and neither it nor anybody else waits for that
         backup.start();
         wait_until("the standby is back", || notes().contains("it partner back MASTER active"));

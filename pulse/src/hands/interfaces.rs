@@ -14,6 +14,7 @@ use crate::addresses::{self, Host, Reach, Remark, Remarks, Step, Wanted};
 use crate::arp::{self, Form, Mac};
 use crate::ledger::{Entry, Ledger};
 use crate::messages::Message;
+use crate::notify::Notice;
 use crate::packet_socket::PacketSocket;
 use crate::witness::{self, Onlink};
 
@@ -53,6 +54,10 @@ pub struct Interfaces {
     valid: Option<u32>,
     /// A renewal is under way, and this was the last one renewed.
     lending: Option<Bound<Entry>>,
+    /// Virtual IPs that should be there and are not, or were not a moment ago.
+    lost: BTreeSet<IpAddr>,
+    /// What is to be told of them.
+    notices: Vec<Notice>,
     /// Addresses whose announcement failed, and it was said.
     mute: HashSet<IpAddr>,
     /// The links, as they were last seen.
@@ -75,6 +80,8 @@ impl Interfaces {
             unlent: None,
             valid: None,
             lending: None,
+            lost: BTreeSet::new(),
+            notices: Vec::new(),
             mute: HashSet::new(),
             links: Vec::new(),
             carriers: HashMap::new(),
@@ -121,10 +128,12 @@ impl Interfaces {
                     }
                     if *put_back {
                         let (address, device) = (wanted.address, wanted.device.clone());
-                        log.say(&match self.valid {
+                        self.lost.insert(address);
+                        let line = match self.valid {
                             None => Message::PutBack { address, device },
                             Some(_) => Message::PutBackLent { address, device },
-                        });
+                        };
+                        self.say(&line, log);
                     }
                     if self.add(wanted, *index, log) {
                         raised.push(wanted.address);
@@ -144,8 +153,20 @@ impl Interfaces {
         Some(Looked { held: look.held, raised, more })
     }
 
+    /// A line, and the event that it tells of.
+    fn say(&mut self, line: &Message, log: &Log) {
+        log.say(line);
+        self.notices.extend(Notice::of_line(line));
+    }
+
+    /// What happened to virtual IPs since the last call.
+    pub fn notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
     /// Removes every address in the ledger; how many are still there.
     pub fn lower(&mut self, log: &Log) -> usize {
+        self.lost.clear();
         let Some(host) = self.read_or_say(log) else { return self.ledger.contents().entries.len() };
         let look = addresses::look(&[], &host, &self.ledger.contents().entries, Reach::All);
         let mut removals = Vec::new();
@@ -323,12 +344,16 @@ impl Interfaces {
         match self.route.add_address(&Address { valid: self.valid, ..wanted.on(index) }).or_exists() {
             Ok(added) => {
                 self.troubles.remove(&address);
+                if self.lost.remove(&address) {
+                    self.notices.push(Notice::of_return(address, &device));
+                }
                 added // if it was there after all, it is somebody else's
             }
             Err(e) => {
                 let error = e.to_string();
+                self.lost.insert(address);
                 if self.troubles.insert(address, error.clone()).as_ref() != Some(&error) {
-                    log.say(&Message::NotAdded { address, device, error });
+                    self.say(&Message::NotAdded { address, device, error }, log);
                 }
                 false
             }
