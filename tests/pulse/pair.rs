@@ -334,6 +334,14 @@ fn a_key_keeps_everybody_else_out_and_is_changed_without_a_takeover() {
         site.backup.wait_for_line("the old configuration stays in force");
         a_while();
         assert_eq!(site.backup.count("activating"), 0);
+        // who is killed and comes back to it believes nobody, and is not believed; but
+        // each sees that the other one announces
+        site.master.secret("nonsense\n", 0o600);
+        site.master.kill(&[site.master.worker().unwrap()], "KILL");
+        site.master.wait_for_line("going on without the keys in /run/key");
+        site.master.wait_for_line("partner did not take over: lvs stays active");
+        site.backup.wait_for_line("partner active and not heard: deactivating LVS");
+        site.wait_for(&site.master);
     });
 }
 

@@ -8,6 +8,8 @@ use pulse::wish::{Answer, Asked};
 
 fuzz_target!(|bytes: &[u8]| {
     let key = |trust| keyring("1 a secret of sixteen bytes and more", trust).unwrap();
+    let lost = Keyring::lost(Trust::Enforce);
+    assert!(decode(bytes, &lost).is_err(), "without the keys nothing is believed");
     for ring in [Keyring::none(), key(Trust::ReceiveOnly), key(Trust::Permissive), key(Trust::Enforce)] {
         if let Ok(Datagram::Ours(beat)) = decode(bytes, &ring) {
             assert_eq!(decode(&beat.encode(&key(Trust::Enforce)), &key(Trust::Enforce)), Ok(Datagram::Ours(beat)));
