@@ -30,6 +30,8 @@ mod meeting;
 
 pub use meeting::{MeetingPlace, failover_place, join, nanny_place};
 
+pub mod services;
+
 /// The longest packet, in bytes. The longest message is a nanny's command line:
 /// two paths of 4095 bytes and a few strings of 255 (lvs.cf(5)).
 pub const PACKET_MAX: usize = 16 * 1024;
@@ -90,6 +92,9 @@ pub enum Said {
     Unable(String),
     /// It can again.
     Able,
+    /// lvsd's word on virtual IPs that nothing behind serves; said on every change,
+    /// between Hello and Ready, and with the beat.
+    Withdrawn(services::Page),
     /// lvsd's answer to [`Ask::Order`] and [`Ask::Status`].
     Answer {
         /// It did as it was asked.
@@ -190,6 +195,7 @@ impl Said {
                 format!("unable {why}").into_bytes()
             }
             Self::Able => b"able".to_vec(),
+            Self::Withdrawn(page) => format!("withdrawn {page}").into_bytes(),
             Self::Answer { done, next, text } => {
                 let next = next.map_or_else(|| "-".to_owned(), |next| next.to_string());
                 format!("answer {} {next} {text}", if *done { "yes" } else { "no" }).into_bytes()
@@ -221,6 +227,7 @@ impl Said {
             }
             "unable" => Ok(Self::Unable(rest.to_owned())),
             "able" => Ok(Self::Able),
+            "withdrawn" => rest.parse().map(Self::Withdrawn).map_err(|()| DecodeError::BadField("withdrawn")),
             "answer" => Self::decode_answer(rest).ok_or(DecodeError::BadField("answer")),
             other => Err(DecodeError::UnknownWord(other.chars().take(32).collect())),
         }

@@ -1,13 +1,15 @@
 //! What lvsd's successor must know, kept in a file: the services an lvsd made, so
 //! that one that left the configuration while no lvsd ran is removed by the next,
 //! and one that somebody else made never is; how long its servers drain, in case
-//! they leave it meanwhile; which are draining; and which services have their quorum,
-//! so that scripts run at a change of it and not at a change of lvsd.
+//! they leave it meanwhile; which are draining; which services have their quorum, so
+//! that scripts run at a change of it and not at a change of lvsd; and which virtual
+//! IPs are withdrawn.
 //!
 //! A line each, fields between tabs; keys as the log shows them:
 //!
 //! ```text
 //! boot              ID
+//! withdrawn         192.0.2.1
 //! tcp 192.0.2.1:80  web
 //! tcp 192.0.2.1:80  quorum   up
 //! tcp 192.0.2.1:80  order    10.0.0.2:80  disabled, or WEIGHT
@@ -23,11 +25,11 @@
 //! It belongs to one boot: where /run is on a disk (RHEL 6) it would else claim
 //! services that somebody made since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,6 +47,9 @@ const DRAIN_MAX: Duration = Duration::from_secs(30 * 86_400);
 
 /// The word before the id of the boot.
 pub(crate) const BOOT: &str = "boot";
+
+/// The word before a virtual IP; no service's key is one word.
+const WITHDRAWN: &str = "withdrawn";
 
 /// One that was leaving.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +75,8 @@ pub struct Ledger {
     pub services: BTreeMap<ServiceKey, String>,
     /// Whether they have their quorum, where that was decided.
     pub quorums: BTreeMap<ServiceKey, bool>,
+    /// The virtual IPs that nothing behind serves.
+    pub withdrawn: BTreeSet<IpAddr>,
     /// What operators want of single servers.
     pub orders: Orders,
     /// How long real servers drain when they leave.
@@ -88,6 +95,7 @@ impl Ledger {
     pub fn is_empty(&self) -> bool {
         self.services.is_empty()
             && self.quorums.is_empty()
+            && self.withdrawn.is_empty()
             && self.orders.is_empty()
             && self.drains.is_empty()
             && self.leaving.is_empty()
@@ -98,6 +106,9 @@ impl Ledger {
 pub fn print(ledger: &Ledger, boot: &str) -> String {
     let mut text = format!("{BOOT}\t{boot}\n");
     // Writing into a String cannot fail.
+    for vip in &ledger.withdrawn {
+        let _ = writeln!(text, "{WITHDRAWN}\t{vip}");
+    }
     for (key, name) in &ledger.services {
         let _ = writeln!(text, "{key}\t{}", plain(name));
     }
@@ -153,6 +164,9 @@ fn parse_line(fields: &[&str], ledger: &mut Ledger) -> Option<()> {
     };
     let millis = |text: &str| Some(Duration::from_millis(text.parse().ok()?));
     match *fields {
+        [WITHDRAWN, vip] => {
+            ledger.withdrawn.insert(vip.parse().ok()?);
+        }
         [key, name] => {
             ledger.services.insert(parse_key(key)?, name.to_owned());
         }

@@ -22,6 +22,7 @@
 //! | [`preview`] | pure: all of it at once, for `--plan` |
 //! | [`floor`] | pure: who stays in use whatever checks say |
 //! | [`quorum`] | pure: whether a virtual has as many servers as it needs |
+//! | [`withdrawal`] | pure: which virtual IPs nothing behind serves |
 //! | [`scripts`] | pure: which of the operator's scripts run |
 //! | [`sorry`] | pure: when the sorry server stands in |
 //! | [`orders`] | pure: what operators want of single servers |
@@ -66,6 +67,7 @@ pub mod sorry;
 mod start;
 pub mod status;
 pub mod wanted;
+pub mod withdrawal;
 
 use common::names;
 

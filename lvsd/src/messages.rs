@@ -64,6 +64,12 @@ pub enum Message {
     QuorumLost { name: String, available: usize, rules: Rules },
     /// Enough again.
     QuorumGained { name: String, available: usize, rules: Rules },
+    /// Every virtual on it is down, and one asks for this.
+    VipWithdrawn { vip: IpAddr },
+    /// One of them is up again, or new.
+    VipReturns { vip: IpAddr, name: Option<String> },
+    /// None asks for it any more.
+    VipSpared { vip: IpAddr },
     /// quorum_up or quorum_down is run.
     ScriptBegins { name: String, command: String, pid: u32 },
     /// It cannot be run.
@@ -236,6 +242,7 @@ impl Line for Message {
             | Self::FailoverLeftBehind { .. }
             | Self::FloorHolds { .. }
             | Self::QuorumLost { .. }
+            | Self::VipWithdrawn { .. }
             | Self::ScriptNotRun { .. }
             | Self::ScriptFailed { .. }
             | Self::ScriptKilled { .. }
@@ -257,6 +264,8 @@ impl Line for Message {
             | Self::SorryOut { .. }
             | Self::FloorOver { .. }
             | Self::QuorumGained { .. }
+            | Self::VipReturns { .. }
+            | Self::VipSpared { .. }
             | Self::Ordered { .. }
             | Self::DrainBegins { .. }
             | Self::DrainEnds { .. }
@@ -345,6 +354,21 @@ impl fmt::Display for Message {
             }
             Self::QuorumGained { name, available, rules } => {
                 write!(f, "Virtual Server {name}: {available} real servers are well, quorum {} is there", rules.quorum)
+            }
+            Self::VipWithdrawn { vip } => {
+                write!(f, "virtual IP {vip}: no virtual service on it is up, pulse is to withdraw it")
+            }
+            Self::VipReturns { vip, name: Some(name) } => {
+                write!(f, "virtual IP {vip}: virtual service {name} is up, pulse may hold it again")
+            }
+            Self::VipReturns { vip, name: None } => {
+                write!(f, "virtual IP {vip}: another virtual service is on it, pulse may hold it again")
+            }
+            Self::VipSpared { vip } => {
+                write!(
+                    f,
+                    "virtual IP {vip}: no virtual service on it has vip_withdraw any more, pulse may hold it again"
+                )
             }
             Self::ScriptBegins { name, command, pid } => {
                 write!(f, "Virtual Server {name}: running \"{command}\" as pid {pid}")

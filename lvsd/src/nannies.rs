@@ -433,7 +433,9 @@ impl Nannies {
                 nanny.speaks_otherwise = version != VERSION;
                 self.feed(id, Event::Heard, now, out);
             }
-            Said::Alive | Said::Unable(_) | Said::Able => self.feed(id, Event::Heard, now, out),
+            Said::Alive | Said::Unable(_) | Said::Able | Said::Withdrawn(_) => {
+                self.feed(id, Event::Heard, now, out);
+            }
             Said::Ready => self.feed(id, Event::Ready, now, out),
             // It was about the destination that this one's successor does not keep.
             Said::Verdict { .. } if nanny.is_predecessor => self.feed(id, Event::Heard, now, out),

@@ -2,13 +2,16 @@
 //! one that found it at its meeting place. A new one does not push the old one
 //! out: whoever only knocks to see whether somebody is there hangs up again.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
+use common::channel::services::pages;
 use common::channel::{Ask, Line, Received, Said};
 
 /// How many lines are kept; the oldest goes for one more.
@@ -47,13 +50,15 @@ pub struct Parents {
     lines: Vec<(usize, Line)>,
     /// Why this director cannot serve, if so.
     unable: Option<String>,
+    /// The virtual IPs to be let go of; `None`: not known yet.
+    withdrawn: Option<BTreeSet<IpAddr>>,
 }
 
 impl Parents {
     /// None yet. They hear from us every `beat`; tokens are `first_token` to
     /// `first_token + MAX - 1`.
     pub fn new(beat: Duration, first_token: usize, now: Instant) -> Self {
-        Self { beat, next_beat: now, first_token, lines: Vec::new(), unable: None }
+        Self { beat, next_beat: now, first_token, lines: Vec::new(), unable: None, withdrawn: None }
     }
 
     /// One more. One that cannot be listened to is turned away.
@@ -71,9 +76,23 @@ impl Parents {
         let hello = Said::hello(arguments);
         let state = if is_ready { Said::Ready } else { Said::Alive };
         let unable = self.unable.clone().map(Said::Unable);
-        if [Some(hello), Some(state), unable].iter().flatten().all(|said| line.send(&said.encode()).is_ok()) {
+        // No address is raised by who is told first that we are ready.
+        let greeting = std::iter::once(hello).chain(self.list()).chain([state]).chain(unable);
+        if greeting.into_iter().all(|said| line.send(&said.encode()).is_ok()) {
             self.lines.push((token, line));
         }
+    }
+
+    /// These virtual IPs are to be let go of; said if it is news.
+    pub fn say_withdrawn(&mut self, vips: &BTreeSet<IpAddr>) {
+        if self.withdrawn.as_ref() != Some(vips) {
+            self.withdrawn = Some(vips.clone());
+            self.list().iter().for_each(|said| self.say(said));
+        }
+    }
+
+    fn list(&self) -> Vec<Said> {
+        self.withdrawn.iter().flat_map(pages).map(Said::Withdrawn).collect()
     }
 
     /// Whether this director can serve; said if it is news.
@@ -99,6 +118,8 @@ impl Parents {
         if now >= self.next_beat {
             self.next_beat = now + self.beat;
             self.say(&Said::Alive);
+            // A full line may have lost it.
+            self.list().iter().for_each(|said| self.say(said));
         }
     }
 

@@ -247,6 +247,7 @@ impl<K: Ipvs> Daemon<K> {
         let mut out = Vec::new();
         self.services.load(wanted, &mut out);
         self.perform_services(out, now);
+        self.parents.say_withdrawn(self.services.withdrawn());
         self.calls = self.settings.places();
         self.begin_work(now);
     }
@@ -306,6 +307,7 @@ impl<K: Ipvs> Daemon<K> {
         self.take_answers(now);
         self.work(now);
         self.keep_what_changed(now);
+        self.parents.say_withdrawn(self.services.withdrawn());
         Ok(self.step_phase(now))
     }
 

@@ -15,11 +15,13 @@ use crate::ledger::{Ledger, LedgerFile};
 use crate::messages::Message;
 use crate::orders::{self, Order};
 use crate::plan::{self, Step, Why};
-use crate::quorum::{self, Quorum};
+use crate::quorum::Quorum;
 use crate::scripts::Script;
-use crate::sorry::{Change, Sorry, Standby, Tally};
+use crate::sorry::{Sorry, Standby};
 use crate::wanted::{Target, Virtual, Wanted};
+use crate::withdrawal::Withdrawal;
 
+mod judging;
 mod leavers;
 
 /// How often the kernel's table is compared with the file. What somebody else
@@ -69,45 +71,6 @@ struct State {
     leaving: bool,
 }
 
-impl State {
-    /// The line about servers that stay in use although they failed, when the first of
-    /// them does and when none does any more.
-    fn floor(&mut self, wanted: &Virtual, tally: Tally) -> Option<Message> {
-        let (keeps, silent) = (tally.kept > 0, tally.silent > 0);
-        // The nanny of one of them may just be another process by now.
-        if keeps == self.keeps || (!keeps && silent) {
-            return None;
-        }
-        self.keeps = keeps;
-        let (name, min_up) = (wanted.name.clone(), wanted.pool.min_up);
-        Some(if keeps {
-            Message::FloorHolds { name, available: tally.available, kept: tally.kept, min_up }
-        } else {
-            Message::FloorOver { name, available: tally.available }
-        })
-    }
-}
-
-impl State {
-    /// `Some`: whether there is a quorum, and that is news. Its script is run.
-    fn judge_quorum(&mut self, wanted: &Virtual, tally: Tally, now: Instant, out: &mut Vec<Action>) -> Option<bool> {
-        let (care, quorum) = (wanted.pool.quorum.as_ref()?, self.quorum.as_mut()?);
-        let change = quorum.judge(care.rules, tally, now, now + wanted.timeout)?;
-        let (name, available, rules) = (wanted.name.clone(), tally.available, care.rules);
-        out.extend(match change {
-            // Nobody heard that it was not there.
-            quorum::Change::First => None,
-            quorum::Change::Gained => Some(Action::Say(Message::QuorumGained { name, available, rules })),
-            quorum::Change::Lost => Some(Action::Say(Message::QuorumLost { name, available, rules })),
-        });
-        let has = change != quorum::Change::Lost;
-        let command = if has { &care.up } else { &care.down };
-        let (service, name) = (wanted.service.key, wanted.name.clone());
-        out.extend(command.clone().map(|command| Action::Run(Script { service, name, command })));
-        Some(has)
-    }
-}
-
 /// What a look found to be done.
 #[derive(Debug)]
 enum Mend {
@@ -135,6 +98,7 @@ pub struct Services {
     due: BTreeSet<ServiceKey>,
     /// What the ledger said when we started, until it was looked at.
     left_behind: HashSet<ServiceKey>,
+    withdrawal: Withdrawal,
     /// What the last look found to be done, in order.
     mends: VecDeque<Mend>,
     /// Whose destinations are still to be looked at in this round.
@@ -152,6 +116,7 @@ impl Services {
     /// kept for a successor.
     pub fn new(mut ledger: Ledger, file: Option<LedgerFile>) -> Self {
         let leavers = leavers::recall(std::mem::take(&mut ledger.leaving));
+        let withdrawal = Withdrawal::recall(std::mem::take(&mut ledger.withdrawn));
         Self {
             wanted: Wanted::default(),
             index: HashMap::new(),
@@ -163,6 +128,7 @@ impl Services {
             waiting: leavers::waiting(&leavers),
             leavers,
             deadlines: BTreeSet::new(),
+            withdrawal,
             mends: VecDeque::new(),
             round: VecDeque::new(),
             ledger_due: false,
@@ -226,6 +192,8 @@ impl Services {
         }
         self.mends.clear();
         self.round.clear();
+        let changes = self.withdrawal.load(&self.wanted.virtuals);
+        out.extend(changes.into_iter().map(|(vip, change)| judging::words(vip, change, None)).map(Action::Say));
         self.keep_ledger(out);
     }
 
@@ -374,51 +342,12 @@ impl Services {
         }
     }
 
-    /// The verdicts of a service's nannies changed, or their grace is over.
-    pub fn judge<K: Ipvs>(
-        &mut self,
-        key: &ServiceKey,
-        tally: impl Fn(&Virtual) -> Tally,
-        kernel: &mut Kernel<K>,
-        keepers: &impl Keepers,
-        now: Instant,
-        out: &mut Vec<Action>,
-    ) {
-        let Some(wanted) = self.index.get(key).and_then(|n| self.wanted.virtuals.get(*n)) else { return };
-        let Some(state) = self.states.get_mut(key) else { return };
-        let tally = tally(wanted);
-        out.extend(state.floor(wanted, tally).map(Action::Say));
-        if let Some(has) = state.judge_quorum(wanted, tally, now, out) {
-            self.ledger.quorums.insert(*key, has);
-            self.ledger_due = true;
-        }
-        let Some(wanted) = self.index.get(key).and_then(|n| self.wanted.virtuals.get(*n)) else { return };
-        let Some(state) = self.states.get_mut(key) else { return };
-        let (Some(server), Some(sorry)) = (&wanted.sorry, &mut state.sorry) else { return };
-        let (name, address) = (wanted.name.clone(), server.key.address);
-        match sorry.judge(tally, now, now + wanted.timeout) {
-            None => return,
-            Some(Change::Activate) => out.push(Action::Say(Message::SorryIn { name, address })),
-            Some(Change::Deactivate(available)) => {
-                out.push(Action::Say(Message::SorryOut { name, available, address }));
-            }
-        }
-        self.tend_one(key, kernel, keepers, now, out);
-    }
-
-    /// When a grace of first verdicts ends, and whose.
-    pub fn graces(&self) -> impl Iterator<Item = (Instant, ServiceKey)> {
-        let of = |state: &State| {
-            let sorry = state.sorry.as_ref().and_then(Sorry::deadline);
-            sorry.into_iter().chain(state.quorum.as_ref().and_then(Quorum::deadline)).min()
-        };
-        self.states.iter().filter_map(move |(key, state)| Some((of(state)?, *key)))
-    }
-
     /// The end of a stop, when the nannies are gone: every service of ours goes.
     pub fn remove_all<K: Ipvs>(&mut self, kernel: &mut Kernel<K>, out: &mut Vec<Action>) {
         self.leavers.clear();
-        // A start after a stop begins anew: nobody's quorum is known, and nothing drains.
+        // A start after a stop begins anew: nobody's quorum is known, no virtual IP is
+        // withdrawn, and nothing drains.
+        self.withdrawal = Withdrawal::default();
         self.ledger.quorums.clear();
         self.ledger.drains.clear();
         for step in plan::stop(&self.wanted, &self.ledger) {
@@ -507,6 +436,7 @@ impl Services {
 
     fn keep_ledger(&mut self, out: &mut Vec<Action>) {
         self.ledger_due = false;
+        self.ledger.withdrawn.clone_from(self.withdrawal.withdrawn());
         let Some(file) = &self.file else { return };
         self.ledger.leaving = leavers::remember(&self.leavers);
         match file.write(&self.ledger) {

@@ -2,7 +2,9 @@
 //! each of its real servers. It is answered in parts, of which each fits into a packet
 //! of the line. Pure.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::orders::{Order, Orders};
@@ -27,6 +29,7 @@ pub struct Known {
 pub fn part(
     wanted: &Wanted,
     orders: &Orders,
+    withdrawn: &BTreeSet<IpAddr>,
     known: impl Fn(&Monitor) -> Known,
     from: usize,
 ) -> (String, Option<usize>) {
@@ -40,7 +43,7 @@ pub fn part(
             return (text, Some(n));
         }
         match monitor {
-            None => service(it, &known, &mut text),
+            None => service(it, withdrawn, &known, &mut text),
             Some(monitor) => server(monitor, orders.get(&monitor.target).copied(), known(monitor), &mut text),
         }
     }
@@ -49,10 +52,11 @@ pub fn part(
 
 // Writing into a String cannot fail.
 
-fn service(it: &Virtual, known: &impl Fn(&Monitor) -> Known, text: &mut String) {
+fn service(it: &Virtual, withdrawn: &BTreeSet<IpAddr>, known: &impl Fn(&Monitor) -> Known, text: &mut String) {
     let in_use = it.monitors.iter().filter(|monitor| matches!(known(monitor).verdict, Some((_, 1..)))).count();
     let all = it.monitors.len() + it.disabled.len();
-    let _ = writeln!(text, "{} {}: {in_use} of {all} real servers in use", it.name, it.service.key);
+    let vip = if it.vip.is_some_and(|vip| withdrawn.contains(&vip)) { ", virtual IP withdrawn" } else { "" };
+    let _ = writeln!(text, "{} {}: {in_use} of {all} real servers in use{vip}", it.name, it.service.key);
 }
 
 fn server(monitor: &Monitor, order: Option<Order>, known: Known, text: &mut String) {

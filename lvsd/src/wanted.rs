@@ -4,13 +4,14 @@
 //! Pure.
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use common::channel::nanny_place;
 use common::config::{Config, RealServer, VirtualService};
-use common::ipvs::{Destination, DestinationKey, Service, ServiceKey, Timeouts};
+use common::ipvs::{Destination, DestinationKey, ForwardingMethod, Service, ServiceKey, Timeouts};
 
 use crate::messages::Message;
 use crate::nanny_command::{self, Arguments, Manner};
@@ -63,6 +64,8 @@ pub struct Virtual {
     pub port: u16,
     /// The service.
     pub service: Service,
+    /// Its virtual IP, if pulse may let go of it: the NAT router's stays.
+    pub vip: Option<IpAddr>,
     /// What takes its place when no real server is available.
     pub sorry: Option<Destination>,
     /// What becomes of it as a whole when its real servers fail.
@@ -82,15 +85,17 @@ pub struct Virtual {
 pub struct Pool {
     /// No less real servers than this stay in use, whatever checks say; 0: none has to.
     pub min_up: u32,
-    /// What happens when there are too few good ones; `None`: nobody cares.
+    /// When there are enough good ones.
+    pub rules: quorum::Rules,
+    /// What happens when there are not; `None`: nobody cares.
     pub quorum: Option<Care>,
+    /// Its virtual IP goes with the last that serves on it.
+    pub withdraws: bool,
 }
 
 /// What depends on a quorum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Care {
-    /// When it is there.
-    pub rules: quorum::Rules,
     /// A command that is run when it comes.
     pub up: Option<String>,
     /// A command that is run when it goes.
@@ -174,7 +179,14 @@ impl Reader<'_> {
         let sorry = block.sorry_destination(self.config.network);
         let (name, port, timeout, drain) = (block.name.clone(), block.port, block.timeout, block.drain);
         let pool = pool(block);
-        Some(Virtual { name, port, service, sorry, pool, timeout, drain, monitors, disabled: Vec::new() })
+        let vip = block.virtual_address().filter(|vip| self.router() != Some(*vip));
+        Some(Virtual { name, port, service, vip, sorry, pool, timeout, drain, monitors, disabled: Vec::new() })
+    }
+
+    /// The real servers' way out.
+    fn router(&self) -> Option<IpAddr> {
+        let router = self.config.nat_router.as_ref().filter(|_| self.config.network == ForwardingMethod::Masquerade);
+        router.map(|router| router.address)
     }
 
     /// The servers of inactive virtuals too.
@@ -209,7 +221,8 @@ fn pool(block: &VirtualService) -> Pool {
     let rules = quorum::Rules { quorum: block.quorum, hysteresis: block.hysteresis };
     let (up, down) = (block.quorum_up.clone(), block.quorum_down.clone());
     let is_cared_for = rules.quorum > 1 || up.is_some() || down.is_some();
-    Pool { min_up: block.min_up, quorum: is_cared_for.then_some(Care { rules, up, down }) }
+    let quorum = is_cared_for.then_some(Care { up, down });
+    Pool { min_up: block.min_up, rules, quorum, withdraws: block.vip_withdraw }
 }
 
 #[cfg(test)]

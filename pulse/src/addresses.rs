@@ -7,6 +7,7 @@
 //! removed. No interface is brought up or down, ever; the original took whole
 //! network cards down with their VIP (piranha.md 2.4).
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -93,6 +94,14 @@ pub fn wanted(config: &Config) -> Vec<Wanted> {
     let vips = config.running().filter_map(|vip| Some(Wanted::new(vip.address.as_ref()?, vip.vip_nmask)));
     let mut seen = HashSet::new();
     router.into_iter().chain(vips).filter(|wanted| seen.insert(wanted.address)).collect()
+}
+
+/// Those that are to be held, of those that the file wants.
+pub fn without<'a>(wanted: &'a [Wanted], withheld: &BTreeSet<IpAddr>) -> Cow<'a, [Wanted]> {
+    if withheld.is_empty() {
+        return Cow::Borrowed(wanted);
+    }
+    wanted.iter().filter(|one| !withheld.contains(&one.address)).cloned().collect()
 }
 
 /// The addresses of a ledger as the kernel has them, for a pulse that has no

@@ -296,6 +296,7 @@ impl Guardian {
                     | Said::Why { .. }
                     | Said::Unable(_)
                     | Said::Able
+                    | Said::Withdrawn(_)
                     | Said::Answer { .. },
                 )
                 | Received::Garbage(_) => {

@@ -2,9 +2,10 @@
 //! starts and signals processes, speaks to lvsd and to the guardian, and turns
 //! what comes back into events. It decides nothing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
@@ -19,6 +20,7 @@ use common::netlink::route::Monitor;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::addresses::without;
 use crate::args::Args;
 use crate::election;
 use crate::identity::Role;
@@ -76,6 +78,8 @@ pub struct Hands {
     partner: Partner,
     listening: Listening,
     echoes: Echoes,
+    /// The addresses that are not held although the file wants them.
+    withheld: BTreeSet<IpAddr>,
     /// The trouble with listening that was said.
     deaf: Option<String>,
     /// The links of the heartbeats, with monitor_links.
@@ -193,6 +197,7 @@ impl Hands {
             partner: Partner::default(),
             listening: Listening::default(),
             echoes: Echoes::default(),
+            withheld: BTreeSet::new(),
             deaf: None,
             links: Links::default(),
             links_due: true,
@@ -257,7 +262,8 @@ impl Hands {
             Action::TellLeaving => self.leave(),
             Action::Run(command) => self.run(command),
             Action::Look(reach) => {
-                let looked = self.interfaces.look(&self.settings.wanted, reach, &self.log);
+                let wanted = without(&self.settings.wanted, &self.withheld);
+                let looked = self.interfaces.look(&wanted, reach, &self.log);
                 for notice in self.interfaces.notices() {
                     self.notify(&notice);
                 }
@@ -265,6 +271,7 @@ impl Hands {
                 let Looked { held, raised, more } = looked;
                 return (reach == crate::addresses::Reach::All).then_some(Event::Looked { held, raised, more });
             }
+            Action::Withhold(vips) => self.withheld = vips,
             Action::Lower => return Some(Event::Lowered(self.interfaces.lower(&self.log))),
             Action::Announce(vips) => self.interfaces.announce(&vips, &self.settings.wanted, &self.log),
             Action::SendHeartbeat(beat) => {

@@ -69,6 +69,7 @@ pub mod start;
 pub mod supervisor;
 pub mod sync;
 pub mod wish;
+pub mod withdrawal;
 pub mod witness;
 
 /// How long the command waits for the outcome of a start: reading the file and

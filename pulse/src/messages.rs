@@ -43,6 +43,12 @@ pub enum Message {
     },
     /// A reload finds the other kind of service.
     OtherService(PathBuf),
+    /// These virtual IPs go, for nothing behind them serves.
+    Withdrawing(Vec<IpAddr>),
+    /// They come back.
+    Returning(Vec<IpAddr>),
+    /// They are not raised by a director that becomes active.
+    Withheld(Vec<IpAddr>),
     /// lvsd says that this director cannot serve.
     Unable(String),
     /// It can again.
@@ -463,6 +469,15 @@ impl fmt::Display for Message {
                 write!(f, "check_cmd {failure} ({times} in a row): this director does not serve if the other one can")
             }
             Self::NotifyFailed(failure) => write!(f, "notify {failure}"),
+            Self::Withdrawing(vips) => {
+                write!(f, "withdrawing virtual IP {}: lvsd says that no virtual service on it is up", Several(vips))
+            }
+            Self::Returning(vips) => {
+                write!(f, "raising virtual IP {} again: lvsd says that it is served", Several(vips))
+            }
+            Self::Withheld(vips) => {
+                write!(f, "not holding virtual IP {}: lvsd says that no virtual service on it is up", Several(vips))
+            }
             Self::NoticesDropped(count) => write!(f, "notify is too slow: {count} events are lost"),
             Self::FifoTrouble { path, error } => {
                 write!(f, "notify_fifo {} cannot be written: {error}", path.display())
@@ -660,6 +675,19 @@ fn claimed(f: &mut fmt::Formatter<'_>, report: &Report, suspect: &Suspect) -> fm
     write!(f, " {are} {still}claimed by {} ({suspect}), announcing again", Shown(*mac))
 }
 
+/// The first of them, and how many more.
+pub(crate) struct Several<'a>(pub(crate) &'a [IpAddr]);
+
+impl fmt::Display for Several<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => Ok(()),
+            [one] => write!(f, "{one}"),
+            [first, more @ ..] => write!(f, "{first} and {} more", more.len()),
+        }
+    }
+}
+
 impl log::Message for Message {
     fn level(&self) -> Level {
         match self {
@@ -683,6 +711,8 @@ impl log::Message for Message {
             | Self::NotAdded { .. }
             | Self::LeftBehind(_) => Level::Error,
             Self::UndefinedBackup
+            | Self::Withdrawing(_)
+            | Self::Withheld(_)
             | Self::Unable(_)
             | Self::CheckFailing { .. }
             | Self::NotifyFailed(_)
@@ -723,6 +753,7 @@ impl log::Message for Message {
             | Self::NotAnnounced { .. }
             | Self::GuardianGone(_) => Level::Warning,
             Self::Able
+            | Self::Returning(_)
             | Self::CheckMended
             | Self::Starting(_)
             | Self::Alone

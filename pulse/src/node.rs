@@ -32,6 +32,7 @@ use common::ipvs::SyncRole;
 use crate::announce::Announcements;
 use crate::election::{self, Election};
 use crate::messages::Message;
+use crate::withdrawal;
 
 mod children;
 mod event;
@@ -248,6 +249,7 @@ impl Node {
     pub fn handle(&mut self, event: Event, now: Instant, out: &mut Vec<Action>) {
         match event {
             Event::Lvsd(event) => self.on_lvsd(event, now, out),
+            Event::Withdrawn(list) => self.on_withdrawal(withdrawal::Event::Said(list), now, out),
             Event::Guardian(event) => self.on_guardian(event, now, out),
             Event::AddressesChanged => self.on_addresses_changed(now),
             Event::CarrierBack(vips) => self.on_carrier_back(&vips, now),

@@ -33,3 +33,4 @@ mod synchronised;
 mod syslog;
 mod systemd;
 mod the_ground;
+mod withdrawal;

@@ -6,7 +6,7 @@ mod downloads;
 mod drift;
 pub mod events;
 mod frozen;
-mod holders;
+pub mod holders;
 mod killed;
 mod moves;
 mod originals;

@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -13,6 +15,11 @@ fn any_said() -> impl Strategy<Value = Said> {
         (any::<u64>(), "[ -~\n]{0,80}").prop_map(|(at, text)| Said::Why { at, text }),
         ".{0,80}".prop_map(Said::Unable),
         Just(Said::Able),
+        prop::collection::vec(any::<IpAddr>(), 0..400).prop_map(|addresses| Said::Withdrawn(services::Page {
+            number: 1,
+            of: 2,
+            addresses
+        })),
         (any::<bool>(), any::<Option<usize>>(), "(.|\n){0,80}").prop_map(|(done, next, text)| Said::Answer {
             done,
             next,

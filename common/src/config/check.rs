@@ -480,6 +480,11 @@ fn check_failover(service: &VirtualService, origin: &Origin, reader: &mut Reader
         let message = format!("failover \"{name}\" is on port 0: there is nothing to watch");
         reader.error("port-zero", origin.of("port"), message, "set port");
     }
+    if service.vip_withdraw {
+        let message = format!("vip_withdraw in failover \"{name}\": a failover service has no real servers to lose");
+        let help = "remove the line: a service that cannot run goes to the other director, with its virtual IP";
+        reader.error("withdraw-failover", origin.of("vip_withdraw"), message, help);
+    }
 }
 
 #[cfg(test)]

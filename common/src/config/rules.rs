@@ -95,6 +95,10 @@ const VALUE: &[(&str, &str)] = &[
     ("unknown-keyword", "There is no such keyword here."),
     ("unwritable-text", "A text holds control characters or both kinds of quotes in a way that lvs.cf cannot express."),
     ("whole-seconds", "The kernel counts this time in whole seconds."),
+    (
+        "withdraw-failover",
+        "vip_withdraw stands in a failover block. It is about real servers, of which a failover service has none: one that cannot run goes to the other director, and its virtual IP with it.",
+    ),
     ("wrong-type", "A value is of another type: a block where a number belongs, and the like."),
 ];
 

@@ -419,6 +419,8 @@ table! {
         quorum_down: Option<String> = None, PLAIN, Ours, Node;
         /// No less real servers than this stay in use when checks fail: the last ones are kept, with a warning. 0 is none.
         min_up: u32 = 0, Count { min: 0, max: 65_535 }, Ours, Pair;
+        /// Whether the active director lets go of the virtual IP while every virtual on it is down, so that routing, or whoever else has the address, can take over. A virtual is down when fewer real servers than quorum are in use, those that min_up keeps included; hysteresis delays its return; one with a sorry server is never down. One that asks is enough, but all on the address must be down.
+        vip_withdraw: bool = false, Flag, Ours, Pair;
         /// How long a real server that a reload takes out keeps its connections: it gets weight 0, and goes when it has none or the time is over; 0 is not at all.
         drain: Duration = Duration::ZERO, time(Duration::ZERO, 30 * 86_400), Ours, Pair;
         /// The path of nanny.

@@ -8,7 +8,7 @@ fn any_key() -> impl Strategy<Value = ServiceKey> {
     let protocol = prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp), Just(Protocol::Sctp)];
     let family = prop_oneof![Just(Family::V4), Just(Family::V6)];
     prop_oneof![
-        (protocol, any::<std::net::IpAddr>(), any::<u16>()).prop_map(|(protocol, address, port)| ServiceKey::Address {
+        (protocol, any::<IpAddr>(), any::<u16>()).prop_map(|(protocol, address, port)| ServiceKey::Address {
             protocol,
             address,
             port
@@ -18,7 +18,7 @@ fn any_key() -> impl Strategy<Value = ServiceKey> {
 }
 
 fn any_target() -> impl Strategy<Value = Target> {
-    let at = any::<(std::net::IpAddr, u16)>();
+    let at = any::<(IpAddr, u16)>();
     (any_key(), at)
         .prop_map(|(service, (address, port))| Target { service, destination: DestinationKey { address, port } })
 }
@@ -42,11 +42,12 @@ prop_compose! {
     fn any_ledger()(
         services in proptest::collection::btree_map(any_key(), "[^\\p{Cc}]{0,40}", 0..20),
         quorums in proptest::collection::btree_map(any_key(), any::<bool>(), 0..9),
+        withdrawn in proptest::collection::btree_set(any::<IpAddr>(), 0..9),
         orders in proptest::collection::btree_map(any_target(), any_order(), 0..9),
         drains in proptest::collection::btree_map(any_target(), (0..1000_u64).prop_map(Duration::from_millis), 0..9),
         leaving in proptest::collection::btree_map(any_target(), any_left(), 0..9),
     ) -> Ledger {
-        Ledger { services, quorums, orders, drains, leaving }
+        Ledger { services, quorums, withdrawn, orders, drains, leaving }
     }
 }
 
@@ -59,7 +60,7 @@ proptest! {
     #[test]
     fn any_text_is_read_without_a_panic(text in any::<String>()) {
         let (ledger, bad) = parse(&text, BOOT_ID);
-        prop_assert!(ledger.services.len() + ledger.quorums.len() + ledger.orders.len() + ledger.drains.len() + ledger.leaving.len() + bad <= text.lines().count());
+        prop_assert!(ledger.services.len() + ledger.quorums.len() + ledger.withdrawn.len() + ledger.orders.len() + ledger.drains.len() + ledger.leaving.len() + bad <= text.lines().count());
     }
 }
 

@@ -44,6 +44,10 @@ fn samples() -> Vec<Message> {
     let service = ServiceKey::Address { protocol: Protocol::Tcp, address: "192.0.2.1".parse().unwrap(), port: 80 };
     vec![
         Message::Starting { name: name(), port: 80 },
+        Message::VipWithdrawn { vip: "192.0.2.1".parse().unwrap() },
+        Message::VipReturns { vip: "192.0.2.1".parse().unwrap(), name: Some(name()) },
+        Message::VipReturns { vip: "192.0.2.1".parse().unwrap(), name: None },
+        Message::VipSpared { vip: "192.0.2.1".parse().unwrap() },
         Message::MonitorCreated { name: name(), server: server(), pid: 4711 },
         Message::ShuttingDown { name: name() },
         Message::IpvsFailed { name: name() },

@@ -88,3 +88,25 @@ fn one_who_only_knocks_pushes_nobody_out_and_too_many_push_out_the_oldest() {
     assert_eq!(pulse.heard(), []);
     assert!(others.iter().all(|other| other.heard() == [Said::Ready]));
 }
+
+#[test]
+fn a_list_of_virtual_ips_is_said_when_it_changes_before_we_are_ready_and_with_the_beat() {
+    use common::channel::services::Page;
+    let said = |last: &[u8]| {
+        let addresses = last.iter().map(|last| IpAddr::from([192, 0, 2, *last])).collect();
+        Said::Withdrawn(Page { number: 0, of: 1, addresses })
+    };
+    let (now, poll, beat) = (Instant::now(), Poll::new().unwrap(), Duration::from_secs(2));
+    let mut parents = Parents::new(beat, FIRST, now);
+    let pulse = welcome(&mut parents, false, &poll);
+    assert_eq!(pulse.heard()[1..], [Said::Alive], "not known yet");
+    parents.say_withdrawn(&BTreeSet::new());
+    parents.say_ready();
+    assert_eq!(pulse.heard(), [said(&[]), Said::Ready]);
+    let list = BTreeSet::from([IpAddr::from([192, 0, 2, 1])]);
+    parents.say_withdrawn(&list);
+    parents.say_withdrawn(&list);
+    parents.beat(now);
+    assert_eq!(pulse.heard(), [said(&[1]), Said::Alive, said(&[1])]);
+    assert_eq!(welcome(&mut parents, true, &poll).heard()[1..], [said(&[1]), Said::Ready]);
+}

@@ -48,6 +48,7 @@ fn virtual_service(last: u8, scheduler: &str, servers: &[u8], sorry: Option<u8>)
         name: format!("v{last}"),
         port: 80,
         service: Service::new(key(last), scheduler),
+        vip: None,
         sorry: sorry.map(destination),
         pool: Pool::default(),
         timeout: Duration::from_secs(6),

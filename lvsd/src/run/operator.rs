@@ -31,7 +31,8 @@ impl<K: Ipvs> Daemon<K> {
             Request::Status { line, from } => {
                 let known = |monitor: &Monitor| self.nannies.known(&monitor.target, now);
                 let orders = &self.services.ledger().orders;
-                let (text, next) = status::part(self.services.wanted(), orders, known, *from);
+                let (text, next) =
+                    status::part(self.services.wanted(), orders, self.services.withdrawn(), known, *from);
                 (*line, Said::Answer { done: true, next, text })
             }
         };

@@ -9,6 +9,8 @@ use super::*;
 use crate::departure::{Departure, Stay};
 use crate::leaving::WAIT_MAX;
 use crate::nanny_command::Arguments;
+use crate::quorum;
+use crate::sorry::Tally;
 use crate::wanted::{Care, Monitor, Pool};
 
 fn key(last: u8) -> ServiceKey {
@@ -39,6 +41,7 @@ fn virtual_service(last: u8, scheduler: &str) -> Virtual {
         name: format!("v{last}"),
         port: 80,
         service: Service::new(key(last), scheduler),
+        vip: Some([192, 0, 2, last].into()),
         sorry: None,
         pool: Pool::default(),
         timeout: Duration::from_secs(6),
@@ -588,7 +591,7 @@ fn a_service_that_left_stays_while_its_servers_drain() {
 #[test]
 fn servers_that_stay_although_they_failed_are_said_once_and_so_is_their_end() {
     let mut stage = Stage::new(Ledger::default());
-    let pool = Pool { min_up: 2, quorum: None };
+    let pool = Pool { min_up: 2, ..Pool::default() };
     stage.load(vec![Virtual { pool, ..with_sorry(1) }]);
     stage.set_up(1);
     assert_eq!(stage.judge_kept(1, 3, 0), [""; 0]);
@@ -602,9 +605,10 @@ fn servers_that_stay_although_they_failed_are_said_once_and_so_is_their_end() {
 
 #[test]
 fn a_quorum_that_comes_or_goes_runs_its_script_and_a_successor_knows_of_it() {
-    let care =
-        Care { rules: quorum::Rules { quorum: 2, hysteresis: 0 }, up: Some("/up".into()), down: Some("/down".into()) };
-    let wanted = || Virtual { pool: Pool { min_up: 0, quorum: Some(care.clone()) }, ..virtual_service(1, "wlc") };
+    let care = Care { up: Some("/up".into()), down: Some("/down".into()) };
+    let rules = quorum::Rules { quorum: 2, hysteresis: 0 };
+    let pool = Pool { rules, quorum: Some(care), ..Pool::default() };
+    let wanted = || Virtual { pool: pool.clone(), ..virtual_service(1, "wlc") };
     let mut stage = Stage::new(Ledger::default());
     stage.load(vec![wanted()]);
     stage.set_up(1);
@@ -630,8 +634,10 @@ fn a_quorum_that_comes_or_goes_runs_its_script_and_a_successor_knows_of_it() {
 fn a_quorum_that_was_there_before_a_stop_is_news_at_the_next_start() {
     let dir = tempfile::tempdir().unwrap();
     let file = || LedgerFile::at(dir.path().join("lvsd.ledger"), String::new());
-    let care = Care { rules: quorum::Rules { quorum: 1, hysteresis: 0 }, up: Some("/up".into()), down: None };
-    let wanted = || Virtual { pool: Pool { min_up: 0, quorum: Some(care.clone()) }, ..virtual_service(1, "wlc") };
+    let care = Care { up: Some("/up".into()), down: None };
+    let rules = quorum::Rules { quorum: 1, hysteresis: 0 };
+    let pool = Pool { rules, quorum: Some(care), withdraws: true, ..Pool::default() };
+    let wanted = || Virtual { pool: pool.clone(), ..virtual_service(1, "wlc") };
     let target = Target { service: key(1), destination: server(3) };
     for _ in 0..2 {
         let mut stage = Stage::new(Ledger::default());
@@ -642,6 +648,8 @@ fn a_quorum_that_was_there_before_a_stop_is_news_at_the_next_start() {
         stage.services.leave(&[departure(1, None, 5)], &mut out);
         stage.set_up(1);
         assert_eq!(stage.judge(1, 1, 0), ["run /up for v1"]);
+        stage.judge(1, 0, 0);
+        assert_eq!(stage.services.withdrawn().len(), 1);
         stage.services.remove_all(&mut stage.kernel, &mut out);
         let left = file().read().unwrap().0;
         assert_eq!(left, Ledger { orders: [(target, Order::Weight(0))].into(), ..Ledger::default() });
@@ -687,4 +695,34 @@ fn one_that_waits_for_newcomers_waits_for_them_under_the_next_lvsd_too() {
     stage.services.newcomer_judged(&key(2));
     let said = stage.look();
     assert!(said.contains(&"v1/s3 (10.0.0.3:80) is not configured any more, removing it".to_owned()), "{said:?}");
+}
+
+/// Two virtuals on one address, of which one asks.
+#[test]
+fn a_virtual_ip_goes_with_the_last_that_serves_on_it_and_a_successor_knows_of_it() {
+    let vip = "192.0.2.1".parse().unwrap();
+    let with = |last: u8, withdraws: bool| {
+        let pool = Pool { rules: quorum::Rules { quorum: 1, hysteresis: 0 }, withdraws, ..Pool::default() };
+        Virtual { vip: Some(vip), pool, ..virtual_service(last, "wlc") }
+    };
+    let mut stage = Stage::new(Ledger::default());
+    stage.load(vec![with(1, true), with(2, false)]);
+    stage.set_up(1);
+    stage.set_up(2);
+    assert_eq!([stage.judge(1, 0, 0), stage.judge(2, 1, 0)], [[""; 0], [""; 0]]);
+    let gone = "virtual IP 192.0.2.1: no virtual service on it is up, pulse is to withdraw it";
+    assert_eq!(stage.judge(2, 0, 0), [gone]);
+    stage.services.keep_what_changed(&mut Vec::new());
+    assert_eq!((stage.services.withdrawn().len(), stage.services.ledger().withdrawn.contains(&vip)), (1, true));
+
+    let mut next = Stage::new(Ledger { withdrawn: [vip].into(), ..Ledger::default() });
+    assert_eq!(next.load(vec![with(1, true), with(2, false)]), [""; 0]);
+    next.set_up(1);
+    assert_eq!((next.judge(1, 0, 3), next.services.withdrawn().len()), (vec![], 1), "as it was until it is known");
+    let back = "virtual IP 192.0.2.1: virtual service v1 is up, pulse may hold it again";
+    assert_eq!((next.judge(1, 1, 2), next.services.withdrawn().len()), (vec![back.to_owned()], 0));
+
+    let spared = "virtual IP 192.0.2.1: no virtual service on it has vip_withdraw any more, pulse may hold it again";
+    assert_eq!(stage.load(vec![with(1, false), with(2, false)]), [spared]);
+    assert!(stage.services.withdrawn().is_empty());
 }

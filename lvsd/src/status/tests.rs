@@ -29,7 +29,7 @@ fn each_server_has_a_line_that_says_how_it_is_and_why() {
         "s3" => Known { verdict: Some((false, 5)), since: Some(Duration::from_secs(200_000)), why: None },
         _ => Known::default(),
     };
-    let (text, next) = part(&wanted, &orders, known, 0);
+    let (text, next) = part(&wanted, &orders, &BTreeSet::new(), known, 0);
     let lines = [
         "web tcp 192.0.2.1:80: 2 of 6 real servers in use",
         "  web/s0 10.0.0.1:80: up, weight 5 for 1h 2m",
@@ -43,6 +43,9 @@ fn each_server_has_a_line_that_says_how_it_is_and_why() {
         "  web/s5 10.0.0.6:80: disabled by the operator",
     ];
     assert_eq!((text, next), (lines.join("\n") + "\n", None));
+    let withdrawn = BTreeSet::from(["192.0.2.1".parse().unwrap()]);
+    let (text, _) = part(&wanted, &orders, &withdrawn, known, 0);
+    assert_eq!(text.lines().next(), Some("web tcp 192.0.2.1:80: 2 of 6 real servers in use, virtual IP withdrawn"));
 }
 
 #[test]
@@ -50,7 +53,7 @@ fn long_answers_come_in_parts_that_fit_into_a_packet() {
     let wanted = wanted(1000);
     let (mut text, mut from, mut parts) = (String::new(), Some(0), 0);
     while let Some(at) = from {
-        let (more, next) = part(&wanted, &Orders::default(), |_| Known::default(), at);
+        let (more, next) = part(&wanted, &Orders::default(), &BTreeSet::new(), |_| Known::default(), at);
         assert!(more.len() < common::channel::PACKET_MAX);
         text += &more;
         from = next;

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::Stdio;
 
+use common::channel::services::Pages;
 use common::channel::{self, Ask, Line, Received, Said};
 use common::child::{self, Exit};
 use common::daemon;
@@ -22,6 +23,8 @@ pub(super) struct Lvsd {
     pub(super) line: Option<Line>,
     /// Whether it is our child, whose end waitpid tells.
     pub(super) ours: bool,
+    /// What it has said so far of a list of virtual IPs.
+    pages: Pages,
 }
 
 impl Hands {
@@ -33,7 +36,7 @@ impl Hands {
         {
             let pid = peer.pid().unsigned_abs();
             self.log.say(&Message::LvsdFound(pid));
-            self.lvsd = Some(Lvsd { pid, line: Some(line), ours: false });
+            self.lvsd = Some(Lvsd { pid, line: Some(line), ours: false, pages: Pages::default() });
             return child::Event::Adopted(pid);
         }
         match self.start_lvsd() {
@@ -64,7 +67,7 @@ impl Hands {
             // Ours may still be the terminal of whoever starts us.
             command.stdout(Stdio::null()).stderr(Stdio::null());
         }
-        Ok(Lvsd { pid: command.spawn()?.id(), line: Some(line), ours: true })
+        Ok(Lvsd { pid: command.spawn()?.id(), line: Some(line), ours: true, pages: Pages::default() })
     }
 
     /// Whose turn it is; failover services run on the active director.
@@ -107,6 +110,10 @@ impl Hands {
                 Received::Message(Said::Able) => {
                     self.say(&Message::Able);
                     events.push_back(services(election::Event::Mended));
+                }
+                Received::Message(Said::Withdrawn(page)) => {
+                    events.push_back(Event::Lvsd(child::Event::Heard));
+                    events.extend(lvsd.pages.take(page).map(Event::Withdrawn));
                 }
                 Received::Message(Said::Ready) => events.push_back(Event::Lvsd(child::Event::Ready)),
                 Received::Message(

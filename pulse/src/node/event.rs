@@ -1,5 +1,6 @@
 //! What the node is told, and what it wants done.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,8 @@ pub struct Start {
 pub enum Event {
     /// To lvsd.
     Lvsd(child::Event),
+    /// lvsd's word on virtual IPs that nothing behind serves.
+    Withdrawn(BTreeSet<IpAddr>),
     /// To the guardian.
     Guardian(child::Event),
     /// The kernel reported a change of links or addresses.
@@ -149,6 +152,8 @@ pub enum Action {
     /// Compare the addresses with the kernel and mend; answered with
     /// [`Event::Looked`] for [`Reach::All`].
     Look(Reach),
+    /// From now on look, raise and announce as if these were not wanted.
+    Withhold(BTreeSet<IpAddr>),
     /// Remove every address that is ours; answered with [`Event::Lowered`].
     Lower,
     /// Announce these.

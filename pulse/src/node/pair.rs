@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Action, Message, Node, Part, State};
 use crate::election::{self, Election};
 use crate::lease::Terms;
+use crate::messages::Several;
 use crate::replay::Counters;
 use crate::wish::{Answer, Wish};
 
@@ -125,7 +126,11 @@ impl Node {
             Some(pid) => format!("not ready, process {pid}"),
             None => "not running".to_owned(),
         };
-        format!("{stands}\nlvsd: {lvsd}")
+        let withdrawn = match self.vips.withdrawal.list() {
+            list if list.is_empty() => String::new(),
+            list => format!("\nwithdrawn: {}", Several(&list.iter().copied().collect::<Vec<_>>())),
+        };
+        format!("{stands}\nlvsd: {lvsd}{withdrawn}")
     }
 
     fn obey(&mut self, decided: Vec<election::Action>, now: Instant, out: &mut Vec<Action>) {

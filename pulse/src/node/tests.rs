@@ -99,6 +99,8 @@ fn all_events() -> Vec<Event> {
     vec![
         Event::Lvsd(child::Event::Ready),
         died(9),
+        Event::Withdrawn([vip(9)].into()),
+        Event::Withdrawn(BTreeSet::new()),
         Event::Guardian(child::Event::Gone(Exit::Unknown)),
         Event::AddressesChanged,
         Event::CarrierBack(vec![vip(9)]),
@@ -229,6 +231,51 @@ fn a_carrier_that_comes_back_announces_what_is_held_and_nothing_else() {
 }
 
 #[test]
+fn what_nothing_serves_goes_and_comes_back_with_a_line_each_and_is_announced_anew() {
+    let mut life = Life::active();
+    life.after(MS * 500, Event::Tick);
+    let lines = |out: &[Action]| out.iter().map(short).filter(|it| it.starts_with('"')).collect::<Vec<_>>();
+    let out = life.after(MS, Event::Withdrawn([vip(9)].into()));
+    assert_eq!(out[0], Action::Withhold([vip(9)].into()));
+    assert_eq!(lines(&out), ["\"withdrawing virtual IP 10.0.0.9: lvsd says that no virtual service on it is up\""]);
+    assert!(life.after(MS, Event::Tick).contains(&Action::Look(Reach::All)), "at once");
+    life.after(MS, looked(&[], &[]));
+    let asked = life.after(MS, Event::Wish { asker: 1, wish: crate::wish::Wish::Status });
+    assert!(short(&asked[0]).contains("withdrawn: 10.0.0.9"), "{asked:?}");
+    for _ in 0..100 {
+        let out = life.after(MS * 10, Event::Tick);
+        assert!(!out.iter().any(|it| matches!(it, Action::Announce(_) | Action::Say(_))), "{out:?}");
+    }
+    // The next lvsd is believed before it is ready, and the dead one until then.
+    for event in [died(9), Event::Lvsd(child::Event::Spawned(11)), Event::Withdrawn([vip(9)].into())] {
+        let out = life.after(MS, event);
+        assert!(!out.iter().any(|it| matches!(it, Action::Withhold(_))), "{out:?}");
+    }
+    assert_eq!(life.after(MS, Event::Lvsd(child::Event::Ready)), []);
+
+    let out = life.after(MS * 200, Event::Withdrawn(BTreeSet::new()));
+    assert_eq!(lines(&out), ["\"raising virtual IP 10.0.0.9 again: lvsd says that it is served\""]);
+    assert!(life.after(MS, Event::Tick).contains(&Action::Look(Reach::All)));
+    life.after(MS, looked(&[], &[9]));
+    assert!(life.after(MS, Event::Tick).contains(&Action::Announce(vec![vip(9)])));
+}
+
+#[test]
+fn who_becomes_active_holds_nothing_that_its_lvsd_does_not_serve() {
+    let mut life = Life::new();
+    life.after(MS, Event::Withdrawn([vip(8), vip(9)].into()));
+    let out = life.after(MS, Event::Lvsd(child::Event::Ready));
+    let line = "not holding virtual IP 10.0.0.8 and 1 more: lvsd says that no virtual service on it is up";
+    assert_eq!(short(&out[0]), format!("\"{line}\""));
+    assert_eq!(out[1], Action::Look(Reach::All));
+    // An lvsd that has no word for it.
+    life.after(MS, died(9));
+    life.after(MS, Event::Lvsd(child::Event::Spawned(11)));
+    let out = life.after(MS, Event::Lvsd(child::Event::Ready));
+    assert_eq!(out[0], Action::Withhold(BTreeSet::new()));
+}
+
+#[test]
 fn a_death_of_lvsd_moves_no_address_and_another_is_started_at_once() {
     let mut life = Life::active();
     let out = life.after(MS, died(9));
@@ -354,7 +401,7 @@ fn a_release_leaves_everything() {
 
 // properties: a world that answers, with lvsd, guardian and kernel as bad as they may be
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum World {
     LvsdSays(child::Event),
     LvsdDies,
@@ -364,6 +411,7 @@ enum World {
     Hangup,
     Other,
     Slept,
+    Withdrawn(BTreeSet<IpAddr>),
 }
 
 fn any_world() -> impl Strategy<Value = World> {
@@ -378,6 +426,7 @@ fn any_world() -> impl Strategy<Value = World> {
         1 => Just(World::Hangup),
         1 => Just(World::Other),
         1 => Just(World::Slept),
+        2 => prop::collection::btree_set((8u8..10).prop_map(vip), 0..3).prop_map(World::Withdrawn),
     ]
 }
 
@@ -396,6 +445,7 @@ struct Play {
     ready: bool,
     raised_early: bool,
     started: Instant,
+    withheld: BTreeSet<IpAddr>,
 }
 
 impl Play {
@@ -413,6 +463,7 @@ impl Play {
             ready: false,
             raised_early: false,
             started,
+            withheld: BTreeSet::new(),
         };
         play.perform(actions);
         play
@@ -442,7 +493,17 @@ impl Play {
                 Action::Look(Reach::All) => {
                     let waited = self.life.now - self.started >= RAISE_WITHIN;
                     self.raised_early |= !self.ready && !waited;
-                    Some(looked(&[9], &[8]))
+                    let held = |last: &u8| !self.withheld.contains(&vip(*last));
+                    let [there, raised] = [9, 8].map(|last| [last].into_iter().filter(held).collect::<Vec<u8>>());
+                    Some(looked(&there, &raised))
+                }
+                Action::Withhold(vips) => {
+                    self.withheld = vips;
+                    None
+                }
+                Action::Announce(vips) | Action::Probe(vips) => {
+                    assert!(vips.iter().all(|vip| !self.withheld.contains(vip)), "{vips:?} is withdrawn");
+                    None
                 }
                 Action::Lower => Some(Event::Lowered(usize::from(self.stuck))),
                 Action::Reread => Some(Event::Reread(None)),
@@ -454,7 +515,6 @@ impl Play {
                 | Action::TellLeaving
                 | Action::Run(_)
                 | Action::Look(Reach::Removals)
-                | Action::Announce(_)
                 | Action::SendHeartbeat(_)
                 | Action::AskWitness
                 | Action::Synchronise(_)
@@ -462,7 +522,6 @@ impl Play {
                 | Action::Remember { .. }
                 | Action::Ask(_)
                 | Action::Listen(_)
-                | Action::Probe(_)
                 | Action::Accuse(_)
                 | Action::Lend(_)
                 | Action::Exit { .. } => None,
@@ -487,7 +546,8 @@ impl Play {
                     self.event(event);
                 }
             }
-            World::LvsdSays(_) => {}
+            World::Withdrawn(vips) if self.lvsd.is_some() => self.event(Event::Withdrawn(vips)),
+            World::LvsdSays(_) | World::Withdrawn(_) => {}
             World::GuardianDies => self.event(Event::Guardian(child::Event::Gone(Exit::Unknown))),
             World::Changed => self.event(Event::AddressesChanged),
             World::CarrierBack => self.event(Event::CarrierBack(vec![vip(9)])),

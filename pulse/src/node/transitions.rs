@@ -14,12 +14,25 @@ use crate::addresses::Reach;
 use crate::election;
 use crate::lease::Terms;
 use crate::messages::Message;
+use crate::withdrawal;
 
 impl Node {
     pub(super) fn on_lvsd(&mut self, event: child::Event, now: Instant, out: &mut Vec<Action>) {
         let ready = event == child::Event::Ready;
         self.has_rules |= ready;
         let came = matches!(event, child::Event::Spawned(_) | child::Event::Adopted(_));
+        match event {
+            child::Event::Spawned(_) | child::Event::Adopted(_) | child::Event::Gone(_) => {
+                self.on_withdrawal(withdrawal::Event::Came, now, out);
+            }
+            child::Event::Ready => self.on_withdrawal(withdrawal::Event::Ready, now, out),
+            child::Event::SpawnFailed
+            | child::Event::Heard
+            | child::Event::Stop
+            | child::Event::Replace
+            | child::Event::Tick
+            | child::Event::Slept => {}
+        }
         match event {
             child::Event::Adopted(_) | child::Event::Ready | child::Event::Heard => self.lvsd_listens = true,
             child::Event::Spawned(_) | child::Event::SpawnFailed | child::Event::Gone(_) => self.lvsd_listens = false,
@@ -365,6 +378,8 @@ impl Node {
 
     fn raise(&mut self, now: Instant, out: &mut Vec<Action>) {
         self.lend(now, out);
+        let withdrawn: Vec<IpAddr> = self.vips.withdrawal.list().iter().copied().collect();
+        out.extend((!withdrawn.is_empty()).then_some(Action::Say(Message::Withheld(withdrawn))));
         out.push(Action::Look(Reach::All));
         self.state = State::Active { looked: now, look_at: now + LOOK_EVERY };
         // In this turn, when they are announced.

@@ -5,11 +5,13 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::{Action, Node, State};
+use super::{Action, LOOK_GAP, Node, State};
 use crate::arp::Claim;
 use crate::claimants::{ASK_EVERY, Claimants, Rounds};
 use crate::election::{self, Election};
 use crate::lease::{Lease, Terms};
+use crate::messages::Message;
+use crate::withdrawal::{self, Change, Withdrawal};
 use crate::witness::{Inquiry, Plan, Questions};
 
 /// While the partner is silent virtual IPs are asked for as often as it may be, and
@@ -41,6 +43,7 @@ pub(super) struct Vips {
     /// When virtual IPs were last asked for.
     asked: Option<Instant>,
     listening: Listening,
+    pub(super) withdrawal: Withdrawal,
 }
 
 impl Vips {
@@ -52,6 +55,28 @@ impl Vips {
 }
 
 impl Node {
+    /// lvsd came, said its list of virtual IPs that nothing behind serves, or is ready.
+    pub(super) fn on_withdrawal(&mut self, event: withdrawal::Event, now: Instant, out: &mut Vec<Action>) {
+        let Some(Change { gone, back }) = self.vips.withdrawal.handle(event) else { return };
+        out.push(Action::Withhold(self.vips.withdrawal.list().clone()));
+        match &mut self.state {
+            State::Active { looked, look_at } => {
+                *look_at = (*look_at).min(now.max(*looked + LOOK_GAP));
+                self.held.retain(|vip| !gone.contains(vip));
+                self.announcements.keep_only(|vip| !gone.contains(vip));
+                out.extend((!gone.is_empty()).then_some(Action::Say(Message::Withdrawing(gone))));
+                out.extend((!back.is_empty()).then_some(Action::Say(Message::Returning(back))));
+            }
+            // Nobody here holds them, or not for long.
+            State::Standby
+            | State::Starting { .. }
+            | State::Holding
+            | State::Lowering { .. }
+            | State::StoppingLvsd { .. }
+            | State::Over => {}
+        }
+    }
+
     /// The election wants to know whether we are the one cut off.
     pub(super) fn on_inquire(&mut self, plan: &Plan, now: Instant) {
         if self.is_asking() {

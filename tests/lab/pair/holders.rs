@@ -52,7 +52,7 @@ pub struct Holders {
 }
 
 impl Holders {
-    pub(super) fn watch(first_pids: [u32; 2]) -> Self {
+    pub fn watch(first_pids: [u32; 2]) -> Self {
         let changes = Arc::new(Mutex::new(Vec::new()));
         look(first_pids, &changes);
         let stop = Arc::new(AtomicBool::new(false));

@@ -107,8 +107,8 @@ pub struct Pair<'lab> {
     pub directors: [Director; 2],
     /// 192.168.142.10.
     pub client: Client,
-    /// Called 158 and 159; they only have to be there.
-    _servers: Vec<RealServer>,
+    /// Called 158 and 159.
+    pub servers: Vec<RealServer>,
     /// What it was built by.
     pub plan: Plan,
     lab: &'lab Lab,
@@ -142,7 +142,7 @@ impl<'lab> Pair<'lab> {
             server.serve(&["tcp 80", "tcp 8080"]);
             server
         });
-        Self { directors, client, _servers: servers.into(), plan, lab }
+        Self { directors, client, servers: servers.into(), plan, lab }
     }
 
     /// Both started in one breath, and the master in service.

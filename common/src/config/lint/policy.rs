@@ -6,7 +6,7 @@ use super::Linter;
 use crate::check::CheckKind;
 use crate::config::check::Origin;
 use crate::config::table::{HealthCheck, VirtualService};
-use crate::ipvs::Protocol;
+use crate::ipvs::{ForwardingMethod, Protocol};
 
 impl Linter<'_> {
     pub(super) fn policy(&mut self, service: &VirtualService, origin: &Origin) {
@@ -78,14 +78,19 @@ impl Linter<'_> {
             let message = format!("quorum is {} and there are {active} active real servers", service.quorum);
             self.warn("quorum-unreachable", origin.of("quorum"), message, "there never will be a quorum");
         }
-        let sure_of_scripts = origin.is_sure_of(&["quorum_up", "quorum_down"]);
+        let sure_of_scripts = origin.is_sure_of(&["quorum_up", "quorum_down", "vip_withdraw"])
+            && self.origin.is_sure_of(&["notify", "notify_fifo"]);
+        let is_told = self.config.notify.is_some() || self.config.notify_fifo.is_some();
         if sure_of_scripts
             && service.quorum > 1
+            && !service.vip_withdraw
+            && !is_told
             && service.quorum_up.as_ref().or(service.quorum_down.as_ref()).is_none()
         {
             let message = "quorum has no effect but a line in the log: nothing depends on it";
-            self.warn("ineffective", origin.of("quorum"), message, "set quorum_up or quorum_down");
+            self.warn("ineffective", origin.of("quorum"), message, "set quorum_up, quorum_down or vip_withdraw");
         }
+        self.withdrawal(service, origin);
         if active > 0 && sure_of_servers && usize::try_from(service.min_up).is_ok_and(|min_up| min_up >= active) {
             let message = "min_up keeps every real server in use, whatever its checks say";
             self.warn("floor-holds-all", origin.of("min_up"), message, "set it below the number of real servers");
@@ -107,6 +112,32 @@ impl Linter<'_> {
             let message = format!("packets go to port {} of the sorry server, whatever sorry_port is", service.port);
             self.warn("port-mapping", origin.of("sorry_port"), message, "only NAT changes ports");
         }
+    }
+
+    /// What keeps the virtual IP up whatever happens to the real servers.
+    fn withdrawal(&mut self, service: &VirtualService, origin: &Origin) {
+        if !service.vip_withdraw || !origin.is_sure_of(&["address", "sorry_server", "vip_withdraw"]) {
+            return;
+        }
+        let Some(vip) = service.virtual_address() else {
+            let message = "vip_withdraw has no effect: there is no virtual address";
+            return self.warn("ineffective", origin.of("vip_withdraw"), message, "");
+        };
+        let router = self.config.nat_router.as_ref().map(|router| router.address);
+        let others = self.config.virtuals.iter().filter(|other| other.active && other.virtual_address() == Some(vip));
+        let with_sorry = others.filter(|other| other.sorry_server.is_some()).map(|other| other.name.as_str());
+        let sorry = with_sorry.reduce(|first, other| if other == service.name { other } else { first });
+        let why = match sorry {
+            _ if router == Some(vip) && self.config.network == ForwardingMethod::Masquerade => {
+                "the real servers' way out is there".to_owned()
+            }
+            Some(name) if name == service.name => "clients get the sorry server".to_owned(),
+            Some(name) => format!("virtual \"{name}\" on the same address has a sorry server"),
+            None => return,
+        };
+        let help = "a virtual with a sorry server is never down";
+        let help = if sorry.is_some() { help } else { "" };
+        self.warn("ineffective", origin.of("vip_withdraw"), format!("vip_withdraw has no effect: {why}"), help);
     }
 
     fn limits(&mut self, max: Option<u32>, min: Option<u32>, origin: &Origin) {

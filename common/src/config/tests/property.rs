@@ -179,11 +179,11 @@ prop_compose! {
         (max_connections, min_connections) in any::<(Option<u32>, Option<u32>)>(),
         (min_up, quorum, hysteresis) in (0u32..=65_535, 1u32..=65_535, 0u32..=65_535),
         (quorum_up, quorum_down) in (command(Quotes::Dropped), command(Quotes::Dropped)),
-        sorry_port in proptest::option::of(1u16..),
+        (sorry_port, vip_withdraw) in (proptest::option::of(1u16..), any::<bool>()),
         sorry_method in proptest::option::of(Just(ForwardingMethod::Tunnel)),
     ) -> VirtualService {
         VirtualService {
-            watch, min_up, quorum, hysteresis, quorum_up, quorum_down, sorry_port, sorry_method, interval, retry, fall, rise, slow_start, dampen, inhibit, max_connections, min_connections, ..checks
+            watch, vip_withdraw, min_up, quorum, hysteresis, quorum_up, quorum_down, sorry_port, sorry_method, interval, retry, fall, rise, slow_start, dampen, inhibit, max_connections, min_connections, ..checks
         }
     }
 }

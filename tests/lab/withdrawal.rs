@@ -1,0 +1,163 @@
+//! `vip_withdraw`: a virtual IP behind which nothing serves leaves the interface and
+//! comes back with the first server, whoever dies meanwhile, and whoever takes over.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::ground::client::Client;
+use crate::ground::director::{Director, LVS_CF as FILE, PULSE};
+use crate::ground::lab::signal;
+use crate::ground::wait::{SOON, wait_until};
+use crate::ground::{scenario, tell};
+use crate::pair::holders::Holders;
+use crate::pair::product::Product;
+use crate::pair::site::{BACKUP, MASTER, Pair, Plan};
+use crate::site::{BOTH, LVS_CF, SERVICE, Site, VIP, VIP_ON_DEVICE};
+
+const GONE_LVSD: &str = "virtual IP 192.168.142.100: no virtual service on it is up, pulse is to withdraw it";
+const BACK_LVSD: &str = "pulse may hold it again";
+const GONE_PULSE: &str = "withdrawing virtual IP 192.168.142.100: lvsd says";
+const BACK_PULSE: &str = "raising virtual IP 192.168.142.100 again: lvsd says";
+const WITHHELD: &str = "not holding virtual IP 192.168.142.100: lvsd says";
+
+/// The site's configuration with quick checks by connection and this in the virtual.
+fn lvs_cf(keys: &str) -> String {
+    let checked = "     expect = \"OK\"\n     use_regex = 0\n     send_program = \"/etc/sysconfig/ha/lvs.sh %h\"\n";
+    let text = LVS_CF.replace(checked, &format!("     interval = 0.2\n     slow_start = 0\n{keys}"));
+    let text = text.replace("reentry = 6", "reentry = 0.1").replace("timeout = 6", "timeout = 3");
+    assert!(text.contains(keys) && text.contains("interval") && text.contains("reentry = 0.1"));
+    text
+}
+
+fn wait_until_gone(director: &Director) {
+    wait_until(SOON, "the virtual IP is gone", || !director.has_address(VIP_ON_DEVICE));
+}
+
+/// Both said so, once.
+fn assert_said_once(director: &Director, mark: usize, words: [&str; 2]) {
+    director.log.wait_for(mark, words[1]);
+    for words in words {
+        assert_eq!(director.log.count(mark, words), 1, "{words}: {:#?}", director.log.since(mark));
+    }
+}
+
+fn is_served(client: &Client) {
+    wait_until(SOON, "a client is served", || client.ask(VIP).is_ok());
+}
+
+#[test]
+fn a_virtual_ip_goes_with_its_last_server_and_comes_back_with_the_first() {
+    scenario(|lab| {
+        let mut site = Site::new(lab);
+        site.director.configure(&lvs_cf("     vip_withdraw = 1\n"));
+        site.director.start_pulse();
+        site.wait_in_service();
+        let mark = site.director.log.mark();
+        site.servers.iter_mut().for_each(crate::ground::real_server::RealServer::kill);
+        let director = &site.director;
+        wait_until_gone(director);
+        assert_said_once(director, mark, [GONE_LVSD, GONE_PULSE]);
+        let me = director.machine.first_pid();
+        let away = Holders::watch([me, me]);
+
+        // Whoever dies: it stays away.
+        let kill = |name: &str| {
+            let all = director.machine.processes(name);
+            assert!(!all.is_empty(), "{name} runs");
+            for pid in all {
+                signal(pid, Signal::SIGKILL);
+            }
+        };
+        for (names, line) in [
+            (["pulse"].as_slice(), WITHHELD),
+            (&["lvsd"], "monitors at work, going on with them"),
+            (&["pulse", "lvsd"], WITHHELD),
+        ] {
+            let mark = director.log.mark();
+            for name in names {
+                kill(name);
+            }
+            director.log.wait_for(mark, line);
+            director.log.assert_never(mark, BACK_LVSD);
+        }
+        let status = director.run_daemon(PULSE, &["--status"]);
+        let status = String::from_utf8_lossy(&status.stdout).into_owned();
+        assert!(status.contains("state: active") && status.contains("withdrawn: 192.168.142.100\n"), "{status}");
+        away.assert_unchanged();
+        drop(away);
+
+        // Nobody asks for it any more, and then somebody does.
+        let mark = director.log.mark();
+        director.configure(&lvs_cf(""));
+        director.signal_pulse(Signal::SIGHUP);
+        director.wait_for_address(VIP_ON_DEVICE);
+        director.log.wait_for(mark, "no virtual service on it has vip_withdraw any more");
+        director.configure(&lvs_cf("     vip_withdraw = 1\n"));
+        director.signal_pulse(Signal::SIGHUP);
+        director.log.wait_for(mark, GONE_LVSD);
+        wait_until_gone(director);
+
+        let mark = site.director.log.mark();
+        site.servers[0].start();
+        wait_until(SOON, "the first server is in", || site.director.kernel_table().destinations(SERVICE) == BOTH[..1]);
+        let begun = Instant::now();
+        site.director.wait_for_address(VIP_ON_DEVICE);
+        let took = begun.elapsed();
+        tell::figure(&format!("a virtual IP was back {took:?} after its first server"));
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        assert_said_once(&site.director, mark, [BACK_LVSD, BACK_PULSE]);
+        is_served(&site.client);
+        site.director.log.assert_never(0, "was gone");
+
+        // And away it leaves nothing behind at a stop either.
+        site.servers[0].kill();
+        wait_until_gone(&site.director);
+        site.director.stop_pulse();
+        site.servers[0].start();
+        assert!(!site.director.has_address(VIP_ON_DEVICE) && site.director.table().services.is_empty());
+    });
+}
+
+#[test]
+fn who_takes_over_while_a_virtual_ip_is_withdrawn_does_not_raise_it() {
+    scenario(|lab| {
+        let mut pair = Pair::new(lab, Plan::OURS);
+        for director in &pair.directors {
+            let text = std::fs::read_to_string(director.machine.path(FILE)).expect("it was written");
+            let quick = "timeout = 3\n    interval = 0.2\n    slow_start = 0\n    vip_withdraw = 1\n";
+            let text = text.replace("timeout = 6\n", quick).replace("reentry = 6", "reentry = 0.1");
+            assert!(text.contains(quick) && text.contains("reentry = 0.1"));
+            director.configure(&text);
+        }
+        pair.start_both();
+        let marks = pair.marks();
+        pair.servers.iter_mut().for_each(crate::ground::real_server::RealServer::kill);
+        pair.wait_for_vip_on(&[]);
+        for which in [MASTER, BACKUP] {
+            pair.directors[which].log.wait_for(marks[which], GONE_LVSD);
+        }
+        pair.directors[MASTER].log.wait_for(marks[MASTER], GONE_PULSE);
+        let nowhere = pair.watch();
+
+        // The role is another matter: it stays where it was until its holder leaves.
+        let status = |which: usize| {
+            let output = pair.directors[which].run_daemon(PULSE, &["--status"]);
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        assert!(status(MASTER).contains("state: active") && status(BACKUP).contains("state: standby"));
+        pair.directors[BACKUP].log.assert_never(marks[BACKUP], "activating lvs");
+        Product::Ours.stop(&pair.directors[MASTER]);
+        pair.directors[BACKUP].log.wait_for(marks[BACKUP], WITHHELD);
+        assert!(status(BACKUP).contains("state: active"));
+        Product::Ours.start(&pair.directors[MASTER]);
+        wait_until(SOON, "the master is there again", || Product::Ours.is_whole(&pair.directors[MASTER]));
+        nowhere.assert_unchanged();
+
+        pair.servers[1].start();
+        pair.wait_for_vip_on(&[BACKUP]);
+        pair.directors[BACKUP].log.wait_for(marks[BACKUP], BACK_PULSE);
+        is_served(&pair.client);
+        pair.directors[MASTER].log.assert_never(marks[MASTER], BACK_PULSE);
+    });
+}
