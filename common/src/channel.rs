@@ -95,6 +95,8 @@ pub enum Said {
     /// lvsd's word on virtual IPs that nothing behind serves; said on every change,
     /// between Hello and Ready, and with the beat.
     Withdrawn(services::Page),
+    /// lvsd's word that something happened to its services.
+    News(services::News),
     /// lvsd's answer to [`Ask::Order`] and [`Ask::Status`].
     Answer {
         /// It did as it was asked.
@@ -195,6 +197,7 @@ impl Said {
                 format!("unable {why}").into_bytes()
             }
             Self::Able => b"able".to_vec(),
+            Self::News(news) => format!("news {news}").into_bytes(),
             Self::Withdrawn(page) => format!("withdrawn {page}").into_bytes(),
             Self::Answer { done, next, text } => {
                 let next = next.map_or_else(|| "-".to_owned(), |next| next.to_string());
@@ -227,6 +230,7 @@ impl Said {
             }
             "unable" => Ok(Self::Unable(rest.to_owned())),
             "able" => Ok(Self::Able),
+            "news" => rest.parse().map(Self::News).map_err(|()| DecodeError::BadField("news")),
             "withdrawn" => rest.parse().map(Self::Withdrawn).map_err(|()| DecodeError::BadField("withdrawn")),
             "answer" => Self::decode_answer(rest).ok_or(DecodeError::BadField("answer")),
             other => Err(DecodeError::UnknownWord(other.chars().take(32).collect())),
@@ -344,15 +348,24 @@ impl Line {
         Some(Self { fd: line })
     }
 
-    /// Says something. A full line (the parent is stuck) loses the message:
-    /// every message is either repeated or a state that is said again on Hello.
+    /// Says something. A full line (the parent is stuck) loses the message: every
+    /// message but [`Said::News`] is repeated, or a state that is said again on Hello.
     ///
     /// # Errors
     /// The other end is gone.
     pub fn send(&self, packet: &[u8]) -> io::Result<()> {
+        self.try_send(packet).map(drop)
+    }
+
+    /// The same; `false`: the line is full, and did not take it.
+    ///
+    /// # Errors
+    /// The other end is gone.
+    pub fn try_send(&self, packet: &[u8]) -> io::Result<bool> {
         loop {
             return match send(self.fd.as_raw_fd(), packet, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT) {
-                Ok(_) | Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::EMSGSIZE) => Ok(()),
+                Ok(_) => Ok(true),
+                Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::EMSGSIZE) => Ok(false),
                 Err(Errno::EINTR) => continue,
                 Err(e) => Err(e.into()),
             };

@@ -70,6 +70,8 @@ pub enum Message {
     VipReturns { vip: IpAddr, name: Option<String> },
     /// None asks for it any more.
     VipSpared { vip: IpAddr },
+    /// pulse did not take so many of the last events.
+    NewsLost { lost: u64 },
     /// quorum_up or quorum_down is run.
     ScriptBegins { name: String, command: String, pid: u32 },
     /// It cannot be run.
@@ -243,6 +245,7 @@ impl Line for Message {
             | Self::FloorHolds { .. }
             | Self::QuorumLost { .. }
             | Self::VipWithdrawn { .. }
+            | Self::NewsLost { .. }
             | Self::ScriptNotRun { .. }
             | Self::ScriptFailed { .. }
             | Self::ScriptKilled { .. }
@@ -370,6 +373,7 @@ impl fmt::Display for Message {
                     "virtual IP {vip}: no virtual service on it has vip_withdraw any more, pulse may hold it again"
                 )
             }
+            Self::NewsLost { lost } => write!(f, "pulse did not take {lost} events for notify, they are lost"),
             Self::ScriptBegins { name, command, pid } => {
                 write!(f, "Virtual Server {name}: running \"{command}\" as pid {pid}")
             }

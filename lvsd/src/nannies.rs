@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use common::channel::services::News;
 use common::channel::{Ask, Line, Received, Said, VERSION};
 use common::child::{self, Event, Exit, Rules};
 use common::ipvs::{DestinationKey, ServiceKey};
@@ -71,6 +72,8 @@ pub enum Action {
     Kill(u32),
     /// Log a line.
     Say(Message),
+    /// The operator's programs should hear of it.
+    News(News),
     /// A verdict changed in this service.
     Judged(ServiceKey),
     /// A guest said its arguments, or nothing in time: place it with
@@ -433,7 +436,7 @@ impl Nannies {
                 nanny.speaks_otherwise = version != VERSION;
                 self.feed(id, Event::Heard, now, out);
             }
-            Said::Alive | Said::Unable(_) | Said::Able | Said::Withdrawn(_) => {
+            Said::Alive | Said::Unable(_) | Said::Able | Said::Withdrawn(_) | Said::News(_) => {
                 self.feed(id, Event::Heard, now, out);
             }
             Said::Ready => self.feed(id, Event::Ready, now, out),
@@ -444,6 +447,7 @@ impl Nannies {
                 if nanny.verdict.is_none_or(|(was, _)| was != available) {
                     nanny.since = Some(now);
                     nanny.why = None;
+                    out.extend(nanny.news(available).map(Action::News));
                     if !available {
                         nanny.ask_why();
                     }

@@ -2,7 +2,7 @@
 //! one that found it at its meeting place. A new one does not push the old one
 //! out: whoever only knocks to see whether somebody is there hangs up again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use common::channel::services::pages;
+use common::channel::services::{News, pages};
 use common::channel::{Ask, Line, Received, Said};
 
 /// How many lines are kept; the oldest goes for one more.
@@ -40,6 +40,57 @@ pub enum Request {
     Status { line: usize, from: usize },
 }
 
+/// How many events wait for pulse: about 200 KiB.
+const NEWS_MAX: usize = 1024;
+
+/// Events on their way to pulse. The oldest are lost where there are too many, or where
+/// no pulse has ever been.
+#[derive(Debug, Default)]
+struct Outbox {
+    waiting: VecDeque<News>,
+    /// Lost since the last one that was taken.
+    lost: u64,
+    /// Lost since the line about it.
+    unsaid: u64,
+    /// The tokens of those who said whose turn it is, as nobody does but pulse.
+    pulses: BTreeSet<usize>,
+    /// There was one.
+    had_pulse: bool,
+}
+
+impl Outbox {
+    fn push(&mut self, news: News) {
+        if !self.had_pulse && self.pulses.is_empty() {
+            return;
+        }
+        self.had_pulse = true;
+        if self.waiting.len() >= NEWS_MAX {
+            self.waiting.pop_front();
+            self.lost += 1;
+            self.unsaid += 1;
+        }
+        self.waiting.push_back(news);
+    }
+
+    fn deliver(&mut self, lines: &[(usize, Line)]) -> Option<u64> {
+        self.pulses.retain(|token| lines.iter().any(|(other, _)| other == token));
+        while let Some(news) = self.waiting.front() {
+            let packet = Said::News(News { lost: self.lost, ..news.clone() }).encode();
+            let mut pulses = lines.iter().filter(|(token, _)| self.pulses.contains(token)).peekable();
+            pulses.peek()?;
+            // One that takes it is enough: another is on its way out. A line that ended
+            // shows when it is read.
+            let taken = pulses.filter(|(_, line)| line.try_send(&packet).unwrap_or(false)).count();
+            if taken == 0 {
+                return None;
+            }
+            self.lost = 0;
+            self.waiting.pop_front();
+        }
+        Some(std::mem::take(&mut self.unsaid)).filter(|lost| *lost > 0)
+    }
+}
+
 /// The lines.
 #[derive(Debug)]
 pub struct Parents {
@@ -48,6 +99,7 @@ pub struct Parents {
     first_token: usize,
     /// Oldest first.
     lines: Vec<(usize, Line)>,
+    news: Outbox,
     /// Why this director cannot serve, if so.
     unable: Option<String>,
     /// The virtual IPs to be let go of; `None`: not known yet.
@@ -58,7 +110,15 @@ impl Parents {
     /// None yet. They hear from us every `beat`; tokens are `first_token` to
     /// `first_token + MAX - 1`.
     pub fn new(beat: Duration, first_token: usize, now: Instant) -> Self {
-        Self { beat, next_beat: now, first_token, lines: Vec::new(), unable: None, withdrawn: None }
+        Self {
+            beat,
+            next_beat: now,
+            first_token,
+            lines: Vec::new(),
+            news: Outbox::default(),
+            unable: None,
+            withdrawn: None,
+        }
     }
 
     /// One more. One that cannot be listened to is turned away.
@@ -71,6 +131,7 @@ impl Parents {
         if listen(&line, token, registry).is_err() {
             return;
         }
+        self.news.pulses.remove(&token);
         let arguments =
             common::daemon::arguments().iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
         let hello = Said::hello(arguments);
@@ -89,6 +150,18 @@ impl Parents {
             self.withdrawn = Some(vips.clone());
             self.list().iter().for_each(|said| self.say(said));
         }
+    }
+
+    /// Something happened that the operator's programs should hear of: pulse knows
+    /// them. It is said in [`Parents::deliver`].
+    pub fn tell(&mut self, news: News) {
+        self.news.push(news);
+    }
+
+    /// Says to pulse what is to be told, as far as its lines take it; what they do not
+    /// waits. How many were lost, when that is over.
+    pub fn deliver(&mut self) -> Option<u64> {
+        self.news.deliver(&self.lines)
     }
 
     fn list(&self) -> Vec<Said> {
@@ -131,8 +204,14 @@ impl Parents {
                 Received::Message(Ask::Release) => requests.push(Request::Release),
                 Received::Message(Ask::Check) => requests.push(Request::Check),
                 Received::Message(Ask::Renew) => requests.push(Request::Renew),
-                Received::Message(Ask::Serve) => requests.push(Request::Serve),
-                Received::Message(Ask::Rest) => requests.push(Request::Rest),
+                Received::Message(Ask::Serve) => {
+                    self.news.pulses.insert(token);
+                    requests.push(Request::Serve);
+                }
+                Received::Message(Ask::Rest) => {
+                    self.news.pulses.insert(token);
+                    requests.push(Request::Rest);
+                }
                 Received::Message(Ask::Order { what, server }) => {
                     requests.push(Request::Order { line: token, what, server });
                 }

@@ -307,6 +307,9 @@ impl<K: Ipvs> Daemon<K> {
         self.take_answers(now);
         self.work(now);
         self.keep_what_changed(now);
+        if let Some(lost) = self.parents.deliver() {
+            self.log.say(&Message::NewsLost { lost });
+        }
         self.parents.say_withdrawn(self.services.withdrawn());
         Ok(self.step_phase(now))
     }
@@ -537,6 +540,7 @@ impl<K: Ipvs> Daemon<K> {
         for action in actions {
             match action {
                 services::Action::Say(line) => self.log.say(&line),
+                services::Action::News(news) => self.parents.tell(news),
                 services::Action::PutBack(key) => self.nannies.ask_check(&key),
                 services::Action::Up(key) => self.want_monitors(&key, now),
                 services::Action::Run(script) => {

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use common::channel::services::News;
 use common::ipvs::{DestinationEntry, DestinationKey, Error, Ipvs, Service, ServiceKey};
 
 use crate::hands::Kernel;
@@ -42,6 +43,8 @@ pub trait Keepers {
 pub enum Action {
     /// Log a line.
     Say(Message),
+    /// The operator's programs should hear of it.
+    News(News),
     /// The service is in the kernel: its nannies may run.
     Up(ServiceKey),
     /// The service is back in the kernel, empty: its nannies should look now.
@@ -183,13 +186,7 @@ impl Services {
             }
             self.ledger.services.insert(wanted.service.key, wanted.name.clone());
         }
-        let cares = |key: &ServiceKey| {
-            self.index.get(key).and_then(|n| self.wanted.virtuals.get(*n)).is_some_and(|it| it.pool.quorum.is_some())
-        };
-        self.ledger.quorums.retain(|key, _| cares(key));
-        for (key, state) in &mut self.states {
-            state.quorum = state.quorum.filter(|_| cares(key));
-        }
+        self.ledger.quorums.retain(|key, _| self.index.contains_key(key));
         self.mends.clear();
         self.round.clear();
         let changes = self.withdrawal.load(&self.wanted.virtuals);
@@ -233,7 +230,7 @@ impl Services {
                     let has = |list: &Vec<DestinationEntry>| list.iter().any(|it| it.destination.key == sorry.key);
                     state.sorry = Some(Sorry::new(destinations.as_ref().is_ok_and(has), now + wanted.timeout));
                 }
-                if state.quorum.is_none() && wanted.pool.quorum.is_some() {
+                if state.quorum.is_none() {
                     let known = self.ledger.quorums.get(key).copied();
                     state.quorum = Some(Quorum::new(known, now + wanted.timeout));
                 }

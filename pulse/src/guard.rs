@@ -297,6 +297,7 @@ impl Guardian {
                     | Said::Unable(_)
                     | Said::Able
                     | Said::Withdrawn(_)
+                    | Said::News(_)
                     | Said::Answer { .. },
                 )
                 | Received::Garbage(_) => {

@@ -357,7 +357,7 @@ impl Hands {
         let is_fos = self.settings.service == ServiceKind::Fos;
         let is_finished = is_fos && *message == Message::ArpsFinished;
         self.log.say(if is_finished { &Message::FosArpsFinished } else { message });
-        if let Some(notice) = Notice::of_line(message) {
+        for notice in Notice::of_line(message) {
             self.notify(&notice);
         }
     }

@@ -1,6 +1,11 @@
 //! `vip_withdraw`: a virtual IP behind which nothing serves leaves the interface and
-//! comes back with the first server, whoever dies meanwhile, and whoever takes over.
+//! comes back with the first server, whoever dies meanwhile, and whoever takes over. The
+//! operator's programs hear of it all.
 
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -27,7 +32,28 @@ fn lvs_cf(keys: &str) -> String {
     let text = LVS_CF.replace(checked, &format!("     interval = 0.2\n     slow_start = 0\n{keys}"));
     let text = text.replace("reentry = 6", "reentry = 0.1").replace("timeout = 6", "timeout = 3");
     assert!(text.contains(keys) && text.contains("interval") && text.contains("reentry = 0.1"));
-    text
+    format!("notify = /etc/sysconfig/ha/told.sh\nnotify_fifo = /run/events\n{text}")
+}
+
+/// What `notify` was told on a director, without its role and state: EVENT WHAT NAME.
+fn told(director: &Director) -> Vec<String> {
+    let text = std::fs::read_to_string(director.machine.path("/run/told")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// The lines of the FIFO up to the first of this event.
+fn events(path: PathBuf, last: &'static str) -> JoinHandle<Vec<serde_json::Value>> {
+    std::thread::spawn(move || {
+        let mut events = Vec::new();
+        for line in BufReader::new(File::open(path).expect("pulse made it")).lines() {
+            let line = line.expect("it is text");
+            events.push(serde_json::from_str::<serde_json::Value>(&line).unwrap_or_else(|e| panic!("{e}: {line}")));
+            if events.last().is_some_and(|event| event["event"] == last) {
+                break;
+            }
+        }
+        events
+    })
 }
 
 fn wait_until_gone(director: &Director) {
@@ -50,14 +76,32 @@ fn is_served(client: &Client) {
 fn a_virtual_ip_goes_with_its_last_server_and_comes_back_with_the_first() {
     scenario(|lab| {
         let mut site = Site::new(lab);
+        let script = "#!/bin/sh\necho $1 $2 $6 >> /run/told\n";
+        site.director.machine.write_script("/etc/sysconfig/ha/told.sh", script);
         site.director.configure(&lvs_cf("     vip_withdraw = 1\n"));
         site.director.start_pulse();
         site.wait_in_service();
+        wait_until(SOON, "notify is told", || told(&site.director) == ["state active"]);
+        let heard = events(site.director.machine.path("/run/events"), "vip");
         let mark = site.director.log.mark();
         site.servers.iter_mut().for_each(crate::ground::real_server::RealServer::kill);
         let director = &site.director;
         wait_until_gone(director);
         assert_said_once(director, mark, [GONE_LVSD, GONE_PULSE]);
+        let heard = heard.join().expect("it reads");
+        let (first, last) = (&heard[0], &heard[heard.len() - 1]);
+        assert_eq!(
+            (&first["event"], &first["what"], &first["state"]),
+            (&"server".into(), &"down".into(), &"active".into())
+        );
+        assert_eq!((&last["what"], &last["name"]), (&"withdrawn".into(), &"192.168.142.100".into()));
+        wait_until(SOON, "notify is told", || told(director).last().is_some_and(|it| it.starts_with("vip")));
+        let mut all = told(director).split_off(1);
+        all[..2].sort();
+        assert_eq!(
+            all,
+            ["server down 100/158", "server down 100/159", "virtual down 100", "vip withdrawn 192.168.142.100"]
+        );
         let me = director.machine.first_pid();
         let away = Holders::watch([me, me]);
 
@@ -108,6 +152,8 @@ fn a_virtual_ip_goes_with_its_last_server_and_comes_back_with_the_first() {
         assert!(took < Duration::from_secs(5), "{took:?}");
         assert_said_once(&site.director, mark, [BACK_LVSD, BACK_PULSE]);
         is_served(&site.client);
+        let back = ["server up 100/158", "virtual up 100", "vip raised 192.168.142.100"];
+        wait_until(SOON, "notify is told", || told(&site.director).ends_with(&back.map(str::to_owned)));
         site.director.log.assert_never(0, "was gone");
 
         // And away it leaves nothing behind at a stop either.

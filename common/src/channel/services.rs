@@ -1,6 +1,6 @@
-//! What lvsd tells pulse of its virtual services, for pulse owns the virtual IPs: which
-//! of them nothing behind serves, as a list in pages of which each fits into a packet.
-//! Pure.
+//! What lvsd tells pulse of its virtual services, for pulse owns the virtual IPs and
+//! knows the operator's programs: which virtual IPs nothing behind serves, as a list
+//! in pages of which each fits into a packet, and what happened. Pure.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,6 +12,12 @@ const PAGE_MAX: usize = 400;
 
 /// The most pages of a list: more virtual IPs than a configuration can have.
 const PAGES_MAX: u32 = 256;
+
+/// The longest name in [`News`], in characters: of a virtual and a server.
+const NAME_MAX: usize = 520;
+
+/// The longest text, in characters.
+const TEXT_MAX: usize = crate::log::LINE_MAX;
 
 /// A part of a list of addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +88,80 @@ impl Pages {
     }
 }
 
+/// What happened to a virtual service or a real server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happened {
+    /// A real server is good again.
+    ServerUp,
+    /// A real server failed its checks.
+    ServerDown,
+    /// A virtual has its quorum again.
+    VirtualUp,
+    /// A virtual lost its quorum.
+    VirtualDown,
+    /// The sorry server stands in.
+    SorryIn,
+    /// It does not any more.
+    SorryOut,
+}
+
+const WORDS: [(Happened, &str, &str); 6] = [
+    (Happened::ServerUp, "server", "up"),
+    (Happened::ServerDown, "server", "down"),
+    (Happened::VirtualUp, "virtual", "up"),
+    (Happened::VirtualDown, "virtual", "down"),
+    (Happened::SorryIn, "sorry", "in"),
+    (Happened::SorryOut, "sorry", "out"),
+];
+
+impl Happened {
+    /// Its two words: what it is about, and what became of it.
+    pub fn words(self) -> (&'static str, &'static str) {
+        let found = WORDS.iter().find(|(it, ..)| *it == self);
+        found.map(|(_, event, what)| (*event, *what)).unwrap_or_default()
+    }
+}
+
+/// The same with whom it happened to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// What.
+    pub what: Happened,
+    /// `VIRTUAL/SERVER`, or `VIRTUAL`.
+    pub name: String,
+    /// In words.
+    pub text: String,
+    /// So many before it could not be said.
+    pub lost: u64,
+}
+
+/// `text` without NULs, which part the fields, and not too long.
+fn plain(text: &str, max: usize) -> impl fmt::Display {
+    text.chars().filter(|c| *c != '\0').take(max).collect::<String>()
+}
+
+impl fmt::Display for News {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (event, what) = self.what.words();
+        let (name, text) = (plain(&self.name, NAME_MAX), plain(&self.text, TEXT_MAX));
+        write!(f, "{event} {what} {}\0{name}\0{text}", self.lost)
+    }
+}
+
+impl FromStr for News {
+    type Err = ();
+
+    fn from_str(packet: &str) -> Result<Self, ()> {
+        let (head, rest) = packet.split_once('\0').ok_or(())?;
+        let (name, text) = rest.split_once('\0').ok_or(())?;
+        let (words, lost) = head.rsplit_once(' ').ok_or(())?;
+        let is_it = |(_, event, what): &&(Happened, &str, &str)| words.split_once(' ') == Some((event, what));
+        let (what, ..) = WORDS.iter().find(is_it).ok_or(())?;
+        let (name, text) = (name.to_owned(), text.to_owned());
+        Ok(Self { what: *what, name, text, lost: lost.parse().map_err(drop)? })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -122,8 +202,14 @@ mod tests {
         }
 
         #[test]
+        fn news_read_back(n in 0..6usize, name in "[^\0]{0,80}", text in "[^\0]{0,80}", lost in any::<u64>()) {
+            let news = News { what: WORDS[n].0, name, text, lost };
+            prop_assert_eq!(news.to_string().parse(), Ok(news));
+        }
+
+        #[test]
         fn whatever_comes_is_read_or_refused(text in ".{0,60}") {
-            let _ = text.parse::<Page>();
+            let _ = (text.parse::<Page>(), text.parse::<News>());
         }
     }
 
@@ -149,9 +235,12 @@ mod tests {
     }
 
     #[test]
-    fn pages_that_make_no_sense_are_refused() {
+    fn pages_and_news_that_make_no_sense_are_refused() {
         for text in ["", "0", "0/0", "1/1", "0/257", "0/1 x", "-1/1", "0/1  192.0.2.1"] {
             assert_eq!(text.parse::<Page>(), Err(()), "{text}");
+        }
+        for text in ["", "server up 0", "server up 0\0x", "server in 0\0a\0b", "server up x\0a\0b", "up 0\0a\0b"] {
+            assert_eq!(text.parse::<News>(), Err(()), "{text:?}");
         }
     }
 }

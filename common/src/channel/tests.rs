@@ -20,6 +20,10 @@ fn any_said() -> impl Strategy<Value = Said> {
             of: 2,
             addresses
         })),
+        ("[^\0]{0,80}", any::<u64>()).prop_map(|(name, lost)| {
+            let text = name.clone();
+            Said::News(services::News { what: services::Happened::ServerDown, name, text, lost })
+        }),
         (any::<bool>(), any::<Option<usize>>(), "(.|\n){0,80}").prop_map(|(done, next, text)| Said::Answer {
             done,
             next,

@@ -47,6 +47,7 @@ fn samples() -> Vec<Message> {
         Message::VipWithdrawn { vip: "192.0.2.1".parse().unwrap() },
         Message::VipReturns { vip: "192.0.2.1".parse().unwrap(), name: Some(name()) },
         Message::VipReturns { vip: "192.0.2.1".parse().unwrap(), name: None },
+        Message::NewsLost { lost: 7 },
         Message::VipSpared { vip: "192.0.2.1".parse().unwrap() },
         Message::MonitorCreated { name: name(), server: server(), pid: 4711 },
         Message::ShuttingDown { name: name() },

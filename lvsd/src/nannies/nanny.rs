@@ -5,6 +5,7 @@ use std::hash::{Hash as _, Hasher as _};
 use std::rc::Rc;
 use std::time::Instant;
 
+use common::channel::services::{Happened, News};
 use common::channel::{Ask, Line};
 use common::child::{Child, Report, Rules};
 
@@ -126,6 +127,21 @@ impl Nanny {
             // A line that is broken shows when it is read.
             let _ = line.send(&Ask::Why.encode());
         }
+    }
+
+    /// What is to be told of a verdict, before it is taken down: a change of the one
+    /// before. One that is well from the start is no news, nor is what a lvsd before us
+    /// has heard.
+    pub(super) fn news(&self, available: bool) -> Option<News> {
+        let is_news = match self.verdict {
+            Some((was, _)) => was != available,
+            None => !available && self.is_ours,
+        };
+        let target = self.target.filter(|_| is_news)?;
+        let ((name, server), destination) = (self.names(), target.destination);
+        let (what, is) = if available { (Happened::ServerUp, "up") } else { (Happened::ServerDown, "down") };
+        let text = format!("real server {destination} of virtual service {name} is {is}");
+        Some(News { what, name: format!("{name}/{server}"), text, lost: 0 })
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {

@@ -110,3 +110,60 @@ fn a_list_of_virtual_ips_is_said_when_it_changes_before_we_are_ready_and_with_th
     assert_eq!(pulse.heard(), [said(&[1]), Said::Alive, said(&[1])]);
     assert_eq!(welcome(&mut parents, true, &poll).heard()[1..], [said(&[1]), Said::Ready]);
 }
+
+/// The numbers of the events that were heard, and how many were lost before them.
+fn numbers(heard: Vec<Said>) -> (Vec<usize>, u64) {
+    let of = |said: Said| match said {
+        Said::News(News { name, lost, .. }) => (name.parse::<usize>().unwrap(), lost),
+        other => panic!("{other:?}"),
+    };
+    let all: Vec<(usize, u64)> = heard.into_iter().map(of).collect();
+    (all.iter().map(|(n, _)| *n).collect(), all.iter().map(|(_, lost)| lost).sum())
+}
+
+#[test]
+fn news_go_to_pulse_alone_wait_while_its_line_is_full_and_are_counted_when_lost() {
+    use common::channel::services::Happened;
+    let news = |n: usize| News { what: Happened::ServerDown, name: n.to_string(), text: String::new(), lost: 0 };
+    let (now, poll) = (Instant::now(), Poll::new().unwrap());
+    let mut parents = Parents::new(Duration::from_secs(2), FIRST, now);
+    let read = |parents: &mut Parents| (FIRST..FIRST + MAX).for_each(|token| parents.read(token, &mut Vec::new()));
+    parents.tell(news(0));
+    assert_eq!(parents.deliver(), None, "there never was a pulse");
+    let (pulse, other) = (welcome(&mut parents, true, &poll), welcome(&mut parents, true, &poll));
+    pulse.asks(&Ask::Rest);
+    read(&mut parents);
+    pulse.heard();
+    other.heard();
+    parents.tell(news(1));
+    assert_eq!((parents.deliver(), other.heard().len()), (None, 0));
+    assert_eq!(numbers(pulse.heard()), (vec![1], 0));
+
+    // It does not read: the line fills, then the queue, then the oldest are lost.
+    for n in 0..5000 {
+        parents.tell(news(n));
+        assert_eq!(parents.deliver(), None);
+    }
+    let ((mut all, mut lost), mut said) = (numbers(pulse.heard()), None);
+    while said.is_none() {
+        said = parents.deliver();
+        let (more, lost_before) = numbers(pulse.heard());
+        all.extend(more);
+        lost += lost_before;
+    }
+    assert_eq!((u64::try_from(all.len()).unwrap() + lost, said), (5000, Some(lost)));
+    assert!(lost > 0 && all.is_sorted() && all.last() == Some(&4999));
+
+    // The next pulse hears what happened while there was none.
+    drop(pulse);
+    read(&mut parents);
+    parents.tell(news(7));
+    parents.deliver();
+    let next = welcome(&mut parents, true, &poll);
+    next.heard();
+    parents.deliver();
+    assert_eq!(next.heard(), [], "who it is, it says first");
+    next.asks(&Ask::Serve);
+    read(&mut parents);
+    assert_eq!((parents.deliver(), numbers(next.heard())), (None, (vec![7], 0)));
+}

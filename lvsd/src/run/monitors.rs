@@ -51,6 +51,7 @@ impl<K: Ipvs> Daemon<K> {
         for action in actions {
             match action {
                 nannies::Action::Say(line) => self.log.say(&line),
+                nannies::Action::News(news) => self.parents.tell(news),
                 nannies::Action::Terminate(pid) => hands::signal(pid, Signal::SIGTERM),
                 nannies::Action::Kill(pid) => hands::signal(pid, Signal::SIGKILL),
                 nannies::Action::Find(id) => self.starts.push_back((id, true)),

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use common::channel::services::{Happened, News};
 use common::ipvs::{Ipvs, ServiceKey};
 
 use super::{Action, Keepers, Services, State};
@@ -35,23 +36,34 @@ impl State {
         })
     }
 
-    /// `Some`: whether there is a quorum, and that is news. Its script is run.
+    /// `Some`: whether there is a quorum, and that is news. Where somebody cares it is
+    /// said, and its script is run.
     fn judge_quorum(&mut self, wanted: &Virtual, tally: Tally, now: Instant, out: &mut Vec<Action>) -> Option<bool> {
-        let (care, quorum) = (wanted.pool.quorum.as_ref()?, self.quorum.as_mut()?);
-        let change = quorum.judge(wanted.pool.rules, tally, now, now + wanted.timeout)?;
+        let change = self.quorum.as_mut()?.judge(wanted.pool.rules, tally, now, now + wanted.timeout)?;
         let (name, available, rules) = (wanted.name.clone(), tally.available, wanted.pool.rules);
-        out.extend(match change {
+        let (line, what) = match change {
             // Nobody heard that it was not there.
-            quorum::Change::First => None,
-            quorum::Change::Gained => Some(Action::Say(Message::QuorumGained { name, available, rules })),
-            quorum::Change::Lost => Some(Action::Say(Message::QuorumLost { name, available, rules })),
-        });
+            quorum::Change::First => (None, None),
+            quorum::Change::Gained => {
+                (Some(Message::QuorumGained { name, available, rules }), Some(Happened::VirtualUp))
+            }
+            quorum::Change::Lost => (Some(Message::QuorumLost { name, available, rules }), Some(Happened::VirtualDown)),
+        };
+        out.extend(line.as_ref().zip(what).map(|(line, what)| news(what, wanted, line)));
         let has = change != quorum::Change::Lost;
-        let command = if has { &care.up } else { &care.down };
-        let (service, name) = (wanted.service.key, wanted.name.clone());
-        out.extend(command.clone().map(|command| Action::Run(Script { service, name, command })));
+        if let Some(care) = &wanted.pool.quorum {
+            out.extend(line.map(Action::Say));
+            let command = if has { &care.up } else { &care.down };
+            let (service, name) = (wanted.service.key, wanted.name.clone());
+            out.extend(command.clone().map(|command| Action::Run(Script { service, name, command })));
+        }
         Some(has)
     }
+}
+
+/// What happened to a virtual, in the words of this line.
+fn news(what: Happened, wanted: &Virtual, line: &Message) -> Action {
+    Action::News(News { what, name: wanted.name.clone(), text: line.to_string(), lost: 0 })
 }
 
 impl Services {
@@ -81,13 +93,12 @@ impl Services {
         let Some(state) = self.states.get_mut(key) else { return };
         let (Some(server), Some(sorry)) = (&wanted.sorry, &mut state.sorry) else { return };
         let (name, address) = (wanted.name.clone(), server.key.address);
-        match sorry.judge(tally, now, now + wanted.timeout) {
+        let (line, what) = match sorry.judge(tally, now, now + wanted.timeout) {
             None => return,
-            Some(Change::Activate) => out.push(Action::Say(Message::SorryIn { name, address })),
-            Some(Change::Deactivate(available)) => {
-                out.push(Action::Say(Message::SorryOut { name, available, address }));
-            }
-        }
+            Some(Change::Activate) => (Message::SorryIn { name, address }, Happened::SorryIn),
+            Some(Change::Deactivate(available)) => (Message::SorryOut { name, available, address }, Happened::SorryOut),
+        };
+        out.extend([news(what, wanted, &line), Action::Say(line)]);
         self.tend_one(key, kernel, keepers, now, out);
     }
 

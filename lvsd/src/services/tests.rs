@@ -168,8 +168,18 @@ fn in_words(actions: Vec<Action>) -> Vec<String> {
         Action::PutBack(key) => format!("put back: {key}"),
         Action::Emptied => "emptied".to_owned(),
         Action::Run(script) => format!("run {} for {}", script.command, script.name),
+        Action::News(_) => String::new(),
     };
-    actions.into_iter().map(word).collect()
+    actions.into_iter().map(word).filter(|word| !word.is_empty()).collect()
+}
+
+/// What the operator's programs are told.
+fn told(actions: &[Action]) -> Vec<String> {
+    let of = |action: &Action| match action {
+        Action::News(News { what, name, text, .. }) => Some(format!("{what:?} {name}: {text}")),
+        Action::Say(_) | Action::Up(_) | Action::PutBack(_) | Action::Emptied | Action::Run(_) => None,
+    };
+    actions.iter().filter_map(of).collect()
 }
 
 #[test]
@@ -624,9 +634,9 @@ fn a_quorum_that_comes_or_goes_runs_its_script_and_a_successor_knows_of_it() {
     assert_eq!(next.judge(1, 0, 0), [""; 0], "it was lost before");
     let gained = "Virtual Server v1: 2 real servers are well, quorum 2 is there";
     assert_eq!(next.judge(1, 2, 0), [gained, "run /up for v1"]);
-    next.load(vec![virtual_service(1, "wlc")]);
-    assert!(next.services.ledger().quorums.is_empty(), "nobody cares any more");
-    assert_eq!(next.judge(1, 0, 0), [""; 0]);
+    let uncared = Virtual { pool: Pool { quorum: None, ..pool.clone() }, ..wanted() };
+    next.load(vec![uncared]);
+    assert_eq!(next.judge(1, 0, 0), [""; 0], "nobody cares any more");
 }
 
 /// The orders alone outlive it.
@@ -725,4 +735,30 @@ fn a_virtual_ip_goes_with_the_last_that_serves_on_it_and_a_successor_knows_of_it
     let spared = "virtual IP 192.0.2.1: no virtual service on it has vip_withdraw any more, pulse may hold it again";
     assert_eq!(stage.load(vec![with(1, false), with(2, false)]), [spared]);
     assert!(stage.services.withdrawn().is_empty());
+}
+
+#[test]
+fn who_listens_hears_of_each_virtual_and_sorry_server_whoever_cares_for_the_quorum() {
+    let pool = Pool { rules: quorum::Rules { quorum: 1, hysteresis: 0 }, ..Pool::default() };
+    let mut stage = Stage::new(Ledger::default());
+    stage.load(vec![Virtual { pool, ..with_sorry(1) }]);
+    stage.set_up(1);
+    let mut judge = |available: usize| {
+        let mut out = Vec::new();
+        let tally = |_: &Virtual| Tally { available, kept: 0, silent: 0, servers: 3 };
+        stage.services.judge(&key(1), tally, &mut stage.kernel, &stage.nannies, stage.now, &mut out);
+        told(&out)
+    };
+    assert_eq!(judge(1), [""; 0], "well from the start");
+    let down = [
+        "VirtualDown v1: Virtual Server v1: 0 real servers are well, quorum 1 is lost",
+        "SorryIn v1: Virtual Server v1: No real servers; activate sorry_server 10.0.0.9",
+    ];
+    assert_eq!(judge(0), down);
+    assert_eq!(judge(0), [""; 0]);
+    let up = [
+        "VirtualUp v1: Virtual Server v1: 2 real servers are well, quorum 1 is there",
+        "SorryOut v1: Virtual Server v1: 2 real servers; deactivate sorry_server 10.0.0.9",
+    ];
+    assert_eq!(judge(2), up);
 }

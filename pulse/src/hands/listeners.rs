@@ -55,14 +55,24 @@ impl Listeners {
     /// This happened.
     pub fn tell(&mut self, notice: &Notice, standing: Standing, now: Instant, log: &Log) {
         if self.rules.command.is_some() {
-            self.runs.push(arguments(notice, standing));
+            self.runs.push(notice, arguments(notice, standing));
         }
         if self.rules.fifo.is_some() {
             // For people, who know the time of day.
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.lines.push((notice.clone(), standing, since));
+            self.lines.push(notice, (notice.clone(), standing, since));
         }
         self.turn(now, log);
+    }
+
+    /// So many events never came here.
+    pub fn missed(&mut self, count: u64) {
+        if self.rules.command.is_some() {
+            self.runs.missed(count);
+        }
+        if self.rules.fifo.is_some() {
+            self.lines.missed(count);
+        }
     }
 
     /// When [`Listeners::turn`] is next needed.

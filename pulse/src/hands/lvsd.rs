@@ -14,6 +14,7 @@ use super::{Hands, READ_AT_ONCE, text, watch};
 use crate::election::{self, Watched};
 use crate::messages::Message;
 use crate::node::Event;
+use crate::notify::Notice;
 
 /// lvsd, as a process and a line to it.
 #[derive(Debug)]
@@ -114,6 +115,11 @@ impl Hands {
                 Received::Message(Said::Withdrawn(page)) => {
                     events.push_back(Event::Lvsd(child::Event::Heard));
                     events.extend(lvsd.pages.take(page).map(Event::Withdrawn));
+                }
+                Received::Message(Said::News(news)) => {
+                    events.push_back(Event::Lvsd(child::Event::Heard));
+                    self.listeners.missed(news.lost);
+                    self.notify(&Notice::of_news(news));
                 }
                 Received::Message(Said::Ready) => events.push_back(Event::Lvsd(child::Event::Ready)),
                 Received::Message(

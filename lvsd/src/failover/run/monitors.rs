@@ -34,6 +34,8 @@ impl Keeper {
             let mut out = Vec::new();
             match action {
                 nannies::Action::Say(line) => self.log.say(&self.in_our_words(line)),
+                // pulse is told when the service cannot run here.
+                nannies::Action::News(_) => {}
                 nannies::Action::Terminate(pid) => hands::signal(pid, Signal::SIGTERM),
                 nannies::Action::Kill(pid) => hands::signal(pid, Signal::SIGKILL),
                 nannies::Action::Find(id) if self.find(id, now) => {}
