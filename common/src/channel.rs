@@ -26,6 +26,9 @@ use nix::sys::socket::{
     socketpair, sockopt,
 };
 
+use crate::destinations::{Assignment, Held, Record, Target, unpack};
+use crate::ipvs::ServiceKey;
+
 mod meeting;
 
 pub use meeting::{MeetingPlace, failover_place, join, nanny_place};
@@ -44,6 +47,12 @@ const REASON_MAX: usize = crate::log::LINE_MAX;
 
 /// The longest question, in bytes: an order about a real server with two long names.
 pub const ASK_MAX: usize = 1024;
+
+/// What of a question its records may take.
+pub const ASK_ROOM: usize = ASK_MAX - 16;
+
+/// What of an answer they may take: as much as one reader's patience.
+pub const SAID_ROOM: usize = PACKET_MAX / 2;
 
 /// Which words are spoken on lines; said in [`Said::Hello`]. It counts up when words
 /// change so that a sibling of another version cannot be worked with: whoever hears
@@ -97,6 +106,11 @@ pub enum Said {
     Withdrawn(services::Page),
     /// lvsd's word that something happened to its services.
     News(services::News),
+    /// A shared nanny: it keeps these, and this is what became of them. Said of all
+    /// before Hello, after [`Ask::Hold`] of those in it, and of each at every change.
+    Holds(Vec<Held>),
+    /// A shared nanny: it does not keep these any more.
+    Dropped(Vec<Target>),
     /// lvsd's answer to [`Ask::Order`] and [`Ask::Status`].
     Answer {
         /// It did as it was asked.
@@ -128,6 +142,17 @@ pub enum Ask {
     /// nanny: its real server is among the last of its service, and stays in use even
     /// if checks fail; or is not any more. Said on every change and after its Hello.
     Stay(bool),
+    /// Of a shared nanny: keep these, so, from now on.
+    Hold(Vec<Assignment>),
+    /// Of a shared nanny: keep these no more.
+    Drop {
+        /// They stay in the kernel as they are.
+        stays: bool,
+        /// Which.
+        targets: Vec<Target>,
+    },
+    /// Of a shared nanny: [`Ask::Check`] about what it keeps in this service.
+    CheckService(ServiceKey),
     /// lvsd: the operator wants something of one real server.
     Order {
         /// `drain`, `disable`, `enable` or `weight=N`.
@@ -199,6 +224,8 @@ impl Said {
             Self::Able => b"able".to_vec(),
             Self::News(news) => format!("news {news}").into_bytes(),
             Self::Withdrawn(page) => format!("withdrawn {page}").into_bytes(),
+            Self::Holds(held) => records("holds", held),
+            Self::Dropped(targets) => records("dropped", targets),
             Self::Answer { done, next, text } => {
                 let next = next.map_or_else(|| "-".to_owned(), |next| next.to_string());
                 format!("answer {} {next} {text}", if *done { "yes" } else { "no" }).into_bytes()
@@ -232,6 +259,8 @@ impl Said {
             "able" => Ok(Self::Able),
             "news" => rest.parse().map(Self::News).map_err(|()| DecodeError::BadField("news")),
             "withdrawn" => rest.parse().map(Self::Withdrawn).map_err(|()| DecodeError::BadField("withdrawn")),
+            "holds" => unpack(rest).map(Self::Holds).ok_or(DecodeError::BadField("holds")),
+            "dropped" => unpack(rest).map(Self::Dropped).ok_or(DecodeError::BadField("dropped")),
             "answer" => Self::decode_answer(rest).ok_or(DecodeError::BadField("answer")),
             other => Err(DecodeError::UnknownWord(other.chars().take(32).collect())),
         }
@@ -267,6 +296,10 @@ impl Ask {
             Self::Rest => b"rest".to_vec(),
             Self::Stay(true) => b"stay".to_vec(),
             Self::Stay(false) => b"stay not".to_vec(),
+            Self::Hold(assignments) => records("hold", assignments),
+            Self::Drop { stays: true, targets } => records("leave", targets),
+            Self::Drop { stays: false, targets } => records("drop", targets),
+            Self::CheckService(service) => format!("check {service}").into_bytes(),
             Self::Order { what, server } => format!("order {what} {server}").into_bytes(),
             Self::Status(from) => format!("status {from}").into_bytes(),
         }
@@ -293,9 +326,29 @@ impl Ask {
                 let from = other.get(7..).and_then(|rest| rest.parse().ok());
                 from.map(Self::Status).ok_or(DecodeError::BadField("status"))
             }
-            other => Err(DecodeError::UnknownWord(other.chars().take(32).collect())),
+            other => {
+                let bad = |word| DecodeError::BadField(word);
+                match other.split_once(' ') {
+                    Some(("hold", rest)) => unpack(rest).map(Self::Hold).ok_or(bad("hold")),
+                    Some((word @ ("drop" | "leave"), rest)) => {
+                        let targets = unpack(rest).ok_or(bad("drop"))?;
+                        Ok(Self::Drop { stays: word == "leave", targets })
+                    }
+                    Some(("check", service)) => ServiceKey::parse(service).map(Self::CheckService).ok_or(bad("check")),
+                    Some(_) | None => Err(DecodeError::UnknownWord(other.chars().take(32).collect())),
+                }
+            }
         }
     }
+}
+
+/// A word and what is about, a line each.
+fn records<R: Record>(word: &str, of: &[R]) -> Vec<u8> {
+    let mut text = format!("{word} ");
+    for record in of {
+        let _ = writeln!(text, "{record}");
+    }
+    text.into_bytes()
 }
 
 /// What came from the other end.
@@ -327,6 +380,11 @@ impl Line {
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
         nonblocking(ours.as_fd())?;
         Ok((Self { fd: ours }, theirs))
+    }
+
+    /// The child's end, where the child is no process of its own.
+    pub fn of(theirs: OwnedFd) -> Self {
+        Self { fd: theirs }
     }
 
     /// The line a parent gave us as stdin, if stdin is one. Stdin itself is

@@ -418,6 +418,29 @@ impl fmt::Display for ServiceKey {
     }
 }
 
+impl ServiceKey {
+    /// The inverse of its `Display`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (word, rest) = text.split_once(' ')?;
+        let protocol = match word {
+            "tcp" => Protocol::Tcp,
+            "udp" => Protocol::Udp,
+            "sctp" => Protocol::Sctp,
+            "mark" => {
+                let (family, number) = match rest.strip_suffix(" (IPv6)") {
+                    Some(number) => (Family::V6, number),
+                    None => (Family::V4, rest),
+                };
+                let mark = number.parse().ok().filter(|mark| *mark != 0)?;
+                return Some(Self::Mark { family, mark });
+            }
+            _ => return None,
+        };
+        let socket: std::net::SocketAddr = rest.parse().ok()?;
+        Some(Self::Address { protocol, address: socket.ip(), port: socket.port() })
+    }
+}
+
 /// `192.0.2.1:80`, `[2001:db8::1]:80`.
 impl fmt::Display for DestinationKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,6 +8,7 @@
 //! | [`command`] | a command of the operator's, run in a group of its own with a deadline | pulse, lvsd |
 //! | [`config`] | the configuration: lvs.cf and TOML in, one complete model or all the errors out | pulse, lvsd |
 //! | [`daemon`] | going to the background, pid files, exit codes, the place of the siblings | pulse, lvsd, nanny |
+//! | [`destinations`] | what is said on the line about single ones of several destinations | lvsd, nanny |
 //! | [`inspection`] | a configuration file looked at without running it: checked, dumped, converted | pulse, lvsd |
 //! | [`ipvs`] | virtual services and destinations of the kernel, by generic netlink | lvsd, nanny, pulse (sync daemon) |
 //! | [`log`] | levels, the sinks a line goes to; no wording | pulse, lvsd, nanny |
@@ -27,6 +28,7 @@ pub mod command;
 #[cfg(feature = "config")]
 pub mod config;
 pub mod daemon;
+pub mod destinations;
 #[cfg(feature = "config")]
 pub mod inspection;
 pub mod ipvs;

@@ -34,7 +34,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common::ipvs::{DestinationKey, Family, Protocol, ServiceKey};
+use common::ipvs::{DestinationKey, ServiceKey};
 
 use crate::orders::{Order, Orders};
 use crate::wanted::Target;
@@ -160,7 +160,7 @@ fn parse_line(fields: &[&str], ledger: &mut Ledger) -> Option<()> {
     let target = |key: &str, destination: &str| {
         let at: SocketAddr = destination.parse().ok()?;
         let destination = DestinationKey { address: at.ip(), port: at.port() };
-        Some(Target { service: parse_key(key)?, destination })
+        Some(Target { service: ServiceKey::parse(key)?, destination })
     };
     let millis = |text: &str| Some(Duration::from_millis(text.parse().ok()?));
     match *fields {
@@ -168,10 +168,10 @@ fn parse_line(fields: &[&str], ledger: &mut Ledger) -> Option<()> {
             ledger.withdrawn.insert(vip.parse().ok()?);
         }
         [key, name] => {
-            ledger.services.insert(parse_key(key)?, name.to_owned());
+            ledger.services.insert(ServiceKey::parse(key)?, name.to_owned());
         }
         [key, "quorum", has @ ("up" | "down")] => {
-            ledger.quorums.insert(parse_key(key)?, has == "up");
+            ledger.quorums.insert(ServiceKey::parse(key)?, has == "up");
         }
         [key, "order", destination, order] => {
             let weight = || order.parse::<u16>().ok().map(|weight| Order::Weight(weight.into()));
@@ -184,7 +184,7 @@ fn parse_line(fields: &[&str], ledger: &mut Ledger) -> Option<()> {
         [key, "leaving", destination, weight, drain, until, name, server, ref wait @ ..] => {
             let wait = match *wait {
                 [] => None,
-                [wait] => Some(parse_key(wait)?),
+                [wait] => Some(ServiceKey::parse(wait)?),
                 [_, _, ..] => return None,
             };
             let until = Some(millis(until)?).filter(|until| !until.is_zero());
@@ -195,27 +195,6 @@ fn parse_line(fields: &[&str], ledger: &mut Ledger) -> Option<()> {
         _ => return None,
     }
     Some(())
-}
-
-/// The inverse of `ServiceKey`'s `Display`.
-pub(crate) fn parse_key(text: &str) -> Option<ServiceKey> {
-    let (word, rest) = text.split_once(' ')?;
-    let protocol = match word {
-        "tcp" => Protocol::Tcp,
-        "udp" => Protocol::Udp,
-        "sctp" => Protocol::Sctp,
-        "mark" => {
-            let (family, number) = match rest.strip_suffix(" (IPv6)") {
-                Some(number) => (Family::V6, number),
-                None => (Family::V4, rest),
-            };
-            let mark = number.parse().ok().filter(|mark| *mark != 0)?;
-            return Some(ServiceKey::Mark { family, mark });
-        }
-        _ => return None,
-    };
-    let socket: SocketAddr = rest.parse().ok()?;
-    Some(ServiceKey::Address { protocol, address: socket.ip(), port: socket.port() })
 }
 
 /// The file.

@@ -436,7 +436,13 @@ impl Nannies {
                 nanny.speaks_otherwise = version != VERSION;
                 self.feed(id, Event::Heard, now, out);
             }
-            Said::Alive | Said::Unable(_) | Said::Able | Said::Withdrawn(_) | Said::News(_) => {
+            Said::Alive
+            | Said::Unable(_)
+            | Said::Able
+            | Said::Withdrawn(_)
+            | Said::News(_)
+            | Said::Holds(_)
+            | Said::Dropped(_) => {
                 self.feed(id, Event::Heard, now, out);
             }
             Said::Ready => self.feed(id, Event::Ready, now, out),

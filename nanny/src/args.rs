@@ -14,10 +14,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use common::check::{CHECKS_MAX, CheckKind};
+use common::destinations::{Assignment, Failed, Limits, Target};
 use common::ipvs::{DestinationKey, Family, ForwardingMethod, Protocol, ServiceKey};
 use syslog::Facility;
 
-use crate::destination::Limits;
 use crate::probe::options::Asked;
 use options::Words;
 
@@ -84,8 +84,9 @@ pub struct Args {
     pub interval_was_zero: bool,
     /// How long checks must be good before a failed server returns.
     pub reentry: Duration,
-    /// The virtual service as the kernel knows it.
-    pub service: ServiceKey,
+    /// The virtual service as the kernel knows it; `None`: several, which lvsd tells on
+    /// its line.
+    pub service: Option<ServiceKey>,
     /// `VIP:VPORT` for the log; the service's own words without `--virtaddress`.
     pub service_name: String,
     /// The virtual port.
@@ -183,15 +184,21 @@ fn resolve(words: &Words) -> Result<Args, String> {
         return Err(if fos { "--lvs and --fos exclude each other" } else { "unknown service type" }.into());
     }
     let vip = vip.or(fos.then_some(rip));
+    // The number tells those of one server apart, for ps and the meeting place alone.
+    let shared = value(words, "shared", number::<u16>)?.is_some();
+    if shared && (fos || mark != 0 || vip.is_some()) {
+        return Err("--shared takes no --fos, --virtaddress and --fwmark: lvsd tells its destinations".into());
+    }
     let service = match (mark, vip) {
+        (0, None) if shared => None,
         (0, None) => return Err("No virtual service supplied: it takes --virtaddress or --fwmark".into()),
         (0, Some(address)) => {
             let protocol = if words.has("udp") { Protocol::Udp } else { Protocol::Tcp };
-            ServiceKey::Address { protocol, address, port }
+            Some(ServiceKey::Address { protocol, address, port })
         }
         (mark, vip) => {
             let family = if vip.unwrap_or(rip).is_ipv4() { Family::V4 } else { Family::V6 };
-            ServiceKey::Mark { family, mark }
+            Some(ServiceKey::Mark { family, mark })
         }
     };
     let text = |long| words.last(long).map(|word| word.value.as_bytes().to_vec());
@@ -207,7 +214,11 @@ fn resolve(words: &Words) -> Result<Args, String> {
         slow_start: value(words, "slow-start", time)?.unwrap_or(SLOW_START_DEFAULT),
         dampen: value(words, "dampen", time)?.unwrap_or(Duration::ZERO),
         reentry: reentry.unwrap_or(if fos { period } else { REENTRY_DEFAULT }),
-        service_name: vip.map_or_else(|| service.to_string(), |vip| SocketAddr::new(vip, port).to_string()),
+        service_name: match (vip, service) {
+            (Some(vip), _) => SocketAddr::new(vip, port).to_string(),
+            (None, Some(service)) => service.to_string(),
+            (None, None) => "several services".to_owned(),
+        },
         service,
         virtual_port: port,
         real: SocketAddr::new(rip, rport),
@@ -278,6 +289,18 @@ impl Args {
     pub fn destination(&self) -> DestinationKey {
         let port = self.method.destination_port(self.virtual_port, self.real.port());
         DestinationKey { address: self.real.ip(), port }
+    }
+
+    /// The one destination that the command line names, if it does.
+    pub fn assignment(&self) -> Option<Assignment> {
+        let failed = match (self.inhibit, self.quiesce) {
+            (true, _) => Failed::Inhibited,
+            (false, true) => Failed::Quiesced,
+            (false, false) => Failed::Removed,
+        };
+        let Self { method, weight, slow_start, limits, .. } = *self;
+        let target = Target { service: self.service?, destination: self.destination() };
+        Some(Assignment { target, method, weight, failed, slow_start, limits, stays: false })
     }
 
     /// How many checks in a row must be good before a failed server returns: as many

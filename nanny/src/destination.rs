@@ -3,6 +3,7 @@
 //! (address, port as the kernel has it): under direct routing and tunnelling that
 //! is the virtual port, wherever checks go (piranha.md 7.1).
 
+pub use common::destinations::Limits;
 use common::ipvs::{Destination, DestinationKey, ForwardingMethod};
 
 use crate::health::Wanted;
@@ -40,15 +41,6 @@ pub struct Owned {
     pub method: ForwardingMethod,
     /// Its thresholds, if they are not the operator's.
     pub limits: Option<Limits>,
-}
-
-/// How many connections a destination may have; 0 is no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// At so many it gets no new ones.
-    pub upper: u32,
-    /// Below so many it does again.
-    pub lower: u32,
 }
 
 impl Owned {

@@ -24,7 +24,10 @@
 
 use std::time::{Duration, Instant};
 
+pub use common::destinations::Failed;
+
 use crate::ramp::Ramp;
+use crate::record::Standing;
 
 /// How often falling again and again doubles what it takes to return.
 const STRIKES_MAX: u32 = 4;
@@ -45,17 +48,6 @@ pub struct Rules {
     /// A server that falls within this time after its return needs twice as many good
     /// checks as the last time; zero is never.
     pub dampen: Duration,
-}
-
-/// What becomes of a failed server's destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failed {
-    /// It is removed.
-    Removed,
-    /// It keeps its place, with weight 0.
-    Quiesced,
-    /// It has a place with weight 0, if it was never in use too.
-    Inhibited,
 }
 
 /// What happened.
@@ -281,6 +273,39 @@ impl Health {
         };
         if let Event::Stay(stays) = event {
             self.stays = stays;
+        }
+    }
+
+    /// Judged in this way from now on; what was judged stands.
+    pub fn judge_by(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
+    /// It joins others of the same checks, and was looked for in the kernel: what those
+    /// checks showed so far counts for it as if it had been there.
+    pub fn join(&mut self, standing: Standing, now: Instant, out: &mut Vec<Change>) {
+        match standing {
+            Standing::Unknown => {}
+            Standing::Doubtful { bad } => self.repeat(Event::Bad, bad, now, out),
+            Standing::Up { bad } => {
+                self.handle(Event::Good, now, out);
+                self.repeat(Event::Bad, bad, now, out);
+            }
+            Standing::Down { good } => {
+                self.repeat(Event::Bad, self.rules.fall.max(1), now, out);
+                if let State::Down { .. } = self.state {
+                    self.state = State::Down { good };
+                }
+            }
+        }
+    }
+
+    fn repeat(&mut self, event: Event, times: u32, now: Instant, out: &mut Vec<Change>) {
+        for _ in 0..times {
+            if self.state == FALLEN {
+                return;
+            }
+            self.handle(event, now, out);
         }
     }
 

@@ -2,6 +2,8 @@
 //! in the kernel: adds it when the server answers, removes it (or gives it weight
 //! 0) when it does not, and puts it back when somebody else removed it. lvsd starts
 //! one per real server. It reads no file; its command line is its configuration.
+//! One that lvsd tells its destinations (`--shared`) has several, in services whose
+//! checks are the same: it checks once, and each is judged and kept by itself.
 //! Of a failover service (`--fos`) there is no destination: it watches, and tells
 //! lvsd what it sees.
 //!
@@ -9,6 +11,7 @@
 //! | --- | --- |
 //! | [`args`] | the command line |
 //! | [`health`] | PURE: is the server in use? |
+//! | [`record`] | PURE: what a destination that joins others is judged by |
 //! | [`ramp`] | PURE: the weights of a server that returns |
 //! | [`watch`] | PURE: when an idle connection is held whose end means "check now" |
 //! | [`destination`] | PURE: what is to be done in the kernel? |
@@ -29,6 +32,7 @@ pub mod load;
 pub mod messages;
 pub mod probe;
 pub mod ramp;
+pub mod record;
 pub mod run;
 pub mod schedule;
 pub mod watch;
@@ -40,6 +44,7 @@ use std::time::Duration;
 
 use common::channel::{Line, failover_place, nanny_place};
 use common::daemon::{self, Background, ExitStatus, Launch};
+use common::destinations::shared_place;
 use common::ipvs::Ipvs;
 use common::ipvs::client::Client;
 use common::log::Log;
@@ -122,10 +127,12 @@ fn setup(args: Args, launch: Option<Launch>, secure: Option<Begin>) -> run::Setu
     if args.place == Place::Foreground {
         log = log.with_stdout("nanny");
     }
-    let name = if args.fos {
-        failover_place(&args.service)
-    } else {
-        nanny_place(&args.service, args.real.ip(), args.real.port())
+    let arguments: Vec<String> = daemon::arguments().iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let (rip, rport) = (args.real.ip(), args.real.port());
+    let name = match args.service {
+        None => shared_place(rip, rport, arguments.iter().map(String::as_str)),
+        Some(service) if args.fos => failover_place(&service),
+        Some(service) => nanny_place(&service, rip, rport),
     };
     let kernel = !args.dry && !args.fos;
     // A dry one and the real one of a destination may live beside each other.
@@ -141,7 +148,7 @@ fn setup(args: Args, launch: Option<Launch>, secure: Option<Begin>) -> run::Setu
         launch,
         log,
         secure,
-        arguments: daemon::arguments().iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        arguments,
         args,
     }
 }
@@ -160,6 +167,7 @@ mod tests {
             ("health.rs", include_str!("health.rs")),
             ("load.rs", include_str!("load.rs")),
             ("ramp.rs", include_str!("ramp.rs")),
+            ("record.rs", include_str!("record.rs")),
             ("watch.rs", include_str!("watch.rs")),
             ("schedule.rs", include_str!("schedule.rs")),
             ("destination.rs", include_str!("destination.rs")),

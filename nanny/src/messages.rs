@@ -23,6 +23,12 @@ use crate::probe::program::Command;
 pub enum Message<'a> {
     /// Start.
     Starting { service: &'a str, real: SocketAddr },
+    /// One destination of several: what is said, and in which service.
+    Among { service: &'a str, line: &'a Message<'a> },
+    /// lvsd wants a destination watched here no more.
+    Stopping { service: &'a str, real: SocketAddr },
+    /// lvsd told more destinations than one nanny keeps.
+    TooMany { service: &'a str, real: SocketAddr },
     /// Start of the watch over a failover service.
     Watching { service: &'a str },
     /// A failover service answers.
@@ -130,7 +136,9 @@ pub enum Message<'a> {
 impl log::Message for Message<'_> {
     fn level(&self) -> Level {
         match self {
+            Self::Among { line, .. } => line.level(),
             Self::PlaceTaken { .. }
+            | Self::TooMany { .. }
             | Self::NoRight { .. }
             | Self::NotRemoved { .. }
             | Self::CannotCheck { .. }
@@ -162,6 +170,7 @@ impl log::Message for Message<'_> {
             | Self::ServiceBack { .. }
             | Self::TableWell => Level::Notice,
             Self::Starting { .. }
+            | Self::Stopping { .. }
             | Self::Watching { .. }
             | Self::AssumingWeb
             | Self::ProgramRequested { .. }
@@ -191,6 +200,11 @@ impl fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Starting { service, real } => write!(f, "starting LVS client monitor for {service} -> {real}"),
+            Self::Among { service, line } => write!(f, "{line} ({service})"),
+            Self::Stopping { service, real } => write!(f, "stopping LVS client monitor for {service} -> {real}"),
+            Self::TooMany { service, real } => {
+                write!(f, "not watching {real} for {service}: this nanny has as many services as it can")
+            }
             Self::Watching { service } => write!(f, "Failover service monitor for {service} started"),
             Self::ServiceWell { real } => write!(f, "failover service {real} is available"),
             Self::ServiceLost { real } => write!(f, "failover service {real} is not available any more"),
@@ -223,14 +237,7 @@ impl fmt::Display for Message<'_> {
             }
             Self::Trouble { check: None, real, outcome } => outcome.about(*real).fmt(f),
             Self::Trouble { check: Some(check), real, outcome } => write!(f, "check {check}: {}", outcome.about(*real)),
-            Self::CertificateEnds { real, left } if left.is_zero() => {
-                write!(f, "the certificate of {real} has expired")
-            }
-            Self::CertificateEnds { real, left } => match left.as_secs() / 86_400 {
-                0 => write!(f, "the certificate of {real} expires within a day"),
-                1 => write!(f, "the certificate of {real} expires within two days"),
-                days => write!(f, "the certificate of {real} expires in {days} days"),
-            },
+            Self::CertificateEnds { real, left } => write!(f, "the certificate of {real} {}", ending(*left)),
             Self::CannotCheck { why } => f.write_str(why),
             Self::OpaqueOn => f.write_str("opaque glasses on"),
             Self::RoseOn => f.write_str("rose-colored glasses on"),
@@ -288,6 +295,16 @@ impl fmt::Display for Message<'_> {
                 write!(f, "avail: {} active: {}: count: {count}", u8::from(*good), u8::from(*active))
             }
         }
+    }
+}
+
+/// When a certificate that is valid for so long ends.
+fn ending(left: Duration) -> String {
+    match left.as_secs() / 86_400 {
+        _ if left.is_zero() => "has expired".to_owned(),
+        0 => "expires within a day".to_owned(),
+        1 => "expires within two days".to_owned(),
+        days => format!("expires in {days} days"),
     }
 }
 

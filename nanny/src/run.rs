@@ -2,10 +2,11 @@
 //! check, lvsd, time}, feeds the machines, and has the hands do what follows.
 //!
 //! ```text
-//!  check ends ──► Health ──► Wanted ──► Table::settle ──► the kernel
-//!  signal ──────►   │  └───► Change ──► log
+//!  check ends ──► Health ──► Wanted ──► Table::settle ──► the kernel     of each
+//!  signal ──────►   │  └───► Change ──► log                              destination
 //!                   └──────► verdict ─► lvsd, when the kernel has it
 //!  look is due ─► Table::look ──► Health (adopts what is there), Table::settle (repairs)
+//!  lvsd: hold, drop ─► one destination more or less; the others do not notice
 //! ```
 //!
 //! Nothing here ends because of the kernel, because of the real server or because
@@ -15,26 +16,37 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use common::channel::{Ask, Line, Received, Said};
+use common::channel::{Ask, Line, Received, SAID_ROOM, Said};
 use common::check::CheckKind;
 use common::child::Rules as ChildRules;
 use common::daemon::{ExitStatus, Launch};
+use common::destinations::{Held, pack};
 use common::ipvs;
 use common::log::Log;
 use nix::sys::signal::Signal;
 
 use crate::args::{Args, Place};
-use crate::destination::Owned;
 use crate::hands::secure::Begin;
-use crate::hands::table::{Open, Table};
+use crate::hands::table::{Kernel, Open};
 use crate::hands::{ChildEnd, Ended, Hands, Woken};
-use crate::health::{Change, Event, Failed, Health, Rules, State};
-use crate::load::{self, Load};
+use crate::health::{Event, Health, State};
+use crate::load;
 use crate::messages::Message;
 use crate::probe::program::Command;
 use crate::probe::{self, Outcome, Plan, Transport};
+use crate::record::Standing;
 use crate::schedule::{self, Schedule};
 use crate::watch::{self, Watch};
+
+mod destinations;
+mod kept;
+mod sharing;
+
+use destinations::say_of;
+use kept::Kept;
+
+/// How many destinations are looked at in one turn: a millisecond or two.
+const LOOKS_PER_TURN: usize = 16;
 
 /// How often the end of a certificate is warned of.
 const WARN_EVERY: Duration = Duration::from_secs(86_400);
@@ -70,6 +82,10 @@ pub fn run(setup: Setup) -> ExitStatus {
             return ExitStatus::Usage;
         }
     };
+    if setup.args.service.is_none() && setup.line.is_none() {
+        setup.log.say(&Message::CannotCheck { why: "--shared is lvsd's, which tells the destinations on its line" });
+        return ExitStatus::Usage;
+    }
     if setup.secure.is_none() && setup.args.checks.iter().any(|check| check.kind.is_secure()) {
         setup.log.say(&Message::CannotCheck { why: "checks of tls and https need the program nanny-tls beside nanny" });
         return ExitStatus::Usage;
@@ -104,9 +120,18 @@ struct Nanny {
     args: Args,
     log: Log,
     hands: Hands,
-    health: Health,
-    /// `None`: the kernel is left alone.
-    table: Option<Table>,
+    /// One; with `--shared` as many as lvsd told.
+    kept: Vec<Kept>,
+    /// `None`: it is left alone.
+    kernel: Option<Kernel>,
+    /// Where the checks stand, for who joins.
+    standing: Standing,
+    /// The weight the last good check asked for, for the same.
+    asked_weight: Option<u32>,
+    /// The glasses that are on.
+    glasses: Option<Event>,
+    /// Who is looked at next.
+    looked: usize,
     schedule: Schedule,
     /// When the check in flight must be over.
     check_until: Instant,
@@ -125,8 +150,6 @@ struct Nanny {
     /// The failure that was last said, until a check is good.
     complained: Option<Outcome>,
     monitor: Option<Monitor>,
-    /// The verdict lvsd has heard.
-    told: Option<(bool, u32)>,
     /// The kernel was read, so all is as it should be or is being waited for.
     ready: bool,
     supervised: bool,
@@ -141,21 +164,10 @@ struct Nanny {
 /// The load monitor.
 struct Monitor {
     command: Command,
-    load: Load,
     /// When it is asked again; when it runs, when it is killed.
     due: Instant,
     /// That it cannot be read has been said.
     complained: bool,
-}
-
-fn rules(args: &Args) -> Rules {
-    let failed = match (args.inhibit, args.quiesce) {
-        (true, _) => Failed::Inhibited,
-        (false, true) => Failed::Quiesced,
-        (false, false) => Failed::Removed,
-    };
-    let Args { fall, weight, slow_start, dampen, .. } = *args;
-    Rules { fall, threshold: args.threshold(), weight, failed, slow_start, dampen }
 }
 
 /// `Err` ends the loop with this status.
@@ -164,13 +176,18 @@ type Flow = Result<(), ExitStatus>;
 impl Nanny {
     fn new(setup: Setup, hands: Hands) -> Self {
         let Setup { args, log, open, line, launch, place, arguments, seed, secure: _ } = setup;
-        let owned = Owned { key: args.destination(), method: args.method, limits: args.limits };
-        let table = open.map(|open| Table::new(open, args.service, &args.service_name, owned, args.real));
+        let kernel = open.map(Kernel::new);
+        let own = args.assignment().map(|own| Kept::new(&args, own, &args.service_name, kernel.is_some()));
         let watched = watch::target(args.watch, hands.checks());
         let now = Instant::now();
         Self {
             schedule: Schedule::new(now, args.period, seed),
-            health: Health::new(rules(&args)),
+            kept: own.into_iter().collect(),
+            kernel,
+            standing: Standing::Unknown,
+            asked_weight: None,
+            glasses: None,
+            looked: 0,
             check_until: now,
             next_check: now,
             next_look: now + schedule::spread(schedule::LOOK_EVERY, seed),
@@ -183,18 +200,15 @@ impl Nanny {
             complained: None,
             monitor: args.load.as_ref().map(|word| Monitor {
                 command: load::command(word, args.real),
-                load: Load::new(args.weight, args.scale),
                 due: now,
                 complained: false,
             }),
-            told: None,
             ready: false,
             supervised: line.is_some(),
             started: false,
             args,
             log,
             hands,
-            table,
             launch,
             line,
             place,
@@ -205,7 +219,9 @@ impl Nanny {
     /// Up to the first check: says what is watched, looks at the kernel, meets lvsd.
     fn start(&mut self) -> Flow {
         self.introduce();
-        if let (Err(ipvs::Error::Permission), false) = (self.look_and_adopt(Instant::now()), self.supervised) {
+        if let (Err(ipvs::Error::Permission), false) =
+            (self.look_and_adopt(LOOKS_PER_TURN, Instant::now()), self.supervised)
+        {
             self.refuse_to_start(&Message::NoRight { error: &ipvs::Error::Permission });
             return Err(ExitStatus::Permission);
         }
@@ -233,11 +249,12 @@ impl Nanny {
         if args.interval_was_zero {
             self.log.say(&Message::IntervalZero);
         }
-        self.log.say(&if args.fos {
-            Message::Watching { service: &args.service_name }
-        } else {
-            Message::Starting { service: &args.service_name, real: args.real }
-        });
+        match (args.service, args.fos) {
+            // It is said of each destination as lvsd tells it.
+            (None, _) => {}
+            (Some(_), true) => self.log.say(&Message::Watching { service: &args.service_name }),
+            (Some(_), false) => self.log.say(&Message::Starting { service: &args.service_name, real: args.real }),
+        }
     }
 
     fn open_place(&mut self) -> Flow {
@@ -271,27 +288,34 @@ impl Nanny {
     fn deadline(&self) -> Instant {
         let mut nearest = if self.hands.is_checking() {
             self.hands.deadline(self.check_until)
-        } else if self.health.is_checking() {
+        } else if self.wants_checks() {
             self.next_check
         } else {
             self.next_look
         };
-        if self.table.is_some() || !self.health.is_checking() {
+        if self.kernel.is_some() || !self.wants_checks() {
             nearest = nearest.min(self.next_look);
         }
         if let Some(monitor) = self.monitor.as_ref().filter(|_| self.is_weighed() || self.hands.is_loading()) {
             nearest = nearest.min(monitor.due);
         }
-        nearest = self.health.deadline().map_or(nearest, |at| nearest.min(at));
+        nearest = self.ramps().map_or(nearest, |at| nearest.min(at));
         if self.hands.parents.is_empty() { nearest } else { nearest.min(self.next_beat) }
+    }
+
+    /// Whether there is something to make checks for: not with glasses on.
+    fn wants_checks(&self) -> bool {
+        self.kept.iter().any(|kept| kept.health.is_checking())
+    }
+
+    /// When the next weight grows.
+    fn ramps(&self) -> Option<Instant> {
+        self.kept.iter().filter_map(|kept| kept.health.deadline()).min()
     }
 
     /// Whether the server's load counts: it is in use for its checks' sake.
     fn is_weighed(&self) -> bool {
-        match self.health.state() {
-            State::Up { .. } => true,
-            State::New | State::Adopted { .. } | State::Down { .. } | State::Opaque | State::Rose => false,
-        }
+        self.kept.iter().any(|kept| is_up(&kept.health))
     }
 
     /// One turn of the loop.
@@ -335,11 +359,11 @@ impl Nanny {
         if let Some(ended) = self.hands.due(now, self.check_until) {
             self.judge(&ended, now);
         }
-        if self.health.deadline().is_some_and(|at| now >= at) {
+        if self.ramps().is_some_and(|at| now >= at) {
             self.feed(Event::Tick, now);
             self.settle();
         }
-        if now >= self.next_check && self.health.is_checking() && !self.hands.is_checking() {
+        if now >= self.next_check && self.wants_checks() && !self.hands.is_checking() {
             self.next_check = self.schedule.next(now);
             self.check_until = now + self.args.interval;
             self.say_begin();
@@ -374,18 +398,22 @@ impl Nanny {
             self.why = Some((now.map_or(0, |since| since.as_secs()), ended.transcript.clone()));
         }
         if let (true, Some(weight)) = (outcome.is_good(), ended.weight) {
-            self.health.weigh(weight);
+            self.asked_weight = Some(weight);
+            self.kept.iter_mut().for_each(|kept| kept.health.weigh(weight));
         }
+        self.standing = self.standing.after(outcome.is_good(), self.args.fall, self.args.threshold());
         self.feed(if outcome.is_good() { Event::Good } else { Event::Bad }, now);
-        if self.health.is_doubtful() {
+        if self.kept.iter().any(|kept| kept.health.is_doubtful()) {
             self.next_check = self.next_check.min(now + self.retry);
         }
-        let (active, count) = match self.health.state() {
-            State::Down { good } => (false, good),
-            State::New | State::Opaque => (false, 0),
-            State::Adopted { .. } | State::Up { .. } | State::Rose => (true, self.health.returns_after()),
-        };
-        self.log.say(&Message::Judged { good: outcome.is_good(), active, count });
+        if let Some(Kept { health, .. }) = self.kept.first() {
+            let (active, count) = match health.state() {
+                State::Down { good } => (false, good),
+                State::New | State::Opaque => (false, 0),
+                State::Adopted { .. } | State::Up { .. } | State::Rose => (true, health.returns_after()),
+            };
+            self.log.say(&Message::Judged { good: outcome.is_good(), active, count });
+        }
         self.settle();
         self.watch(if outcome.is_good() { watch::Event::Good } else { watch::Event::Bad }, now);
     }
@@ -415,9 +443,13 @@ impl Nanny {
     fn ask_load(&mut self, now: Instant) {
         let is_weighed = self.is_weighed();
         let Some(monitor) = &mut self.monitor else { return };
-        if !is_weighed && monitor.load.weight() != self.args.weight {
-            // A server that returns begins with its own weight.
-            self.health.weigh(monitor.load.reset());
+        for Kept { health, load, assignment, .. } in &mut self.kept {
+            if let Some(load) = load.as_mut().filter(|load| load.weight() != assignment.weight)
+                && !is_up(health)
+            {
+                // A server that returns begins with its own weight.
+                health.weigh(load.reset());
+            }
         }
         if now < monitor.due {
             return;
@@ -437,7 +469,6 @@ impl Nanny {
 
     /// The load monitor ended; what it printed, if it did its work.
     fn weigh(&mut self, output: Option<Vec<u8>>) {
-        let is_weighed = self.is_weighed();
         let Some(monitor) = &mut self.monitor else { return };
         let command = load::name(&monitor.command);
         let Some(output) = output else {
@@ -455,15 +486,17 @@ impl Nanny {
         monitor.complained = false;
         let address = self.args.real.ip();
         self.log.say(&Message::Loadavg { address, load: average });
-        if !is_weighed {
-            return;
+        let is_one = self.kept.len() == 1;
+        for kept in self.kept.iter_mut().filter(|kept| is_up(&kept.health)) {
+            let Some(load) = &mut kept.load else { continue };
+            let last = load.weight();
+            if let Some(weight) = load.measured(average) {
+                kept.health.weigh(weight);
+                let line = Message::NewWeight { weight, last, load: average };
+                say_of(&self.log, &kept.name, is_one, &line);
+            }
         }
-        let last = monitor.load.weight();
-        if let Some(weight) = monitor.load.measured(average) {
-            self.log.say(&Message::NewWeight { weight, last, load: average });
-            self.health.weigh(weight);
-            self.settle();
-        }
+        self.settle();
     }
 
     /// Warns of certificates that end soon, once a day.
@@ -522,80 +555,6 @@ impl Nanny {
         }
     }
 
-    /// Hands an event to the judge; says what changed. [`Self::settle`] is to follow.
-    fn feed(&mut self, event: Event, now: Instant) {
-        let mut changes = Vec::new();
-        self.health.handle(event, now, &mut changes);
-        let real = self.args.real;
-        for change in changes {
-            self.log.say(&match change {
-                Change::Admitted if self.args.fos => Message::ServiceWell { real },
-                Change::Removed | Change::ForcedOut if self.args.fos => Message::ServiceLost { real },
-                Change::LeftOut if self.args.fos => Message::ServiceAbsent { real },
-                Change::Admitted => Message::Active { real },
-                Change::Removed => Message::Inactive { real },
-                Change::Held => Message::Held { real },
-                Change::Dampened(checks) => Message::Dampened { real, checks },
-                Change::LeftOut => Message::LeftOut { real },
-                Change::Adopted(weight) => Message::Adopted { real, weight },
-                Change::AdoptedQuiesced => Message::AdoptedQuiesced { real },
-                Change::OpaqueOn => Message::OpaqueOn,
-                Change::ForcedOut => Message::ForcedOut { real },
-                Change::RoseOn => Message::RoseOn,
-                Change::GlassesOff => Message::GlassesOff,
-            });
-        }
-    }
-
-    /// Brings the kernel to what health wants, and only then tells lvsd: on that word
-    /// it takes out what this destination replaces.
-    fn settle(&mut self) {
-        if let Some(table) = &mut self.table {
-            let log = &self.log;
-            table.settle(self.health.wanted(), &mut |message| log.say(message));
-        }
-        let verdict = self.health.verdict();
-        if verdict != self.told {
-            self.told = verdict;
-            if let Some((available, weight)) = verdict {
-                self.hands.parents.tell(&Said::Verdict { available, weight });
-            }
-        }
-    }
-
-    /// Reads the kernel; health learns what it has.
-    fn look_and_adopt(&mut self, now: Instant) -> Result<(), ipvs::Error> {
-        if let Some(table) = &mut self.table {
-            let log = &self.log;
-            // Said in another way by those who exit for it.
-            let exits = !self.started && !self.supervised;
-            let found = table.look(&mut |message| {
-                if !(exits && matches!(message, Message::TableTrouble { error: ipvs::Error::Permission })) {
-                    log.say(message);
-                }
-            })?;
-            self.feed(Event::Found(found), now);
-        }
-        if !self.ready {
-            self.ready = true;
-            self.hands.parents.tell(&Said::Ready);
-        }
-        Ok(())
-    }
-
-    /// Reads the kernel and sets it right; also decides when to do so next.
-    fn look(&mut self, now: Instant) {
-        // What was wrong has been said.
-        let looked = self.look_and_adopt(now);
-        if looked.is_ok() {
-            self.settle();
-        }
-        let every = self.table.as_ref().map_or(schedule::LOOK_EVERY, |table| {
-            if table.is_refused() { schedule::LOOK_EVERY_REFUSED } else { schedule::look_every(table.destinations()) }
-        });
-        self.next_look = now + every;
-    }
-
     fn signals(&mut self, now: Instant) -> Flow {
         while let Some(signal) = self.hands.signal() {
             if signal == Signal::SIGTERM || signal == Signal::SIGINT {
@@ -627,11 +586,12 @@ impl Nanny {
     }
 
     fn glasses(&mut self, event: Event, now: Instant) {
-        let before = self.health.state();
-        self.feed(event, now);
-        if self.health.state() == before {
+        let is_off = event == Event::GlassesOff;
+        if (is_off && self.glasses.is_none()) || self.glasses == Some(event) {
             return;
         }
+        self.glasses = Some(event).filter(|_| !is_off);
+        self.feed(event, now);
         self.hands.abandon();
         self.watch(watch::Event::Suspended, now);
         self.complained = None;
@@ -646,13 +606,16 @@ impl Nanny {
             self.log.say(&Message::KillingChild { pid: pid.as_raw() });
         }
         self.hands.parents.close();
-        if let Some(table) = &mut self.table
-            && let Err(error) = table.remove()
-        {
-            self.log.say(&Message::NotRemoved { destination: self.args.destination(), error: &error });
-            return ExitStatus::System;
+        let (mut status, is_one) = (ExitStatus::Stopped, self.kept.len() == 1);
+        for kept in &mut self.kept {
+            let log = &self.log;
+            if let Some(kernel) = &mut self.kernel
+                && !kept.remove(kernel, &mut |name, line| say_of(log, name, is_one, line))
+            {
+                status = ExitStatus::System;
+            }
         }
-        ExitStatus::Stopped
+        status
     }
 
     /// What lvsd asks.
@@ -668,24 +631,34 @@ impl Nanny {
                 }
                 // It was started again: the answer counts, not the turn.
                 Received::Message(Ask::Check) if self.args.fos => self.next_check = Instant::now(),
-                Received::Message(Ask::Check) => {
-                    let log = &self.log;
-                    let wanted = self.health.wanted();
-                    let put_back = |table: &mut Table| table.put_back(wanted, &mut |message| log.say(message));
-                    if !self.table.as_mut().is_some_and(put_back) {
-                        self.look(now);
-                    }
+                Received::Message(Ask::Check) => self.put_back(|_| true, now),
+                Received::Message(Ask::CheckService(service)) => {
+                    self.put_back(|target| target.service == service, now);
+                }
+                Received::Message(Ask::Hold(all)) if self.args.service.is_none() => self.hold(&all, now),
+                Received::Message(Ask::Drop { stays, targets }) if self.args.service.is_none() => {
+                    self.drop_all(&targets, stays, now);
                 }
                 Received::Message(Ask::Why) => {
                     let (at, text) = self.why.clone().unwrap_or_default();
                     self.hands.parents.tell_one(number, &Said::Why { at, text });
                 }
-                Received::Message(Ask::Stay(stays)) => {
+                Received::Message(Ask::Stay(stays)) if self.args.service.is_some() => {
                     self.feed(Event::Stay(stays), now);
                     self.settle();
                 }
-                // A newer lvsd may say more than we know; operators and pulse speak to lvsd.
-                Received::Message(Ask::Order { .. } | Ask::Status(_) | Ask::Renew | Ask::Serve | Ask::Rest)
+                // Those of several are not asked of one, nor the other way. A newer lvsd may say
+                // more than we know; operators and pulse speak to lvsd.
+                Received::Message(
+                    Ask::Hold(_)
+                    | Ask::Drop { .. }
+                    | Ask::Stay(_)
+                    | Ask::Order { .. }
+                    | Ask::Status(_)
+                    | Ask::Renew
+                    | Ask::Serve
+                    | Ask::Rest,
+                )
                 | Received::Garbage(_) => {}
                 Received::Nothing => return Ok(()),
                 Received::Ended => {
@@ -702,14 +675,31 @@ impl Nanny {
         let added = self.hands.registry().and_then(|registry| self.hands.parents.add(line, &registry));
         let Ok(Some(number)) = added else { return };
         self.log.say(&Message::LineJoined { pid });
+        if self.args.service.is_none() {
+            // Who places it by its hello knows what it keeps then.
+            let held: Vec<Held> = self.kept.iter().map(Kept::held).collect();
+            for packet in pack(&held, SAID_ROOM) {
+                self.hands.parents.tell_one(number, &Said::Holds(packet));
+            }
+        }
         let hello = Said::hello(self.arguments.clone());
         self.hands.parents.tell_one(number, &hello);
         if self.ready {
             self.hands.parents.tell_one(number, &Said::Ready);
         }
-        if let Some((available, weight)) = self.told {
+        if let Some((available, weight)) = self.kept.first().and_then(|kept| kept.told)
+            && self.args.service.is_some()
+        {
             self.hands.parents.tell_one(number, &Said::Verdict { available, weight });
         }
+    }
+}
+
+/// Whether it is in use for its checks' sake.
+fn is_up(health: &Health) -> bool {
+    match health.state() {
+        State::Up { .. } => true,
+        State::New | State::Adopted { .. } | State::Down { .. } | State::Opaque | State::Rose => false,
     }
 }
 

@@ -74,6 +74,12 @@ pub fn look_every(destinations: usize) -> Duration {
     Duration::from_millis(n.saturating_mul(n).saturating_mul(1000) / ENTRIES_PER_SECOND).clamp(LOOK_EVERY, LOOK_MAX)
 }
 
+/// The part of `time` that belongs to `count` of `all`; all of it, if there is none.
+pub fn slice(time: Duration, count: usize, all: usize) -> Duration {
+    let part = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    if count == 0 || count >= all { time } else { time.saturating_mul(part(count)) / part(all) }
+}
+
 /// How long this process was asleep, if it was: it woke so much later than it
 /// asked to that what it waited for may have come and gone unseen (a stopped
 /// process, a paused virtual machine). A busy machine's delay is not sleep.

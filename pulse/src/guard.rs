@@ -298,6 +298,8 @@ impl Guardian {
                     | Said::Able
                     | Said::Withdrawn(_)
                     | Said::News(_)
+                    | Said::Holds(_)
+                    | Said::Dropped(_)
                     | Said::Answer { .. },
                 )
                 | Received::Garbage(_) => {

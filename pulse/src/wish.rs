@@ -60,7 +60,16 @@ impl Asked {
             Ask::Release => Guardian::Release,
             Ask::Check => Guardian::Check,
             // Asked of nannies, or of lvsd.
-            Ask::Why | Ask::Renew | Ask::Serve | Ask::Rest | Ask::Stay(_) | Ask::Order { .. } | Ask::Status(_) => {
+            Ask::Why
+            | Ask::Renew
+            | Ask::Serve
+            | Ask::Rest
+            | Ask::Stay(_)
+            | Ask::Hold(_)
+            | Ask::Drop { .. }
+            | Ask::CheckService(_)
+            | Ask::Order { .. }
+            | Ask::Status(_) => {
                 return Err(DecodeError::UnknownWord(text.chars().take(32).collect()));
             }
         }))

@@ -226,6 +226,15 @@ impl Nanny {
         Self::listen(command.stdin(stdin))
     }
 
+    /// Checks 127.0.0.1:`port` for the services that it is told on this stdin.
+    pub(crate) fn share(port: u16, more: &[&str], stdin: Stdio) -> Self {
+        let mut command = Self::command();
+        command
+            .args(["-n", "--norun", "--lvs", "--shared", "1", "-h", "127.0.0.1", "-r", &port.to_string()])
+            .args(more);
+        Self::listen(command.stdin(stdin))
+    }
+
     /// The program itself.
     pub(crate) fn command() -> Command {
         Command::new(env!("CARGO_BIN_EXE_nanny"))

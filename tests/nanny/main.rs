@@ -8,6 +8,7 @@ mod checks;
 mod daemons;
 mod ground;
 mod programs;
+mod shared;
 
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsFd as _;

@@ -88,7 +88,7 @@ proptest! {
         let line = arguments(&config, service, server, &manner).unwrap();
         let read: Args = parse(line.iter().map(OsString::from)).unwrap();
 
-        prop_assert_eq!(Some(read.service), service.service_key());
+        prop_assert_eq!(read.service, service.service_key());
         prop_assert_eq!(Some(read.destination()), service.destination(server, config.network).map(|d| d.key));
         prop_assert_eq!(Some(read.real.ip()), server.address);
         prop_assert_eq!(read.real.port(), wanted.server_port);

@@ -2,7 +2,28 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 
+use std::time::Duration;
+
 use super::*;
+use crate::destinations::Failed;
+use crate::ipvs::{DestinationKey, ForwardingMethod, Protocol};
+
+fn target(n: u8) -> Target {
+    let service = ServiceKey::Address { protocol: Protocol::Tcp, address: [192, 0, 2, n].into(), port: 80 };
+    Target { service, destination: DestinationKey { address: [10, 0, 0, 1].into(), port: 80 } }
+}
+
+fn assignment(n: u8) -> Assignment {
+    Assignment {
+        target: target(n),
+        method: ForwardingMethod::Tunnel,
+        weight: 3,
+        failed: Failed::Removed,
+        slow_start: Duration::ZERO,
+        limits: None,
+        stays: true,
+    }
+}
 
 fn any_said() -> impl Strategy<Value = Said> {
     prop_oneof![
@@ -29,6 +50,10 @@ fn any_said() -> impl Strategy<Value = Said> {
             next,
             text
         }),
+        prop::collection::vec((any::<u8>(), any::<Option<(bool, u32)>>()), 0..9).prop_map(|all| {
+            Said::Holds(all.into_iter().map(|(n, verdict)| Held { assignment: assignment(n), verdict }).collect())
+        }),
+        prop::collection::vec(any::<u8>(), 0..9).prop_map(|all| Said::Dropped(all.into_iter().map(target).collect())),
     ]
 }
 
@@ -48,9 +73,15 @@ proptest! {
 #[test]
 fn asks_round_trip() {
     let order = Ask::Order { what: "weight=5".to_owned(), server: "web one/a b".to_owned() };
-    for ask in
-        [Ask::Release, Ask::Check, Ask::Renew, Ask::Why, Ask::Stay(true), Ask::Stay(false), Ask::Status(7), order]
-    {
+    let of_several = [
+        Ask::Hold(vec![assignment(1); 3]),
+        Ask::Drop { stays: true, targets: vec![target(1), target(2)] },
+        Ask::Drop { stays: false, targets: vec![target(3)] },
+        Ask::CheckService(target(1).service),
+    ];
+    let plain =
+        [Ask::Release, Ask::Check, Ask::Renew, Ask::Why, Ask::Stay(true), Ask::Stay(false), Ask::Status(7), order];
+    for ask in plain.into_iter().chain(of_several) {
         assert_eq!(Ask::decode(&ask.encode()), Ok(ask));
     }
 }

@@ -31,7 +31,7 @@ use std::time::Duration;
 use common::command::words;
 use common::ipvs::ServiceKey;
 
-use crate::ledger::{BOOT, parse_key, plain, replace};
+use crate::ledger::{BOOT, plain, replace};
 
 /// The largest file that is read, in bytes: tens of thousands of services.
 const FILE_MAX: u64 = 16 * 1024 * 1024;
@@ -114,13 +114,13 @@ fn parse_line(fields: &[&str], ledger: &mut Ledger) -> Option<()> {
         [STANDBY] => ledger.is_standby = true,
         [RESTARTS, key, times] => {
             let restarts = times.split(' ').take(RESTARTS_MAX).map(millis).collect::<Option<_>>()?;
-            ledger.started.get_mut(&parse_key(key)?)?.restarts = restarts;
+            ledger.started.get_mut(&ServiceKey::parse(key)?)?.restarts = restarts;
         }
-        [GIVEN_UP, key, reason] => ledger.started.get_mut(&parse_key(key)?)?.given_up = Some(reason.to_owned()),
+        [GIVEN_UP, key, reason] => ledger.started.get_mut(&ServiceKey::parse(key)?)?.given_up = Some(reason.to_owned()),
         [key, name, within, stop] => {
             let stop_within = millis(within)?.min(WITHIN_MAX);
             let started = Started { name: name.to_owned(), stop: words(stop), stop_within, ..Started::default() };
-            ledger.started.insert(parse_key(key)?, started);
+            ledger.started.insert(ServiceKey::parse(key)?, started);
         }
         _ => return None,
     }

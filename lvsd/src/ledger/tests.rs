@@ -1,3 +1,4 @@
+use common::ipvs::{Family, Protocol};
 use proptest::prelude::*;
 
 use super::*;

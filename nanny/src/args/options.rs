@@ -47,7 +47,7 @@ impl Row {
 }
 
 /// All options, in the order of `--help`.
-pub static ROWS: [Row; 42] = [
+pub static ROWS: [Row; 43] = [
     takes('t', "interval", "TIME", "give a check this long, and make one this often [default: 10]"),
     long_takes("period", "TIME", "make a check this often [default: that of --interval]"),
     long_takes("retry", "TIME", "after a failed check below --fall make the next so soon [default: 1]"),
@@ -85,6 +85,7 @@ pub static ROWS: [Row; 42] = [
     flag('n', "nodaemon", "stay in the foreground, log to stdout and syslog"),
     long_flag("norun", "check and log, but do not touch IPVS (also --test-start)").or(&["test-start"]),
     long_flag("lvs", "serve an LVS virtual service (this or --fos is required)"),
+    long_takes("shared", "N", "keep destinations in several services, as lvsd tells on its line"),
     long_flag("fos", "watch a failover service and tell lvsd; there is no destination"),
     flag('v', "verbose", "log every check"),
     long_takes("log-facility", "NAME", "syslog facility: daemon, local0, ... [default: daemon]"),
@@ -94,11 +95,13 @@ pub static ROWS: [Row; 42] = [
 
 const ABOUT: &str = "\
 Usage: nanny --lvs -h ADDRESS {-V ADDRESS [-p PORT] | -f MARK} [OPTION...]
+       nanny --lvs --shared N -h ADDRESS [-p PORT] [OPTION...]
        nanny --fos -h ADDRESS [-p PORT] [OPTION...]
 
 Watches one real server of an IPVS virtual service: adds its destination to the
 kernel when it answers, removes it when it does not. Started by lvsd, one per
-real server. With --fos it watches a failover service and leaves IPVS alone.
+real server and service, or with --shared one for a server's destinations in
+several services that are checked alike. With --fos it watches a failover service and leaves IPVS alone.
 ";
 
 const AFTER: &str = "

@@ -60,7 +60,7 @@ fn the_command_line_lvsd_builds_is_understood() {
     assert_eq!(args.interval, Duration::from_secs(6));
     assert_eq!(args.reentry, Duration::from_secs(15));
     assert_eq!(args.threshold(), 2);
-    assert_eq!(args.service, ServiceKey::Mark { family: Family::V4, mark: 7 });
+    assert_eq!(args.service, Some(ServiceKey::Mark { family: Family::V4, mark: 7 }));
     assert_eq!(args.service_name, "192.0.2.1:80");
     assert_eq!(args.real, "198.51.100.7:8080".parse().unwrap());
     assert_eq!(args.destination().port, 80, "under direct routing the kernel's port is the virtual one");

@@ -79,12 +79,15 @@ impl Parents {
         }
     }
 
-    /// Tells all of them.
-    pub fn tell(&self, said: &Said) {
+    /// Tells all of them; `false`: one of them has no room for it. A line that is broken
+    /// shows as its end.
+    pub fn tell(&self, said: &Said) -> bool {
         let packet = said.encode();
+        let mut all = true;
         for line in self.lines.iter().flatten() {
-            let _ = line.send(&packet);
+            all &= line.try_send(&packet).unwrap_or(true);
         }
+        all
     }
 
     /// Whether nobody holds a line.

@@ -2,7 +2,9 @@
 //! be ([`crate::destination`] decides how). A refusal is never fatal: it is said
 //! once, and tried again at the next look.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use common::ipvs::{self, Agreement as _, Destination, Ipvs, ServiceKey};
 
@@ -20,12 +22,59 @@ pub type Open = Box<dyn FnMut() -> Result<Box<dyn Ipvs>, ipvs::Error>>;
 /// Where lines go.
 pub type Say<'a> = &'a mut dyn FnMut(&Message);
 
-/// One destination in the kernel.
-pub struct Table {
+/// The way to the kernel's table, opened when it is first needed, and what was said
+/// about its refusals: a trouble that many destinations have is one line.
+pub struct Kernel {
     open: Open,
     ipvs: Option<Box<dyn Ipvs>>,
+    /// How many destinations have which trouble.
+    troubles: BTreeMap<String, usize>,
+    refused: bool,
+}
+
+impl Kernel {
+    /// Nothing is opened yet.
+    pub fn new(open: Open) -> Self {
+        Self { open, ipvs: None, troubles: BTreeMap::new(), refused: false }
+    }
+
+    /// Whether the kernel refuses for a reason that only a person can mend: no
+    /// IPVS, no right.
+    pub fn is_refused(&self) -> bool {
+        self.refused
+    }
+
+    fn ipvs(&mut self) -> Result<&mut dyn Ipvs, ipvs::Error> {
+        let ipvs = match &mut self.ipvs {
+            Some(ipvs) => ipvs,
+            empty @ None => empty.insert((self.open)()?),
+        };
+        Ok(ipvs.as_mut())
+    }
+
+    /// A destination has this trouble; `true`: it is the first.
+    fn troubled(&mut self, text: &str) -> bool {
+        let count = self.troubles.entry(text.to_owned()).or_default();
+        *count += 1;
+        *count == 1
+    }
+
+    /// A destination has this trouble no more; `true`: none has any.
+    fn mended(&mut self, text: &str) -> bool {
+        if let Some(count) = self.troubles.get_mut(text) {
+            *count -= 1;
+            if *count == 0 {
+                self.troubles.remove(text);
+            }
+        }
+        self.troubles.is_empty()
+    }
+}
+
+/// One destination in the kernel.
+pub struct Table {
     service: ServiceKey,
-    service_name: String,
+    service_name: Rc<str>,
     owned: Owned,
     /// The name of the server in the log: where checks go, as the original's.
     real: SocketAddr,
@@ -35,29 +84,34 @@ pub struct Table {
     /// What the kernel last was brought to.
     settled: Option<Wanted>,
     /// What was said about the kernel's refusal.
-    trouble: Option<String>,
-    refused: bool,
+    trouble: Option<Box<str>>,
     service_missing: bool,
-    destinations: usize,
+    destinations: u32,
 }
 
 impl Table {
-    /// Nothing is opened or read yet.
-    pub fn new(open: Open, service: ServiceKey, service_name: &str, owned: Owned, real: SocketAddr) -> Self {
+    /// Nothing is read yet.
+    pub fn new(service: ServiceKey, service_name: Rc<str>, owned: Owned, real: SocketAddr) -> Self {
         Self {
-            open,
-            ipvs: None,
             service,
-            service_name: service_name.to_owned(),
+            service_name,
             owned,
             real,
             seen: None,
             last: None,
             settled: None,
             trouble: None,
-            refused: false,
             service_missing: false,
             destinations: 0,
+        }
+    }
+
+    /// The destination is to be kept so from now on.
+    pub fn own(&mut self, owned: Owned) {
+        if self.owned != owned {
+            self.owned = owned;
+            // What differs from now on nobody else changed.
+            self.settled = None;
         }
     }
 
@@ -66,13 +120,13 @@ impl Table {
     ///
     /// # Errors
     /// It could not be read; that was said, if it is news.
-    pub fn look(&mut self, say: Say) -> Result<Option<u32>, ipvs::Error> {
-        let read = self.kernel().and_then(|(ipvs, service)| ipvs.destinations(&service));
+    pub fn look(&mut self, kernel: &mut Kernel, say: Say) -> Result<Option<u32>, ipvs::Error> {
+        let read = kernel.ipvs().and_then(|ipvs| ipvs.destinations(&self.service));
         match read {
             Ok(entries) => {
-                self.destinations = entries.len();
+                self.destinations = u32::try_from(entries.len()).unwrap_or(u32::MAX);
                 let ours = entries.into_iter().find(|entry| entry.destination.key == self.owned.key);
-                self.now_there(say);
+                self.now_there(kernel, say);
                 let seen = ours.map_or(Seen::Absent, |entry| Seen::Present(entry.destination));
                 let weight = match &seen {
                     Seen::Present(destination) => Some(destination.weight),
@@ -82,18 +136,21 @@ impl Table {
                 Ok(weight)
             }
             Err(ipvs::Error::NoSuchService) => {
-                self.now_missing(say);
+                self.now_missing(kernel, say);
                 Ok(None)
             }
-            Err(e) => Err(self.in_trouble(e, say)),
+            Err(e) => {
+                self.in_trouble(&e, kernel, say);
+                Err(e)
+            }
         }
     }
 
     /// Brings the kernel to what is wanted, starting from what was last seen.
-    pub fn settle(&mut self, wanted: Wanted, say: Say) {
+    pub fn settle(&mut self, wanted: Wanted, kernel: &mut Kernel, say: Say) {
         for _ in 0..ROUNDS {
             let Some(seen) = &self.seen else {
-                if self.look(say).is_err() {
+                if self.look(kernel, say).is_err() {
                     return;
                 }
                 continue;
@@ -109,9 +166,9 @@ impl Table {
                 return;
             }
             self.announce(wanted, &step, say);
-            match self.perform(&step) {
+            match self.perform(&step, kernel) {
                 Ok(()) => {
-                    self.well(say);
+                    self.well(kernel, say);
                     self.remember(match step {
                         Step::Add(destination) | Step::Edit(destination) => Seen::Present(destination),
                         Step::Delete | Step::Nothing => Seen::Absent,
@@ -125,13 +182,13 @@ impl Table {
                     self.seen = None;
                 }
                 Err(ipvs::Error::NoSuchService) => {
-                    self.now_missing(say);
+                    self.now_missing(kernel, say);
                     return;
                 }
                 Err(e) => {
                     self.settled = None;
                     self.seen = None;
-                    self.in_trouble(e, say);
+                    self.in_trouble(&e, kernel, say);
                     return;
                 }
             }
@@ -141,14 +198,14 @@ impl Table {
     /// Adds the destination without looking first: lvsd has put a service back and
     /// asks all of its nannies at once, and a look reads what all of them added.
     /// `false`: nothing was absent, or something is in the way; look.
-    pub fn put_back(&mut self, wanted: Wanted, say: Say) -> bool {
+    pub fn put_back(&mut self, wanted: Wanted, kernel: &mut Kernel, say: Say) -> bool {
         let Step::Add(destination) = self.owned.step(wanted, &Seen::Absent, self.last.as_ref()) else { return false };
         let step = Step::Add(destination.clone());
         // A refusal is met again, and said, by the look.
-        if self.perform(&step).is_err() {
+        if self.perform(&step, kernel).is_err() {
             return false;
         }
-        self.now_there(say);
+        self.now_there(kernel, say);
         if self.settled == Some(wanted) {
             say(&Message::PutBack { destination: self.owned.key, service: &self.service_name });
         }
@@ -161,15 +218,14 @@ impl Table {
     ///
     /// # Errors
     /// It may still be there.
-    pub fn remove(&mut self) -> Result<(), ipvs::Error> {
-        let key = self.owned.key;
-        let (ipvs, service) = match self.kernel() {
-            Ok(kernel) => kernel,
+    pub fn remove(&mut self, kernel: &mut Kernel) -> Result<(), ipvs::Error> {
+        let ipvs = match kernel.ipvs() {
+            Ok(ipvs) => ipvs,
             // No table, no destination.
             Err(ipvs::Error::NoIpvs) => return Ok(()),
             Err(e) => return Err(e),
         };
-        match ipvs.delete_destination(&service, &key).or_absent() {
+        match ipvs.delete_destination(&self.service, &self.owned.key).or_absent() {
             Ok(_) | Err(ipvs::Error::NoIpvs) => Ok(()),
             Err(e) => Err(e),
         }
@@ -183,27 +239,19 @@ impl Table {
 
     /// How many destinations the service has.
     pub fn destinations(&self) -> usize {
-        self.destinations
+        usize::try_from(self.destinations).unwrap_or(usize::MAX)
     }
 
-    /// Whether the kernel refuses for a reason that only a person can mend: no
-    /// IPVS, no right.
-    pub fn is_refused(&self) -> bool {
-        self.refused
+    /// It is not kept any more: its trouble is nobody's.
+    pub fn forget(&mut self, kernel: &mut Kernel) {
+        if let Some(text) = self.trouble.take() {
+            kernel.mended(&text);
+        }
     }
 
-    fn kernel(&mut self) -> Result<(&mut dyn Ipvs, ServiceKey), ipvs::Error> {
-        let service = self.service;
-        let ipvs = match &mut self.ipvs {
-            Some(ipvs) => ipvs,
-            empty @ None => empty.insert((self.open)()?),
-        };
-        Ok((ipvs.as_mut(), service))
-    }
-
-    fn perform(&mut self, step: &Step) -> Result<(), ipvs::Error> {
-        let key = self.owned.key;
-        let (ipvs, service) = self.kernel()?;
+    fn perform(&self, step: &Step, kernel: &mut Kernel) -> Result<(), ipvs::Error> {
+        let (key, service) = (self.owned.key, self.service);
+        let ipvs = kernel.ipvs()?;
         match step {
             Step::Nothing => Ok(()),
             Step::Add(destination) => ipvs.add_destination(&service, destination),
@@ -215,7 +263,7 @@ impl Table {
     /// A step that nobody here asked for since the kernel was last settled is the
     /// repair of somebody else's change.
     fn announce(&self, wanted: Wanted, step: &Step, say: Say) {
-        let (real, destination, service) = (self.real, self.owned.key, self.service_name.as_str());
+        let (real, destination, service) = (self.real, self.owned.key, &*self.service_name);
         let had = match &self.seen {
             Some(Seen::Present(destination)) => Some(destination),
             Some(Seen::NoService | Seen::Absent) | None => None,
@@ -243,7 +291,7 @@ impl Table {
         self.seen = Some(seen);
     }
 
-    fn now_missing(&mut self, say: Say) {
+    fn now_missing(&mut self, kernel: &mut Kernel, say: Say) {
         if !self.service_missing {
             say(&Message::ServiceMissing { service: &self.service_name });
         }
@@ -251,33 +299,37 @@ impl Table {
         self.settled = None;
         self.destinations = 0;
         self.seen = Some(Seen::NoService);
-        self.well(say);
+        self.well(kernel, say);
     }
 
-    fn now_there(&mut self, say: Say) {
-        self.well(say);
+    fn now_there(&mut self, kernel: &mut Kernel, say: Say) {
+        self.well(kernel, say);
         if self.service_missing {
             say(&Message::ServiceBack { service: &self.service_name });
         }
         self.service_missing = false;
     }
 
-    fn well(&mut self, say: Say) {
-        if self.trouble.take().is_some() {
+    fn well(&mut self, kernel: &mut Kernel, say: Say) {
+        if let Some(text) = self.trouble.take()
+            && kernel.mended(&text)
+        {
             say(&Message::TableWell);
         }
-        self.refused = false;
+        kernel.refused = false;
     }
 
-    fn in_trouble(&mut self, error: ipvs::Error, say: Say) -> ipvs::Error {
+    fn in_trouble(&mut self, error: &ipvs::Error, kernel: &mut Kernel, say: Say) {
         let text = error.to_string();
-        if self.trouble.as_ref() != Some(&text) {
-            say(&Message::TableTrouble { error: &error });
+        if self.trouble.as_deref() != Some(&text) {
+            self.forget(kernel);
+            if kernel.troubled(&text) {
+                say(&Message::TableTrouble { error });
+            }
+            self.trouble = Some(text.into());
         }
-        self.trouble = Some(text);
         self.settled = None;
-        self.refused = matches!(error, ipvs::Error::NoIpvs | ipvs::Error::Permission);
-        error
+        kernel.refused = matches!(error, ipvs::Error::NoIpvs | ipvs::Error::Permission);
     }
 }
 

@@ -49,8 +49,13 @@ fn everything() -> String {
     let refused = std::io::Error::from_raw_os_error(Errno::EACCES as i32);
     let outcomes = outcomes();
     let command = Command::new(b"/usr/local/bin/check %h", real, crate::probe::program::Good::Status);
+    let among = [Message::Active { real }, Message::Inactive { real }];
     let mut lines = vec![
         Message::Starting { service, real },
+        Message::Stopping { service, real },
+        Message::TooMany { service, real },
+        Message::Among { service, line: &among[0] },
+        Message::Among { service, line: &among[1] },
         Message::Starting { service: "[2001:db8::1]:80", real: "[2001:db8::7]:80".parse().unwrap() },
         Message::Watching { service },
         Message::ServiceWell { real },

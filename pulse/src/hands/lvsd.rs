@@ -123,7 +123,13 @@ impl Hands {
                 }
                 Received::Message(Said::Ready) => events.push_back(Event::Lvsd(child::Event::Ready)),
                 Received::Message(
-                    Said::Alive | Said::Verdict { .. } | Said::Leaving(_) | Said::Answer { .. } | Said::Why { .. },
+                    Said::Alive
+                    | Said::Verdict { .. }
+                    | Said::Holds(_)
+                    | Said::Dropped(_)
+                    | Said::Leaving(_)
+                    | Said::Answer { .. }
+                    | Said::Why { .. },
                 )
                 | Received::Garbage(_) => {
                     events.push_back(Event::Lvsd(child::Event::Heard));

@@ -21,6 +21,7 @@ fn destination(last: u8, weight: u32) -> Destination {
 struct Test {
     fake: Fake,
     table: Table,
+    kernel: Kernel,
     said: Vec<String>,
 }
 
@@ -39,18 +40,19 @@ impl Test {
         let open: Open = Box::new(move || Ok(Box::new(opened.clone()) as Box<dyn Ipvs>));
         let owned = Owned { key: key(7), method: ForwardingMethod::DirectRouting, limits: None };
         let real = "198.51.100.7:8080".parse().unwrap();
-        Self { fake, table: Table::new(open, service(), "192.0.2.1:80", owned, real), said: Vec::new() }
+        let table = Table::new(service(), "192.0.2.1:80".into(), owned, real);
+        Self { fake, table, kernel: Kernel::new(open), said: Vec::new() }
     }
 
     fn settle(&mut self, wanted: Wanted) {
         let said = &mut self.said;
-        self.table.settle(wanted, &mut |message| said.push(message.to_string()));
+        self.table.settle(wanted, &mut self.kernel, &mut |message| said.push(message.to_string()));
     }
 
     /// The loop's tick.
     fn look_and_settle(&mut self, wanted: Wanted) {
         let said = &mut self.said;
-        if self.table.look(&mut |message| said.push(message.to_string())).is_ok() {
+        if self.table.look(&mut self.kernel, &mut |message| said.push(message.to_string())).is_ok() {
             self.settle(wanted);
         }
     }
@@ -144,7 +146,7 @@ fn agreement_is_no_error() {
     test.fake.clone().delete_destination(&service(), &key(7)).unwrap();
     test.settle(Wanted::Absent);
     assert!(test.table.is_settled());
-    assert_eq!(test.table.remove().map_err(|e| e.to_string()), Ok(()));
+    assert_eq!(test.table.remove(&mut test.kernel).map_err(|e| e.to_string()), Ok(()));
     assert_eq!(test.said(), ["Adjusting weight of 198.51.100.7:8080 to 5"]);
 }
 
@@ -170,7 +172,11 @@ fn a_missing_service_is_waited_for_and_said_once() {
     test.settle(Wanted::Weight(6));
     test.look_and_settle(Wanted::Weight(6));
     assert_eq!(test.said().len(), 2, "the edit's own line and the service's");
-    assert_eq!(test.table.remove().map_err(|e| e.to_string()), Ok(()), "nothing is there to be removed");
+    assert_eq!(
+        test.table.remove(&mut test.kernel).map_err(|e| e.to_string()),
+        Ok(()),
+        "nothing is there to be removed"
+    );
 }
 
 #[test]
@@ -180,12 +186,21 @@ fn a_service_that_lvsd_put_back_is_filled_without_reading_it() {
     test.fake.clone().delete_service(&service()).unwrap();
     test.look_and_settle(UP);
     let said = &mut test.said;
-    assert!(!test.table.put_back(UP, &mut |message| said.push(message.to_string())), "it is not there yet");
+    assert!(
+        !test.table.put_back(UP, &mut test.kernel, &mut |message| said.push(message.to_string())),
+        "it is not there yet"
+    );
     test.fake.clone().add_service(&Service::new(service(), "rr")).unwrap();
     test.fake.forget_calls();
-    assert!(test.table.put_back(UP, &mut |message| said.push(message.to_string())));
-    assert!(!test.table.put_back(UP, &mut |message| said.push(message.to_string())), "it is there: look");
-    assert!(!test.table.put_back(Wanted::Absent, &mut |_| ()) && !test.table.put_back(Wanted::Untouched, &mut |_| ()));
+    assert!(test.table.put_back(UP, &mut test.kernel, &mut |message| said.push(message.to_string())));
+    assert!(
+        !test.table.put_back(UP, &mut test.kernel, &mut |message| said.push(message.to_string())),
+        "it is there: look"
+    );
+    assert!(
+        !test.table.put_back(Wanted::Absent, &mut test.kernel, &mut |_| ())
+            && !test.table.put_back(Wanted::Untouched, &mut test.kernel, &mut |_| ())
+    );
     assert_eq!(test.fake.count(Operation::Destinations), 0);
     assert_eq!(test.weights(), [(key(7), 5)]);
     assert_eq!(test.said().last().map(String::as_str), Some("the kernel has the virtual service 192.0.2.1:80 now"));
@@ -202,10 +217,10 @@ fn a_kernel_that_refuses_is_asked_again_and_complained_of_once() {
     }
     test.fake.fail(Operation::Destinations, Error::Permission);
     test.look_and_settle(UP);
-    assert!(test.table.is_refused());
+    assert!(test.kernel.is_refused());
     test.look_and_settle(UP);
     assert_eq!(test.weights(), [(key(8), 1), (key(7), 5)]);
-    assert!(test.table.is_settled() && !test.table.is_refused());
+    assert!(test.table.is_settled() && !test.kernel.is_refused());
     let trouble = "IPVS: add destination: no answer from the kernel in time; trying again";
     let refused = "IPVS: not permitted: IPVS needs root or CAP_NET_ADMIN; trying again";
     let said = test.said();
@@ -218,13 +233,14 @@ fn a_kernel_that_refuses_is_asked_again_and_complained_of_once() {
 fn without_ipvs_it_goes_on_asking() {
     let open: Open = Box::new(|| Err(Error::NoIpvs));
     let owned = Owned { key: key(7), method: ForwardingMethod::DirectRouting, limits: None };
-    let mut table = Table::new(open, service(), "192.0.2.1:80", owned, "198.51.100.7:80".parse().unwrap());
+    let mut kernel = Kernel::new(open);
+    let mut table = Table::new(service(), "192.0.2.1:80".into(), owned, "198.51.100.7:80".parse().unwrap());
     let mut said = Vec::new();
     for _ in 0..3 {
-        assert!(table.look(&mut |message| said.push(message.to_string())).is_err());
-        table.settle(UP, &mut |message| said.push(message.to_string()));
+        assert!(table.look(&mut kernel, &mut |message| said.push(message.to_string())).is_err());
+        table.settle(UP, &mut kernel, &mut |message| said.push(message.to_string()));
     }
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].starts_with("IPVS: this kernel has no IPVS"));
-    assert!(table.remove().is_ok(), "where there is no table there is no destination");
+    assert!(table.remove(&mut kernel).is_ok(), "where there is no table there is no destination");
 }
