@@ -25,8 +25,8 @@ use crate::wanted::{Target, Wanted};
 pub struct Running<'a> {
     /// The destination it keeps.
     pub target: Target,
-    /// Where it is met.
-    pub place: &'a str,
+    /// Where it is met, if it keeps nothing else.
+    pub place: Option<&'a str>,
     /// The names of its virtual and of itself when it was last wanted; those of one
     /// that was only found running are not known.
     pub names: Option<(&'a str, &'a str)>,
@@ -69,7 +69,9 @@ pub fn departures(wanted: &Wanted, running: &[Running<'_>], ledger: &Ledger) -> 
     let mut growing: HashSet<ServiceKey> = HashSet::new();
     let mut names: HashMap<&str, ServiceKey> = HashMap::new();
     for monitor in wanted.monitors().filter(|monitor| !runs.contains(&monitor.target)) {
-        places.insert(&monitor.place, monitor.target);
+        if monitor.assignment.is_none() {
+            places.insert(&monitor.place, monitor.target);
+        }
         growing.insert(monitor.target.service);
         names.insert(&monitor.name, monitor.target.service);
     }
@@ -89,7 +91,7 @@ pub fn departures(wanted: &Wanted, running: &[Running<'_>], ledger: &Ledger) -> 
         let wait = same_service.or_else(|| names.get(name?).copied());
         let as_it_is = wanted.inactive.get(&target).or_else(|| ledger.drains.get(&target));
         let drain = as_it_is.or_else(|| services.get(&target.service)).copied().unwrap_or_default();
-        let followed_by = places.get(place).copied().filter(|_| is_nanny);
+        let followed_by = place.and_then(|place| places.get(place)).copied().filter(|_| is_nanny);
         // What is the sorry server from now on is no leaver.
         let can_stay = is_nanny && !sorry.contains(&target);
         let stays = can_stay && (wait.is_some() || !drain.is_zero() || followed_by.is_some());

@@ -21,11 +21,12 @@ use common::channel::{ASK_MAX, Ask, Line, Said, join};
 use common::child::Exit;
 use common::command::words;
 use common::daemon::{self, run_root};
+use common::destinations::Assignment;
 use common::ipvs::{Agreement as _, Destination, DestinationEntry, Error, Ipvs, Service, ServiceKey, Timeouts};
 
 use crate::nannies::{self, Id, Nannies};
 use crate::plan::{Step, Table};
-use crate::preview::Found;
+use crate::preview::{Found, Process};
 use crate::wanted::Monitor;
 
 /// The kernel's table, or a test's.
@@ -296,7 +297,7 @@ pub fn ask_lvsd(ask: &Ask, within: Duration) -> io::Result<(bool, String, Option
 }
 
 /// The monitors that run in our namespaces, by their command lines: to look at them
-/// disturbs nobody, to knock would.
+/// disturbs nobody. Those that keep several destinations are asked which.
 pub fn monitors() -> Vec<Found> {
     let ours = |kind: &str| std::fs::read_link(format!("/proc/self/ns/{kind}")).ok();
     let (network, mounts) = (ours("net"), ours("mnt"));
@@ -307,13 +308,34 @@ pub fn monitors() -> Vec<Found> {
         .filter_map(|entry| {
             let process = entry.path();
             let line = std::fs::read(process.join("cmdline")).ok()?;
-            let found = Found::read(&String::from_utf8_lossy(&line))?;
+            let found = Process::read(&String::from_utf8_lossy(&line))?;
             let of = |kind: &str| std::fs::read_link(process.join("ns").join(kind)).ok();
             (of("net") == network && of("mnt") == mounts).then_some(found)
         })
+        .flat_map(|process| process.found(ask_nanny))
         .collect();
     found.sort_by_key(|found| found.target);
     found
+}
+
+/// How long a nanny may take to say what it keeps.
+const NANNY_WITHIN: Duration = Duration::from_secs(2);
+
+/// What the nanny at this meeting place keeps; nothing, if it does not say.
+fn ask_nanny(place: &str) -> Vec<Assignment> {
+    let Ok(line) = join(&run_root().join("nanny").join(place)) else { return Vec::new() };
+    let mut all = Vec::new();
+    let done = |said| {
+        if let Said::Holds(held) = said {
+            all.extend(held.into_iter().map(|held| held.assignment));
+            return None;
+        }
+        // It says what it keeps before who it is.
+        matches!(said, Said::Hello { .. }).then_some(())
+    };
+    // What was said by then counts, whatever ended the wait.
+    let _ = line.wait_for(Said::decode, Instant::now() + NANNY_WITHIN, done);
+    all
 }
 
 /// The names of all meeting places in a folder, in order.

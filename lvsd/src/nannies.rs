@@ -7,6 +7,9 @@
 //!                └─ nobody: Start ─► a child of ours
 //! ```
 //!
+//! One that checks a server for several virtual services keeps a destination in each
+//! (`seats`); see [`sharing`].
+//!
 //! A nanny found at start is first a guest: a process with a line that nobody
 //! placed yet. A nanny whose monitor left the file is told to stop and stays here
 //! until it is gone, so that its destination has an owner for as long as it may
@@ -31,11 +34,15 @@ use crate::sorry::Tally;
 use crate::status::Known;
 use crate::wanted::{Monitor, Target, Virtual};
 use nanny::Nanny;
+use seat::Seat;
 
 mod departing;
 mod guests;
 mod nanny;
 mod renewing;
+mod seat;
+mod sharing;
+mod wishes;
 
 /// How long a process found at a meeting place may take to say who it is. A
 /// nanny may be inside a netlink call, which ends within a second.
@@ -102,7 +109,7 @@ impl Keepers for Nannies {
     fn in_use(&self, wanted: &Virtual) -> Option<Vec<DestinationKey>> {
         let mut in_use = Vec::new();
         for target in wanted.monitors.iter().map(|monitor| &monitor.target) {
-            let (good, weight) = self.by_target.get(target).and_then(|id| self.all.get(id))?.verdict?;
+            let (good, weight) = self.seat(target)?.verdict?;
             if good || weight > 0 {
                 in_use.push(target.destination);
             }
@@ -118,6 +125,10 @@ pub struct Nannies {
     all: BTreeMap<Id, Nanny>,
     next: Id,
     by_target: HashMap<Target, Id>,
+    /// Those that keep several.
+    by_place: HashMap<String, Id>,
+    /// Of those, who may have to be told something.
+    speaking: BTreeSet<Id>,
     by_pid: HashMap<u32, Id>,
     /// May hold entries that are too early; [`Nannies::tick`] puts them right.
     deadlines: BinaryHeap<Reverse<(Instant, Id)>>,
@@ -140,6 +151,8 @@ impl Nannies {
             all: BTreeMap::new(),
             next: first,
             by_target: HashMap::new(),
+            by_place: HashMap::new(),
+            speaking: BTreeSet::new(),
             by_pid: HashMap::new(),
             deadlines: BinaryHeap::new(),
             lineless: BTreeSet::new(),
@@ -203,17 +216,20 @@ impl Nannies {
     /// What is known of this real server.
     pub fn known(&self, target: &Target, now: Instant) -> Known {
         let nanny = self.by_target.get(target).and_then(|id| self.all.get(id));
-        let since = |nanny: &Nanny| Some(now.saturating_duration_since(nanny.since?));
-        nanny.map_or_else(Known::default, |nanny| Known {
-            verdict: nanny.verdict,
-            since: since(nanny),
-            why: nanny.why.clone(),
-        })
+        let of = |(nanny, seat): (&Nanny, &Seat)| Known {
+            verdict: seat.verdict,
+            since: seat.since.map(|since| now.saturating_duration_since(since)),
+            why: nanny.why.clone().filter(|_| seat.is_down()),
+        };
+        nanny.and_then(|nanny| Some((nanny, nanny.seats.get(target)?))).map_or_else(Known::default, of)
+    }
+
+    fn seat(&self, target: &Target) -> Option<&Seat> {
+        self.all.get(self.by_target.get(target)?)?.seats.get(target)
     }
 
     fn member(&self, target: &Target) -> Member {
-        let nanny = self.by_target.get(target).and_then(|id| self.all.get(id));
-        nanny.map_or_else(Member::default, Nanny::member)
+        self.seat(target).map_or_else(Member::default, Seat::member)
     }
 
     /// Tells the nannies of this virtual who of them stays in use whatever checks say.
@@ -221,37 +237,19 @@ impl Nannies {
         let members: Vec<Member> = wanted.monitors.iter().map(|monitor| self.member(&monitor.target)).collect();
         let stay = floor::who_stays(wanted.pool.min_up, &members);
         for (monitor, stays) in wanted.monitors.iter().zip(stay) {
-            let Some(nanny) = self.by_target.get(&monitor.target).and_then(|id| self.all.get_mut(id)) else { continue };
-            if nanny.stays == stays || !monitor.is_nanny {
+            let Some(&id) = self.by_target.get(&monitor.target) else { continue };
+            let Some(nanny) = self.all.get_mut(&id) else { continue };
+            let Some(seat) = nanny.seats.get_mut(&monitor.target) else { continue };
+            if seat.stays == stays || !monitor.is_nanny {
                 continue;
             }
-            nanny.stays = stays;
-            if let Some(line) = &nanny.line {
+            seat.stays = stays;
+            if nanny.is_shared() {
+                nanny.words.add(monitor.target);
+                self.speaking.insert(id);
+            } else if let Some(line) = &nanny.line {
                 // A line that is broken shows when it is read; its next process is reminded.
                 let _ = line.send(&Ask::Stay(stays).encode());
-            }
-        }
-    }
-
-    /// This one should run.
-    pub fn want(&mut self, monitor: &Rc<Monitor>, now: Instant, out: &mut Vec<Action>) -> Wish {
-        let Some(&id) = self.by_target.get(&monitor.target) else {
-            let id = self.insert(Nanny::new(self.rules, &monitor.place, now));
-            self.assign(id, monitor);
-            self.feed(id, Event::Tick, now, out);
-            return Wish::Started;
-        };
-        let before = self.all.get(&id).and_then(|nanny| nanny.monitor.clone());
-        self.assign(id, monitor);
-        match before {
-            // On its way out: another follows when it is gone.
-            None => Wish::Started,
-            Some(before) if before.arguments == monitor.arguments && before.program == monitor.program => {
-                Wish::Unchanged
-            }
-            Some(_) => {
-                self.feed(id, Event::Replace, now, out);
-                Wish::Replaced
             }
         }
     }
@@ -260,6 +258,9 @@ impl Nannies {
     pub fn stop_all(&mut self, now: Instant, out: &mut Vec<Action>) {
         let all: Vec<Id> = self.all.keys().copied().collect();
         for id in all {
+            if let Some(nanny) = self.all.get_mut(&id) {
+                nanny.seats.values_mut().for_each(|seat| seat.next = None);
+            }
             self.stop(id, now, out);
         }
     }
@@ -280,11 +281,15 @@ impl Nannies {
         nanny.is_ours = true;
         nanny.spoke = false;
         nanny.is_predecessor = false;
+        nanny.is_going = false;
         nanny.leaving = None;
         nanny.remind();
+        self.speaking.insert(id);
         self.by_pid.insert(pid, id);
-        let (name, server) = nanny.names();
-        out.push(Action::Say(Message::MonitorCreated { name, server, pid }));
+        for label in nanny.seats.values().filter_map(|seat| seat.label.as_ref()) {
+            let (name, server) = (label.name.clone(), label.server.clone());
+            out.push(Action::Say(Message::MonitorCreated { name, server, pid }));
+        }
         self.feed(id, Event::Spawned(pid), now, out);
     }
 
@@ -383,8 +388,9 @@ impl Nannies {
 
     /// Asks the nannies of a service to look at the kernel now.
     pub fn ask_check(&self, service: &ServiceKey) {
-        for nanny in self.all.values() {
-            if nanny.target.is_some_and(|target| target.service == *service)
+        self.ask_shared(service);
+        for nanny in self.all.values().filter(|nanny| !nanny.is_shared()) {
+            if nanny.seats.keys().any(|target| target.service == *service)
                 && let Some(line) = &nanny.line
             {
                 // One whose line ended is found out by reading it.
@@ -396,25 +402,28 @@ impl Nannies {
     fn insert(&mut self, nanny: Nanny) -> Id {
         let id = self.next;
         self.next += 1;
+        if nanny.is_shared() {
+            self.by_place.entry(nanny.place.clone()).or_insert(id);
+        }
         self.all.insert(id, nanny);
         id
     }
 
-    fn assign(&mut self, id: Id, monitor: &Rc<Monitor>) {
+    fn stop(&mut self, id: Id, now: Instant, out: &mut Vec<Action>) {
         if let Some(nanny) = self.all.get_mut(&id) {
-            nanny.monitor = Some(Rc::clone(monitor));
-            nanny.label = Some(Rc::clone(monitor));
-            nanny.target = Some(monitor.target);
-            nanny.place.clone_from(&monitor.place);
-            self.by_target.insert(monitor.target, id);
+            for seat in nanny.seats.values_mut() {
+                (seat.wanted, seat.is_sheltered) = (None, false);
+            }
         }
+        self.end(id, now, out);
     }
 
-    fn stop(&mut self, id: Id, now: Instant, out: &mut Vec<Action>) {
+    /// Its process is to end.
+    fn end(&mut self, id: Id, now: Instant, out: &mut Vec<Action>) {
         let guest = self.take_guest(id);
         let Some(nanny) = self.all.get_mut(&id) else { return };
         nanny.monitor = None;
-        nanny.is_sheltered = false;
+        nanny.is_going = true;
         if let Some(guest) = guest {
             // None is wanted, and there is one: it goes.
             nanny.child.handle(Event::Stop, now, &mut self.scratch);
@@ -436,52 +445,83 @@ impl Nannies {
                 nanny.speaks_otherwise = version != VERSION;
                 self.feed(id, Event::Heard, now, out);
             }
-            Said::Alive
-            | Said::Unable(_)
-            | Said::Able
-            | Said::Withdrawn(_)
-            | Said::News(_)
-            | Said::Holds(_)
-            | Said::Dropped(_) => {
+            Said::Alive | Said::Unable(_) | Said::Able | Said::Withdrawn(_) | Said::News(_) => {
                 self.feed(id, Event::Heard, now, out);
             }
             Said::Ready => self.feed(id, Event::Ready, now, out),
             // It was about the destination that this one's successor does not keep.
             Said::Verdict { .. } if nanny.is_predecessor => self.feed(id, Event::Heard, now, out),
             Said::Verdict { available, weight } => {
-                let before = nanny.member();
-                if nanny.verdict.is_none_or(|(was, _)| was != available) {
-                    nanny.since = Some(now);
-                    nanny.why = None;
-                    out.extend(nanny.news(available).map(Action::News));
-                    if !available {
-                        nanny.ask_why();
-                    }
-                }
-                nanny.verdict = Some((available, weight));
-                if before.available == Some(true) && nanny.available() == Some(false) {
-                    self.falls += 1;
-                    nanny.fell = Some(self.falls);
-                }
-                if nanny.available() == Some(true) {
-                    nanny.fell = None;
-                }
-                // One that crossed our word on its way says more in a moment.
-                nanny.refuses = nanny.verdict == Some((false, 0)) && (nanny.stays || nanny.refuses);
-                let changed = before.available != nanny.available() || before.is_kept != nanny.member().is_kept;
-                if let Some(target) = nanny.target.filter(|_| changed) {
-                    out.push(Action::Judged(target.service));
+                if let Some(target) = nanny.seats.keys().next().copied().filter(|_| !nanny.is_shared()) {
+                    let news = self.judged(id, &target, (available, weight), now, out);
+                    self.ask_why(id, news);
                 }
                 self.feed(id, Event::Heard, now, out);
             }
+            Said::Holds(held) => {
+                self.heard_holds(id, held, now, out);
+                self.feed(id, Event::Heard, now, out);
+            }
+            Said::Dropped(targets) => {
+                self.feed(id, Event::Heard, now, out);
+                self.heard_dropped(id, &targets, now, out);
+            }
             Said::Why { text, .. } => {
-                let is_down = matches!(nanny.verdict, Some((false, _)));
+                let is_down = nanny.seats.values().any(Seat::is_down);
                 nanny.why = Some(text).filter(|text| is_down && !text.is_empty());
                 self.feed(id, Event::Heard, now, out);
             }
             // It is lvsd's own word.
             Said::Answer { .. } => self.feed(id, Event::Heard, now, out),
             Said::Leaving(why) => nanny.leaving = Some(why.chars().take(REASON_MAX).collect()),
+        }
+    }
+
+    /// Its nanny's word about a destination: whether it is good, and its weight. `Some`:
+    /// whether it is good is news.
+    fn judged(
+        &mut self,
+        id: Id,
+        target: &Target,
+        (available, weight): (bool, u32),
+        now: Instant,
+        out: &mut Vec<Action>,
+    ) -> Option<bool> {
+        let nanny = self.all.get_mut(&id)?;
+        let seat = nanny.seats.get_mut(target)?;
+        let before = seat.member();
+        let is_news = seat.verdict.is_none_or(|(was, _)| was != available);
+        out.extend(seat.news(target, available, nanny.is_ours).map(Action::News));
+        seat.verdict = Some((available, weight));
+        if is_news {
+            seat.since = Some(now);
+        }
+        if before.available == Some(true) && seat.available() == Some(false) {
+            self.falls += 1;
+            seat.fell = Some(self.falls);
+        }
+        if seat.available() == Some(true) {
+            seat.fell = None;
+        }
+        // One that crossed our word on its way says more in a moment.
+        seat.refuses = seat.verdict == Some((false, 0)) && (seat.stays || seat.refuses);
+        let after = seat.member();
+        if before.available != after.available || before.is_kept != after.is_kept {
+            out.push(Action::Judged(target.service));
+        }
+        is_news.then_some(available)
+    }
+
+    /// After words about any number of its destinations: when one is down, the nanny is
+    /// asked why.
+    fn ask_why(&mut self, id: Id, news: impl IntoIterator<Item = bool>) {
+        let Some(nanny) = self.all.get_mut(&id) else { return };
+        let mut news = news.into_iter().peekable();
+        if news.peek().is_some() {
+            nanny.why = None;
+        }
+        if news.any(|available| !available) {
+            nanny.ask_why();
         }
     }
 
@@ -508,6 +548,7 @@ impl Nannies {
 
     /// One event for one machine, and what follows from it.
     fn feed(&mut self, id: Id, event: Event, now: Instant, out: &mut Vec<Action>) {
+        let left = if matches!(event, Event::Gone(_)) { self.lost_process(id) } else { Vec::new() };
         let Some(nanny) = self.all.get_mut(&id) else { return };
         let mut actions = std::mem::take(&mut self.scratch);
         nanny.child.handle(event, now, &mut actions);
@@ -530,33 +571,45 @@ impl Nannies {
         if nanny.child.is_over() {
             if nanny.monitor.is_some() {
                 // Wanted again while it was on its way out.
+                let seats = std::mem::take(&mut nanny.seats);
                 let fresh = Nanny {
                     monitor: nanny.monitor.take(),
                     label: nanny.label.take(),
-                    target: nanny.target,
-                    stays: nanny.stays,
-                    fell: nanny.fell,
+                    seats: seats.into_iter().map(|(target, seat)| (target, seat.anew())).collect(),
                     ..Nanny::new(self.rules, &nanny.place, now)
                 };
                 *nanny = fresh;
                 self.feed(id, Event::Tick, now, out);
-                return;
+            } else {
+                self.forget(id, now, out);
             }
-            self.forget(id, out);
-            return;
+        } else {
+            self.schedule(id);
         }
-        self.schedule(id);
+        for target in left {
+            self.vacate(id, &target, now, out);
+        }
     }
 
-    fn forget(&mut self, id: Id, out: &mut Vec<Action>) {
+    fn forget(&mut self, id: Id, now: Instant, out: &mut Vec<Action>) {
         let Some(nanny) = self.all.remove(&id) else { return };
         self.lineless.remove(&id);
-        if let Some(target) = nanny.target
-            && self.by_target.get(&target) == Some(&id)
-        {
-            self.by_target.remove(&target);
+        self.speaking.remove(&id);
+        if self.by_place.get(&nanny.place) == Some(&id) {
+            self.by_place.remove(&nanny.place);
         }
-        out.push(Action::Ended(nanny.target));
+        if nanny.seats.is_empty() && !nanny.is_shared() {
+            out.push(Action::Ended(None));
+        }
+        for (target, seat) in nanny.seats {
+            if self.by_target.get(&target) == Some(&id) {
+                self.by_target.remove(&target);
+            }
+            out.push(Action::Ended(Some(target)));
+            if let Some(next) = seat.next {
+                self.want(&next, now, out);
+            }
+        }
     }
 
     fn schedule(&mut self, id: Id) {

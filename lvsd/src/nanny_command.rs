@@ -13,7 +13,9 @@
 //! of -e, -s, -x and --regex; and what stands before `--lvs` only if it is not as nanny
 //! has it by itself: the policy of the file, and `--log-facility NAME` if lvsd was given
 //! one. A nanny says its arguments to a new lvsd, which sees by them whose
-//! destination it keeps ([`target`]) and whether it is still the wanted one.
+//! destination it keeps ([`target`]) and whether it is still the wanted one. One that
+//! keeps several is told them on its line: its command line holds what all of them have
+//! in common, and ends in `--shared N --lvs`.
 //! Pure.
 
 use std::fmt;
@@ -21,6 +23,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use common::config::{Config, HealthCheck, RealServer, VirtualService};
+use common::destinations::{Assignment, Failed, Limits, shared_place};
 use common::ipvs::{DestinationKey, Family, ForwardingMethod, Protocol, ServiceKey};
 
 use crate::wanted::Target;
@@ -39,7 +42,7 @@ pub struct Manner {
 /// A command line behind the program's name. One string with a NUL between the
 /// arguments: ten thousand of them are kept, and a `String` each would cost five
 /// times the memory.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Arguments(Box<str>);
 
 impl Arguments {
@@ -93,7 +96,7 @@ pub fn arguments(config: &Config, service: &VirtualService, server: &RealServer,
     list.pair("-V", &vip);
     list.pair("-M", &method_letter(config.network));
     list.pair_if("-U", load_command(config, service));
-    policy(service, server, &mut list);
+    policy(service, server, Whose::One, &mut list);
     list.flag_if("--nodaemon", manner.foreground);
     list.0.extend(checks.iter().flat_map(HealthCheck::words));
     let needed = server.checks_needed(service);
@@ -101,6 +104,99 @@ pub fn arguments(config: &Config, service: &VirtualService, server: &RealServer,
     list.pair_if("--log-facility", manner.log_facility.as_ref());
     list.flag_if("--lvs", true);
     Some(list.0.iter().collect())
+}
+
+/// The same for a nanny that checks this server for several services: what its checks
+/// and their judgement follow from, and the virtual port, by which it is found with ps.
+/// Two servers with the same words here are checked by one nanny. Behind them comes
+/// [`number`].
+pub fn shared_arguments(
+    config: &Config,
+    service: &VirtualService,
+    server: &RealServer,
+    manner: &Manner,
+) -> Option<Arguments> {
+    let rip = server.address?;
+    let mut list = List(vec!["-c".to_owned()]);
+    list.pair("-h", &rip);
+    list.pair("-p", &service.port);
+    list.pair("-r", &server.port);
+    list.flag_if("-u", service.protocol == Protocol::Udp);
+    let checks = server.checks(service);
+    let is_original = checks.is_empty();
+    list.pair_if("-e", service.send_program.as_ref().filter(|_| is_original));
+    list.pair_if("-s", service.send.as_ref().filter(|_| is_original));
+    list.pair_if("-x", service.expect.as_ref().filter(|_| is_original));
+    list.flag_if("--regex", service.use_regex && is_original);
+    list.flag_if("-v", manner.verbose);
+    list.pair("-a", &seconds(service.reentry));
+    list.pair("-I", &config.ipvsadm);
+    list.pair("-t", &seconds(service.timeout));
+    list.pair_if("-U", load_command(config, service));
+    policy(service, server, Whose::Several, &mut list);
+    list.flag_if("--nodaemon", manner.foreground);
+    list.0.extend(checks.iter().flat_map(HealthCheck::words));
+    let needed = server.checks_needed(service);
+    list.pair_if("--checks-needed", (!is_original && needed != 0).then_some(needed));
+    list.pair_if("--log-facility", manner.log_facility.as_ref());
+    Some(list.0.iter().collect())
+}
+
+/// The command line of the nanny with this number of those with these arguments.
+pub fn number(shared: &Arguments, number: usize) -> Arguments {
+    let number = number.to_string();
+    shared.iter().chain(["--shared", &number, "--lvs"]).collect()
+}
+
+/// The server and the port that a nanny of several services checks, and where it is met;
+/// `None`: these are not the arguments of one.
+pub fn shared_meeting(arguments: &Arguments) -> Option<String> {
+    let (mut server, mut port, mut is_shared) = (None, None, false);
+    let mut rest = arguments.iter();
+    while let Some(option) = rest.next() {
+        match option {
+            "-h" => server = rest.next()?.parse::<IpAddr>().ok(),
+            "-r" => port = rest.next()?.parse::<u16>().ok(),
+            "--shared" => is_shared = rest.next().is_some(),
+            "-p" => drop(rest.next()?),
+            option if VALUED.contains(&option) => drop(rest.next()?),
+            _ => {}
+        }
+    }
+    is_shared.then_some(())?;
+    Some(shared_place(server?, port?, arguments.iter()))
+}
+
+/// What its nanny is told of one of several destinations.
+pub fn assignment(config: &Config, service: &VirtualService, server: &RealServer, target: Target) -> Assignment {
+    let upper = server.max_connections.or(service.max_connections);
+    let lower = server.min_connections.or(service.min_connections);
+    let limits = upper.or(lower).map(|_| {
+        let upper = upper.unwrap_or(0);
+        Limits { upper, lower: lower.unwrap_or(0).min(upper) }
+    });
+    Assignment {
+        target,
+        method: config.network,
+        weight: server.weight,
+        failed: match (service.inhibit, service.quiesce_server) {
+            (true, _) => Failed::Inhibited,
+            (false, true) => Failed::Quiesced,
+            (false, false) => Failed::Removed,
+        },
+        slow_start: server.slow_start.unwrap_or(service.slow_start),
+        limits,
+        stays: false,
+    }
+}
+
+/// Whose policy is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// That of a nanny with one destination.
+    One,
+    /// Of one with several: without what is said of each on its line.
+    Several,
 }
 
 /// The arguments for a failover service at its virtual address. The original's
@@ -123,7 +219,7 @@ pub fn failover_arguments(service: &VirtualService, address: IpAddr, manner: &Ma
 }
 
 /// What the original's nanny had no words for; the server's own comes first.
-fn policy(service: &VirtualService, server: &RealServer, list: &mut List) {
+fn policy(service: &VirtualService, server: &RealServer, whose: Whose, list: &mut List) {
     let default = VirtualService::default();
     let unless = |time: Duration, default: Duration| (time != default).then(|| seconds(time));
     let interval = server.interval.or(service.interval).unwrap_or(service.timeout);
@@ -136,15 +232,19 @@ fn policy(service: &VirtualService, server: &RealServer, list: &mut List) {
     list.pair_if("--fall", (fall != default.fall).then_some(fall));
     list.pair_if("--retry", unless(service.retry, default.retry));
     list.pair_if("--rise", (rise != default.rise).then_some(rise));
-    list.pair_if("--slow-start", unless(slow_start, default.slow_start));
+    let is_one = whose == Whose::One;
+    list.pair_if("--slow-start", unless(slow_start, default.slow_start).filter(|_| is_one));
     list.pair_if("--dampen", unless(service.dampen, default.dampen));
+    if !is_one {
+        return;
+    }
     list.flag_if("--inhibit", service.inhibit);
     list.pair_if("--max-connections", server.max_connections.or(service.max_connections));
     list.pair_if("--min-connections", server.min_connections.or(service.min_connections));
 }
 
 /// Options with a value that says nothing about the destination.
-const VALUED: [&str; 20] = [
+const VALUED: [&str; 21] = [
     "-e",
     "-s",
     "-x",
@@ -157,6 +257,7 @@ const VALUED: [&str; 20] = [
     "--with",
     "--checks-needed",
     "--log-facility",
+    "--shared",
     "--period",
     "--fall",
     "--retry",

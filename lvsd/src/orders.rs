@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
+use common::destinations::Assignment;
+
 use crate::nanny_command;
 use crate::wanted::{Monitor, Target, Virtual, Wanted};
 
@@ -61,7 +63,12 @@ pub fn obey(wanted: &mut Wanted, orders: &mut Orders) {
 
 /// With this weight, or the file's.
 fn weighing(monitor: Rc<Monitor>, weight: Option<u32>) -> Rc<Monitor> {
-    let arguments = nanny_command::with_weight(&monitor.arguments, weight.unwrap_or(monitor.weight));
+    let weight = weight.unwrap_or(monitor.weight);
+    if let Some(told) = monitor.assignment {
+        let assignment = Some(Assignment { weight, ..told });
+        return if told.weight == weight { monitor } else { Rc::new(Monitor { assignment, ..(*monitor).clone() }) };
+    }
+    let arguments = nanny_command::with_weight(&monitor.arguments, weight);
     if arguments == monitor.arguments { monitor } else { Rc::new(Monitor { arguments, ..(*monitor).clone() }) }
 }
 

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use common::channel::nanny_place;
+use common::destinations::Assignment;
 use common::ipvs::{Destination, DestinationEntry, ServiceKey};
 
 use crate::departure::{self, Departure, Running};
@@ -32,9 +33,27 @@ pub struct Found {
     pub arguments: Arguments,
     /// Where it is met, if it is a nanny.
     pub place: String,
+    /// What it was told, if it keeps others too.
+    pub assignment: Option<Assignment>,
 }
 
-impl Found {
+/// A process that may be a monitor of lvsd's, by its command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Process {
+    /// It keeps one destination.
+    Monitor(Found),
+    /// It keeps several, which have to be asked for at its meeting place.
+    Shared {
+        /// Its program.
+        program: PathBuf,
+        /// Its arguments.
+        arguments: Arguments,
+        /// Where it is met.
+        place: String,
+    },
+}
+
+impl Process {
     /// Reads /proc/PID/cmdline; `None` if it is not a monitor of lvsd's.
     pub fn read(line: &str) -> Option<Self> {
         let mut words = line.strip_suffix('\0').unwrap_or(line).split('\0');
@@ -47,12 +66,34 @@ impl Found {
         if rest.last() != Some(&"--lvs") {
             return None;
         }
-        let arguments: Arguments = rest.into_iter().collect();
+        let (program, arguments) = (PathBuf::from(program), rest.into_iter().collect());
+        if let Some(place) = nanny_command::shared_meeting(&arguments) {
+            return Some(Self::Shared { program, arguments, place });
+        }
         let (target, probe_port) = nanny_command::target_and_probe(&arguments)?;
         let place = nanny_place(&target.service, target.destination.address, probe_port);
-        Some(Self { target, program: PathBuf::from(program), arguments, place })
+        Some(Self::Monitor(Found { target, program, arguments, place, assignment: None }))
     }
 
+    /// What it keeps; of one that keeps several as it said at its meeting place.
+    pub fn found(self, ask: impl FnOnce(&str) -> Vec<Assignment>) -> Vec<Found> {
+        match self {
+            Self::Monitor(found) => vec![found],
+            Self::Shared { program, arguments, place } => {
+                let found = |told: Assignment| Found {
+                    target: told.target,
+                    program: program.clone(),
+                    arguments: arguments.clone(),
+                    place: place.clone(),
+                    assignment: Some(told),
+                };
+                ask(&place).into_iter().map(found).collect()
+            }
+        }
+    }
+}
+
+impl Found {
     fn is_nanny(&self) -> bool {
         self.program.file_name() == Path::new(DEFAULT_MONITOR).file_name()
     }
@@ -65,6 +106,10 @@ pub enum Item {
     Step(Step),
     /// A nanny is started.
     Start(Rc<Monitor>),
+    /// A nanny that runs, or is started, takes one more.
+    Join(Rc<Monitor>),
+    /// A nanny is told to keep one of its destinations in another way.
+    Tell(Rc<Monitor>, Assignment),
     /// A nanny is replaced, its destination stays; with how it runs now.
     Replace(Rc<Monitor>, Arguments),
     /// A nanny ends; the text says what becomes of its destination.
@@ -88,7 +133,7 @@ impl Item {
     /// Whether something is done now.
     pub fn is_act(&self) -> bool {
         match self {
-            Self::Step(_) | Self::Start(_) | Self::Replace(..) | Self::Stop(_) => true,
+            Self::Step(_) | Self::Start(_) | Self::Join(_) | Self::Tell(..) | Self::Replace(..) | Self::Stop(_) => true,
             Self::Draining { .. } | Self::Later(_) => false,
         }
     }
@@ -101,6 +146,14 @@ impl fmt::Display for Item {
             Self::Start(monitor) => {
                 let Monitor { name, server, program, arguments, .. } = &**monitor;
                 write!(f, "start nanny for child {name}/{server}: {}", shell_words(program, arguments))
+            }
+            Self::Join(monitor) => {
+                let Monitor { name, server, target, .. } = &**monitor;
+                write!(f, "give child {name}/{server} to the nanny that checks {} alike", target.destination.address)
+            }
+            Self::Tell(monitor, before) => {
+                let Monitor { name, server, assignment, .. } = &**monitor;
+                write!(f, "tell the nanny of child {name}/{server}: {}", told(before, assignment.as_ref()))
             }
             Self::Replace(monitor, before) => {
                 let Monitor { name, server, target, arguments, .. } = &**monitor;
@@ -149,8 +202,9 @@ pub fn preview(wanted: &Wanted, world: &World<'_>, standby: impl Fn(&Virtual) ->
     let departures = departure::departures(wanted, &running, world.ledger);
     let mut items: Vec<Item> =
         plan::timeouts(&wanted.timeouts, &world.table.timeouts).map(Item::Step).into_iter().collect();
+    let mut places: HashSet<&str> = world.found.iter().map(|found| found.place.as_str()).collect();
     for wanted in &wanted.virtuals {
-        come(wanted, world, &runs, standby(wanted), &mut items);
+        come(wanted, world, &runs, standby(wanted), &mut places, &mut items);
     }
     let is_wanted: HashSet<&Target> = wanted.monitors().map(|monitor| &monitor.target).collect();
     let mut staying = HashSet::new();
@@ -179,11 +233,19 @@ pub fn preview(wanted: &Wanted, world: &World<'_>, standby: impl Fn(&Virtual) ->
 }
 
 fn running(found: &Found) -> Running<'_> {
-    Running { target: found.target, place: &found.place, names: None, is_nanny: found.is_nanny() }
+    let place = Some(found.place.as_str()).filter(|_| found.assignment.is_none());
+    Running { target: found.target, place, names: None, is_nanny: found.is_nanny() }
 }
 
 /// A virtual that is wanted.
-fn come(wanted: &Virtual, world: &World<'_>, runs: &HashMap<&Target, &Found>, standby: Standby, items: &mut Vec<Item>) {
+fn come<'a>(
+    wanted: &'a Virtual,
+    world: &World<'_>,
+    runs: &HashMap<&Target, &Found>,
+    standby: Standby,
+    places: &mut HashSet<&'a str>,
+    items: &mut Vec<Item>,
+) {
     let key = wanted.service.key;
     items.extend(plan::service(wanted, world.table.services.get(&key)).map(Item::Step));
     let entries = world.table.destinations.get(&key).map_or(&[][..], Vec::as_slice);
@@ -200,8 +262,16 @@ fn come(wanted: &Virtual, world: &World<'_>, runs: &HashMap<&Target, &Found>, st
     items.extend(plan::destinations(wanted, &have, held, standby).into_iter().map(Item::Step));
     for monitor in &wanted.monitors {
         match runs.get(&monitor.target) {
-            None => items.push(Item::Start(Rc::clone(monitor))),
-            Some(found) if found.arguments == monitor.arguments && found.program == monitor.program => {}
+            None if places.insert(&monitor.place) || monitor.assignment.is_none() => {
+                items.push(Item::Start(Rc::clone(monitor)));
+            }
+            None => items.push(Item::Join(Rc::clone(monitor))),
+            Some(found) if found.arguments == monitor.arguments && found.program == monitor.program => {
+                // Whether it stays for lack of others is said as it comes.
+                let stays = |it: Assignment| Assignment { stays: false, ..it };
+                let before = found.assignment.filter(|it| Some(stays(*it)) != monitor.assignment);
+                items.extend(before.map(|before| Item::Tell(Rc::clone(monitor), before)));
+            }
             Some(found) => items.push(Item::Replace(Rc::clone(monitor), found.arguments.clone())),
         }
     }
@@ -256,6 +326,24 @@ fn difference(before: &Arguments, after: &Arguments) -> String {
         (old, new) if old == new => "another program".to_owned(),
         (old, new) => format!("{old} -> {new}"),
     }
+}
+
+/// `weight 1 -> weight 5`: what differs of how one destination is kept.
+fn told(before: &Assignment, after: Option<&Assignment>) -> String {
+    let words = |it: &Assignment| {
+        let limits = it.limits.map_or_else(|| "any".to_owned(), |it| format!("{}/{}", it.lower, it.upper));
+        [
+            format!("weight {}", it.weight),
+            format!("{:?}", it.method),
+            format!("{:?} when it fails", it.failed),
+            format!("slow_start {}", Seconds(it.slow_start)),
+            format!("connections {limits}"),
+        ]
+    };
+    let Some(after) = after else { return String::new() };
+    let (before, after) = (words(before), words(after));
+    let differ = before.iter().zip(&after).filter(|(before, after)| before != after);
+    differ.map(|(before, after)| format!("{before} -> {after}")).collect::<Vec<_>>().join(", ")
 }
 
 /// An option and its value together.

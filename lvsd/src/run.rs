@@ -311,7 +311,9 @@ impl<K: Ipvs> Daemon<K> {
             self.log.say(&Message::NewsLost { lost });
         }
         self.parents.say_withdrawn(self.services.withdrawn());
-        Ok(self.step_phase(now))
+        let end = self.step_phase(now);
+        self.nannies.speak();
+        Ok(end)
     }
 
     /// For a successor, once in a turn however much it was.
@@ -459,6 +461,7 @@ impl<K: Ipvs> Daemon<K> {
             self.log.flush();
             let mut lost = Vec::new();
             self.nannies.find_lineless(&mut lost);
+            self.nannies.repeat();
             self.perform(lost, now);
             if self.phase == Phase::Working {
                 let nannies = &self.nannies;

@@ -1,9 +1,10 @@
 //! What the file asks for, in lvsd's terms: the services, and for each of them
-//! the monitors (one nanny per real server) and the sorry server. What cannot be
+//! the monitors (one nanny per real server, or one for all virtuals that check it
+//! alike) and the sorry server. What cannot be
 //! done as written is left out here, once, with a line that says so.
 //! Pure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -11,7 +12,9 @@ use std::time::Duration;
 
 use common::channel::nanny_place;
 use common::config::{Config, RealServer, VirtualService};
-use common::ipvs::{Destination, DestinationKey, ForwardingMethod, Service, ServiceKey, Timeouts};
+pub use common::destinations::Target;
+use common::destinations::{Assignment, SHARE};
+use common::ipvs::{Destination, ForwardingMethod, Service, ServiceKey, Timeouts};
 
 use crate::messages::Message;
 use crate::nanny_command::{self, Arguments, Manner};
@@ -20,20 +23,10 @@ use crate::quorum;
 /// The original's `client_monitor`, which stands in every old file's mind.
 pub const DEFAULT_MONITOR: &str = "/usr/sbin/nanny";
 
-/// A destination in the whole table: what one nanny keeps. The service's key
-/// contains the fwmark (the original's did not: piranha.md 3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Target {
-    /// The virtual service.
-    pub service: ServiceKey,
-    /// The real server in it, with the port the kernel has.
-    pub destination: DestinationKey,
-}
-
-/// A nanny as it should run.
+/// A destination and the nanny that keeps it, as it should run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Monitor {
-    /// The destination it keeps.
+    /// The destination.
     pub target: Target,
     /// The virtual's name in the file.
     pub name: String,
@@ -45,6 +38,9 @@ pub struct Monitor {
     pub arguments: Arguments,
     /// The name of its meeting place.
     pub place: String,
+    /// What that nanny is told on its line, if it keeps others too; those have the same
+    /// program, arguments and place.
+    pub assignment: Option<Assignment>,
     /// Its server's weight in the file.
     pub weight: u32,
     /// How long its destination drains when it leaves, where that has to be known:
@@ -117,7 +113,7 @@ impl Wanted {
     /// Reads the configuration. `nanny` is our own monitor, taken where the file
     /// has the default one. The lines say what was left out or will surprise.
     pub fn new(config: &Config, nanny: &Path, manner: &Manner) -> (Self, Vec<Message>) {
-        let mut reader = Reader { config, nanny, manner, lines: Vec::new() };
+        let mut reader = Reader { config, nanny, manner, lines: Vec::new(), alike: BTreeMap::new() };
         let mut first: HashMap<ServiceKey, &str> = HashMap::new();
         let mut virtuals: Vec<Virtual> = Vec::new();
         for block in config.virtuals.iter().filter(|block| block.active) {
@@ -129,8 +125,10 @@ impl Wanted {
                 continue;
             }
             first.insert(key, &block.name);
+            reader.compare(block, &wanted, virtuals.len());
             virtuals.push(wanted);
         }
+        reader.share(&mut virtuals);
         let timeouts = Timeouts { tcp: config.tcp_timeout, tcp_fin: config.tcpfin_timeout, udp: config.udp_timeout };
         let inactive = reader.inactive();
         (Self { timeouts, virtuals, inactive }, reader.lines)
@@ -147,9 +145,50 @@ struct Reader<'a> {
     nanny: &'a Path,
     manner: &'a Manner,
     lines: Vec<Message>,
+    /// Where there are monitors, by virtual and server, whose checks follow from the same
+    /// words.
+    alike: BTreeMap<Arguments, Vec<(usize, usize, Assignment)>>,
 }
 
 impl Reader<'_> {
+    /// Whose checks are those of others.
+    fn compare(&mut self, block: &VirtualService, wanted: &Virtual, at: usize) {
+        if !block.share_probe || block.client_monitor != DEFAULT_MONITOR {
+            return;
+        }
+        for (n, monitor) in wanted.monitors.iter().enumerate() {
+            let is_it = |server: &&RealServer| {
+                let key = block.destination(server, self.config.network).map(|destination| destination.key);
+                server.active && key == Some(monitor.target.destination)
+            };
+            let Some(server) = block.servers.iter().find(is_it) else { continue };
+            let words = nanny_command::shared_arguments(self.config, block, server, self.manner);
+            let Some(words) = words else { continue };
+            let assignment = nanny_command::assignment(self.config, block, server, monitor.target);
+            self.alike.entry(words).or_default().push((at, n, assignment));
+        }
+    }
+
+    /// One nanny for all whose checks are the same, or as many as they need. Who is alone
+    /// is left alone: its command line says all of it.
+    fn share(&mut self, virtuals: &mut [Virtual]) {
+        for (words, all) in std::mem::take(&mut self.alike) {
+            if all.len() < 2 {
+                continue;
+            }
+            let nannies = all.len().div_ceil(SHARE);
+            let arguments: Vec<Arguments> = (1..=nannies).map(|n| nanny_command::number(&words, n)).collect();
+            for (at, n, assignment) in all {
+                let monitor = virtuals.get_mut(at).and_then(|wanted| wanted.monitors.get_mut(n));
+                let Some(arguments) = arguments.get(whose(&assignment.target, nannies)) else { continue };
+                let Some(monitor) = monitor else { continue };
+                let Some(place) = nanny_command::shared_meeting(arguments) else { continue };
+                let (arguments, assignment) = (arguments.clone(), Some(assignment));
+                *monitor = Rc::new(Monitor { arguments, place, assignment, ..(**monitor).clone() });
+            }
+        }
+    }
+
     fn virtual_service(&mut self, block: &VirtualService) -> Option<Virtual> {
         let Some(service) = block.service() else {
             let name = format!("virtual service {}", block.name);
@@ -213,8 +252,22 @@ impl Reader<'_> {
         let drain = server.drain.or(Some(block.drain).filter(|drain| !drain.is_zero()));
         let (name, server, weight) = (block.name.clone(), server.name.clone(), server.weight);
         let target = Target { service, destination };
-        Some(Monitor { target, name, server, program, arguments, place, weight, drain, is_nanny })
+        let assignment = None;
+        Some(Monitor { target, name, server, program, arguments, place, assignment, weight, drain, is_nanny })
     }
+}
+
+/// Which of so many nannies keeps this destination. When there is one more of them it
+/// takes its share from all others, and no other changes hands (rendezvous hashing).
+fn whose(target: &Target, nannies: usize) -> usize {
+    // The same in every version of lvsd, so that a new one moves nothing.
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    let weight = |n: &usize| {
+        let hash = format!("{n}\t{target}").bytes().fold(0xcbf2_9ce4_8422_2325, step);
+        // FNV's last bytes move its high bits little.
+        (hash ^ (hash >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    };
+    (0..nannies).max_by_key(weight).unwrap_or(0)
 }
 
 fn pool(block: &VirtualService) -> Pool {

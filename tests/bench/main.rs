@@ -100,11 +100,11 @@ fn running(wanted: &Wanted) -> (Table, Ledger, Vec<Found>) {
     let mut destinations: BTreeMap<ServiceKey, Vec<DestinationEntry>> = BTreeMap::new();
     let mut found = Vec::new();
     for monitor in wanted.monitors() {
-        let Monitor { target, program, arguments, place, .. } = (**monitor).clone();
+        let Monitor { target, program, arguments, place, assignment, .. } = (**monitor).clone();
         let destination = Destination::new(target.destination, ForwardingMethod::DirectRouting, 1);
         let entry = DestinationEntry { destination, active: 3, inactive: 9, persistent: 0, stats: Stats::default() };
         destinations.entry(target.service).or_default().push(entry);
-        found.push(Found { target, program, arguments, place });
+        found.push(Found { target, program, arguments, place, assignment });
     }
     let services = wanted.virtuals.iter().map(|it| (it.service.key, it.service.clone())).collect();
     let table = Table { services, destinations, ..Table::default() };
@@ -172,8 +172,13 @@ fn measure(share: usize) -> Vec<(&'static str, Duration)> {
     assert_eq!(acts(&items), SERVERS / share);
     let (leave, items) = plan(&Wanted::default(), &look(&table, &ledger, &found));
     assert_eq!(acts(&items), 2 * (SERVERS / share), "each is released, then drained");
-    let lines: Vec<Running<'_>> =
-        found.iter().map(|it| Running { target: it.target, place: &it.place, names: None, is_nanny: true }).collect();
+    let lines: Vec<Running<'_>> = found
+        .iter()
+        .map(|it| {
+            let place = it.assignment.is_none().then_some(it.place.as_str());
+            Running { target: it.target, place, names: None, is_nanny: true }
+        })
+        .collect();
     let (departure, list) = best(|| departures(&Wanted::default(), &lines, &ledger));
     assert_eq!(list.len(), SERVERS / share);
     let (print, text) = best(|| lvsd::ledger::print(&ledger, "boot"));

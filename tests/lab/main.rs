@@ -27,6 +27,7 @@ mod pair;
 mod policy;
 mod real_server_script;
 mod reload;
+mod shared;
 mod site;
 mod story;
 mod synchronised;

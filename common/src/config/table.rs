@@ -389,6 +389,8 @@ table! {
         interval: Option<Duration> = None, OwnTime(time(PROBE_MIN, 86_400)), Ours, Pair;
         /// Whether nanny holds an idle TCP connection to a real server, whose end means that a check is made at once: a process that died is found out in a round trip, whatever the interval. Only checks by tcp and http that come from no special address, device or mark have one; it goes where the first of them goes. Without this keyword, where the first goes that is a request to a web server, which is used to such connections; it does harm where a server has one client at a time, few connections, or an alarm for those that say nothing.
         watch: Option<bool> = None, Own(Flag), Ours, Pair;
+        /// Whether one nanny checks a real server for all virtual services whose checks of it are the same: the address, both ports, what is asked and expected, and the policy from timeout and interval to fall, rise and dampen. Each has its own destination, weight, slow_start, quiesce_server, inhibit, limits and min_up, and its own lines in the log. 0 is a nanny of its own for each real server of this one, as the original had.
+        share_probe: bool = true, Flag, Ours, Pair;
         /// So many failed checks in a row take a real server out of use. The original knew only 1.
         fall: u32 = 1, CHECKS, Ours, Pair;
         /// The time from a failed check to the next, while there were fewer than fall; never more than interval.

@@ -31,7 +31,7 @@ fn leave(before: &str, after: &str) -> Vec<String> {
     let (before, after) = (wanted(before), wanted(after));
     let running = |monitor: &'_ Rc<Monitor>| Running {
         target: monitor.target,
-        place: Box::leak(monitor.place.clone().into_boxed_str()),
+        place: Some(Box::leak(monitor.place.clone().into_boxed_str())),
         names: Some(("v1", "s")).filter(|_| monitor.name == "v1"),
         is_nanny: monitor.is_nanny,
     };
@@ -127,7 +127,7 @@ fn one_that_was_found_at_start_leaves_like_any_other() {
     let after = wanted(&block(1, "", &[(3, "")]));
     let before = wanted(&block(1, "", &[(4, "")]));
     let target = before.monitors().next().unwrap().target;
-    let running = [Running { target, place: "p", names: None, is_nanny: true }];
+    let running = [Running { target, place: Some("p"), names: None, is_nanny: true }];
     let ledger = Ledger { drains: [(target, Duration::from_secs(5))].into(), ..Ledger::default() };
     assert_eq!(
         in_words(&departures(&after, &running, &ledger)[0]),

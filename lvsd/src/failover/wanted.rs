@@ -76,6 +76,7 @@ fn block(service: &VirtualService, nanny: &Path, manner: &Manner) -> Option<Bloc
         program: if is_nanny { nanny.to_owned() } else { PathBuf::from(&service.client_monitor) },
         arguments: nanny_command::failover_arguments(service, address, manner),
         place: failover_place(&key),
+        assignment: None,
         weight: 0,
         drain: None,
         is_nanny,

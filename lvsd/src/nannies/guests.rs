@@ -7,6 +7,7 @@ use common::channel::Line;
 use common::child::Event;
 
 use super::nanny::{Guest, Nanny};
+use super::seat::Seat;
 use super::{Action, HELLO_WITHIN, Id, Nannies};
 use crate::nanny_command::Arguments;
 use crate::wanted::{Monitor, Target};
@@ -48,6 +49,17 @@ impl Nannies {
         now: Instant,
         out: &mut Vec<Action>,
     ) {
+        if self.claims(id).is_some() {
+            // Where another keeps it, it is told so by [`Nannies::settle_in`].
+            if !self.by_target.contains_key(&monitor.target) {
+                self.assign(id, monitor);
+            }
+            return;
+        }
+        if monitor.assignment.is_some() && self.shelter(id, monitor.target) {
+            // It goes on until the nanny that keeps several has taken over.
+            return;
+        }
         if self.by_target.contains_key(&monitor.target) {
             // Two for one destination: this one leaves without touching it.
             self.feed(id, Event::Replace, now, out);
@@ -66,8 +78,7 @@ impl Nannies {
             return false;
         }
         if let Some(nanny) = self.all.get_mut(&id) {
-            nanny.target = Some(target);
-            nanny.is_sheltered = true;
+            nanny.seats.insert(target, Seat { is_sheltered: true, ..Seat::default() });
             self.by_target.insert(target, id);
         }
         true
@@ -79,7 +90,7 @@ impl Nannies {
             && !self.by_target.contains_key(&target)
             && let Some(nanny) = self.all.get_mut(&id)
         {
-            nanny.target = Some(target);
+            nanny.seats.insert(target, Seat::default());
             self.by_target.insert(target, id);
         }
         self.stop(id, now, out);
@@ -92,7 +103,9 @@ impl Nannies {
         nanny.line = Some(line);
         self.lineless.remove(&id);
         nanny.remind();
+        self.speaking.insert(id);
         if nanny.child.pid().is_none() {
+            nanny.is_going = false;
             nanny.is_ours = false;
             nanny.is_predecessor = false;
             nanny.guest = Some(Guest { pid, until: now + HELLO_WITHIN, is_stranger: false });
@@ -110,6 +123,7 @@ impl Nannies {
             Some(monitor) if arguments.is_some_and(|arguments| arguments != monitor.arguments) => {
                 self.feed(id, Event::Replace, now, out);
             }
+            Some(_) if self.claims(id).is_some() => self.settle_in(id, now, out),
             Some(_) => {}
         }
     }

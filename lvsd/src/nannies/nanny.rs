@@ -1,16 +1,18 @@
-//! One nanny as lvsd knows it: its machine, its line, and what it said.
+//! One nanny as lvsd knows it: its machine, its line, and what it keeps.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::rc::Rc;
 use std::time::Instant;
 
-use common::channel::services::{Happened, News};
 use common::channel::{Ask, Line};
 use common::child::{Child, Report, Rules};
+use common::destinations::is_shared_place;
 
 use super::Action;
-use crate::floor::Member;
+use super::seat::Seat;
+use super::sharing::Words;
 use crate::messages::Message;
 use crate::wanted::{Monitor, Target};
 
@@ -31,14 +33,17 @@ pub(super) struct Nanny {
     pub(super) monitor: Option<Rc<Monitor>>,
     /// As it was last wanted, for the log.
     pub(super) label: Option<Rc<Monitor>>,
-    pub(super) target: Option<Target>,
+    /// What it keeps: one destination, or several that it is told (`words`); none while
+    /// it is a guest.
+    pub(super) seats: BTreeMap<Target, Seat>,
+    pub(super) words: Words,
     pub(super) place: String,
     pub(super) line: Option<Line>,
     pub(super) guest: Option<Guest>,
-    /// Found at start, and not wanted: it works on until what is wanted stands.
-    pub(super) is_sheltered: bool,
     /// Its destination stays when it goes.
     pub(super) leaves_destination: bool,
+    /// It was told to end, and is not to be told anything else.
+    pub(super) is_going: bool,
     /// The process kept another destination, and makes room for the one that keeps this.
     pub(super) is_predecessor: bool,
     /// Our own child: waitpid tells of its end, not the line.
@@ -47,18 +52,8 @@ pub(super) struct Nanny {
     pub(super) spoke: bool,
     /// It speaks another version of our words.
     pub(super) speaks_otherwise: bool,
-    /// Whether its server is good, and the weight that it has; `None`: not judged.
-    pub(super) verdict: Option<(bool, u32)>,
-    /// When it began to be good or bad.
-    pub(super) since: Option<Instant>,
     /// How its last check failed, a line a step, while its server is down.
     pub(super) why: Option<String>,
-    /// It was told to stay in use, or not to.
-    pub(super) stays: bool,
-    /// It was told to stay, and its server is out all the same: somebody wants it so.
-    pub(super) refuses: bool,
-    /// When its server last failed, in the order of all that did.
-    pub(super) fell: Option<u64>,
     pub(super) leaving: Option<String>,
     /// When its line last ended although it may live.
     pub(super) line_ended: Option<Instant>,
@@ -74,46 +69,35 @@ impl Nanny {
             child: Child::new(rules, hasher.finish(), now),
             monitor: None,
             label: None,
-            target: None,
+            seats: BTreeMap::new(),
+            words: Words::default(),
             place: place.to_owned(),
             line: None,
             guest: None,
-            is_sheltered: false,
             leaves_destination: false,
+            is_going: false,
             is_predecessor: false,
             is_ours: false,
             spoke: false,
             speaks_otherwise: false,
-            verdict: None,
-            since: None,
             why: None,
-            stays: false,
-            refuses: false,
-            fell: None,
             leaving: None,
             line_ended: None,
             queued: None,
         }
     }
 
-    /// Whether its server gets connections because it is good. One with weight 0 gets none.
-    pub(super) fn available(&self) -> Option<bool> {
-        self.verdict.map(|(good, weight)| good && weight > 0)
-    }
-
-    /// Its server as the floor of its service sees it.
-    pub(super) fn member(&self) -> Member {
-        let is_kept = matches!(self.verdict, Some((false, 1..)));
-        // One that is drained has nothing for clients, whatever it was told.
-        let is_drained = matches!(self.verdict, Some((true, 0)));
-        let (stays, fell) = if self.refuses || is_drained { (false, None) } else { (self.stays, self.fell) };
-        Member { available: self.available(), is_kept, stays, fell }
+    /// Whether it is told what it keeps.
+    pub(super) fn is_shared(&self) -> bool {
+        is_shared_place(&self.place)
     }
 
     /// Says to a process that just began what its predecessor was told: before its
     /// first check, so that this one does not take the server out.
-    pub(super) fn remind(&self) {
-        if self.stays
+    pub(super) fn remind(&mut self) {
+        if self.is_shared() {
+            self.words.begin(&self.seats);
+        } else if self.seats.values().any(|seat| seat.stays)
             && let Some(line) = &self.line
         {
             // A line that is broken shows when it is read.
@@ -129,21 +113,6 @@ impl Nanny {
         }
     }
 
-    /// What is to be told of a verdict, before it is taken down: a change of the one
-    /// before. One that is well from the start is no news, nor is what a lvsd before us
-    /// has heard.
-    pub(super) fn news(&self, available: bool) -> Option<News> {
-        let is_news = match self.verdict {
-            Some((was, _)) => was != available,
-            None => !available && self.is_ours,
-        };
-        let target = self.target.filter(|_| is_news)?;
-        let ((name, server), destination) = (self.names(), target.destination);
-        let (what, is) = if available { (Happened::ServerUp, "up") } else { (Happened::ServerDown, "down") };
-        let text = format!("real server {destination} of virtual service {name} is {is}");
-        Some(News { what, name: format!("{name}/{server}"), text, lost: 0 })
-    }
-
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.guest {
             Some(guest) => Some(guest.until),
@@ -157,9 +126,10 @@ impl Nanny {
     }
 
     pub(super) fn names(&self) -> (String, String) {
-        match &self.label {
-            Some(label) => (label.name.clone(), label.server.clone()),
-            None => ("?".to_owned(), self.place.clone()),
+        match (&self.label, self.seats.len()) {
+            (Some(label), 0 | 1) => (label.name.clone(), label.server.clone()),
+            (Some(label), all) => (label.name.clone(), format!("{} and {} more", label.server, all - 1)),
+            (None, _) => ("?".to_owned(), self.place.clone()),
         }
     }
 

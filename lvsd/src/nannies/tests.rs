@@ -23,6 +23,7 @@ fn monitor_with(server: u8, words: &[&str]) -> Rc<Monitor> {
         program: PathBuf::from("/usr/sbin/nanny"),
         arguments: arguments(words),
         place: format!("tcp-192.0.2.1-80-10.0.0.{server}-80"),
+        assignment: None,
         weight: 1,
         drain: None,
         is_nanny: true,

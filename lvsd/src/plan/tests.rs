@@ -37,6 +37,7 @@ fn monitor(service: ServiceKey, last: u8) -> Rc<Monitor> {
         program: "/usr/sbin/nanny".into(),
         arguments: Arguments::from_iter(["-c"]),
         place: format!("{last}"),
+        assignment: None,
         weight: 1,
         drain: None,
         is_nanny: true,

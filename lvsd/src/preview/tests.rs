@@ -62,10 +62,10 @@ impl Site {
 
     fn perform(&mut self, item: &Item) {
         match item {
-            Item::Start(monitor) | Item::Replace(monitor, _) => {
+            Item::Start(monitor) | Item::Join(monitor) | Item::Tell(monitor, _) | Item::Replace(monitor, _) => {
                 self.found.retain(|found| found.target != monitor.target);
-                let Monitor { target, program, arguments, place, .. } = (**monitor).clone();
-                self.found.push(Found { target, program, arguments, place });
+                let Monitor { target, program, arguments, place, assignment, .. } = (**monitor).clone();
+                self.found.push(Found { target, program, arguments, place, assignment });
                 let destination = Destination::new(target.destination, ForwardingMethod::Masquerade, 1);
                 self.fake.add_destination(&target.service, &destination).or_exists().unwrap();
             }
@@ -203,7 +203,10 @@ fn a_new_identity_is_there_before_the_old_goes() {
 fn a_monitor_is_known_by_its_command_line() {
     let place = "tcp-192.0.2.1-80-10.0.0.3-8080";
     let line = "/opt/nanny -c -h 10.0.0.3 -p 80 -r 8080 -V 192.0.2.1 -M g --lvs ";
-    let read = |line: &str| Found::read(&line.replace(' ', "\0"));
+    let read = |line: &str| match Process::read(&line.replace(' ', "\0"))? {
+        Process::Monitor(found) => Some(found),
+        Process::Shared { .. } => panic!("it keeps one destination"),
+    };
     let found = read(line).unwrap();
     assert_eq!((found.program.to_str(), found.place.as_str(), found.is_nanny()), (Some("/opt/nanny"), place, true));
     let script = read(&format!("/bin/sh {}", line.replace("nanny", "own"))).unwrap();
@@ -246,7 +249,7 @@ fn any_file() -> impl Strategy<Value = String> {
 /// there before anything that leaves goes.
 fn breaks(item: &Item) -> Option<bool> {
     match item {
-        Item::Start(_) | Item::Replace(..) => Some(false),
+        Item::Start(_) | Item::Join(_) | Item::Tell(..) | Item::Replace(..) => Some(false),
         Item::Step(
             Step::AddService { .. } | Step::EditService { .. } | Step::AddSorry { .. } | Step::EditSorry { .. },
         ) => Some(false),
@@ -277,7 +280,7 @@ proptest! {
             for monitor in wanted.monitors() {
                 let same = |found: &&Found| found.target == monitor.target && found.arguments == monitor.arguments;
                 if running.iter().any(|found| same(&found)) {
-                    let touched = items.iter().any(|item| matches!(item, Item::Start(it) | Item::Replace(it, _) if it == monitor));
+                    let touched = items.iter().any(|item| matches!(item, Item::Start(it) | Item::Join(it) | Item::Replace(it, _) if it == monitor));
                     prop_assert!(!touched, "what did not change keeps its process");
                 }
             }

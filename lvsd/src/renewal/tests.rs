@@ -25,6 +25,7 @@ fn monitor(server: u8) -> Rc<Monitor> {
         program: PathBuf::from("/usr/sbin/nanny"),
         arguments: ["-c"].iter().collect(),
         place: format!("place {server}"),
+        assignment: None,
         weight: 1,
         drain: None,
         is_nanny: true,

@@ -11,6 +11,7 @@ use super::{Daemon, GATHER, Phase};
 use crate::hands;
 use crate::nannies::{self, Id, Wish};
 use crate::nanny_command::{self, Arguments};
+use crate::wanted::Target;
 
 impl<K: Ipvs> Daemon<K> {
     /// Knocks at up to `count` meeting places. Whoever is there was started by an
@@ -105,6 +106,9 @@ impl<K: Ipvs> Daemon<K> {
     /// A guest said who it is: it is the nanny of a destination that the file
     /// wants, or goes. One that says nothing is known by the name of its place.
     pub(super) fn introduce(&mut self, id: Id, arguments: Option<&Arguments>, now: Instant) {
+        if let Some(claims) = self.nannies.claims(id) {
+            return self.introduce_shared(id, arguments, claims, now);
+        }
         let target = arguments.and_then(nanny_command::target);
         let place = self.nannies.meeting_place(id).unwrap_or_default();
         let monitor = match target {
@@ -123,6 +127,42 @@ impl<K: Ipvs> Daemon<K> {
             if !shelter.is_some_and(|target| self.nannies.shelter(id, target)) {
                 self.nannies.dismiss(id, target, now, &mut out);
             }
+        }
+        self.perform(out, now);
+    }
+
+    /// The same of one that keeps several destinations: each of them is wanted of it, or
+    /// goes by itself.
+    fn introduce_shared(&mut self, id: Id, arguments: Option<&Arguments>, claims: Vec<Target>, now: Instant) {
+        let place = self.nannies.meeting_place(id).unwrap_or_default().to_owned();
+        let wanted = self.services.wanted();
+        // One that says nothing is frozen; its successor is told.
+        let claims = if arguments.is_some() {
+            claims
+        } else {
+            wanted.monitors().filter(|monitor| monitor.place == place).map(|monitor| monitor.target).collect()
+        };
+        let mut out = Vec::new();
+        let mut has_seats = false;
+        for target in claims {
+            let of_service = self.services.find(&target.service);
+            let monitor = of_service.and_then(|it| it.monitors.iter().find(|monitor| monitor.target == target));
+            match monitor {
+                Some(monitor) if monitor.place == place => {
+                    self.nannies.place(id, monitor, arguments, now, &mut out);
+                    has_seats = true;
+                }
+                // Another's soon, or nobody's.
+                Some(_) | None if self.phase == Phase::Meeting => {
+                    self.strays += usize::from(monitor.is_none());
+                    has_seats |= self.nannies.shelter(id, target);
+                }
+                Some(_) | None => {}
+            }
+        }
+        self.nannies.settle_in(id, now, &mut out);
+        if !has_seats {
+            self.nannies.release(id, now, &mut out);
         }
         self.perform(out, now);
     }

@@ -33,6 +33,7 @@ fn virtual_service(last: u8, scheduler: &str) -> Virtual {
         program: "/usr/sbin/nanny".into(),
         arguments: Arguments::from_iter(["-c"]),
         place: "p".to_owned(),
+        assignment: None,
         weight: 1,
         drain: None,
         is_nanny: true,

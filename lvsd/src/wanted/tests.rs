@@ -1,5 +1,7 @@
 use std::fmt::Write as _;
 
+use common::destinations::Failed;
+
 use super::*;
 
 /// The configuration in this text.
@@ -70,9 +72,88 @@ fn two_virtuals_that_are_one_service_to_the_kernel_are_the_first_with_a_line() {
 #[test]
 fn two_virtuals_that_differ_in_their_mark_alone_have_a_nanny_each() {
     let servers = [("a", " address = 10.0.0.3")];
-    let (wanted, lines) = read(&(block("one", " fwmark = 1", &servers) + &block("two", " fwmark = 2", &servers)));
+    let marked = |name, mark| block(name, &format!(" share_probe = 0\n fwmark = {mark}"), &servers);
+    let (wanted, lines) = read(&(marked("one", 1) + &marked("two", 2)));
     let places: HashSet<&str> = wanted.monitors().map(|monitor| monitor.place.as_str()).collect();
     assert_eq!((wanted.virtuals.len(), places.len(), lines), (2, 2, vec![]));
+}
+
+/// The places of its monitors, in file order.
+fn places(wanted: &Wanted) -> Vec<&str> {
+    wanted.monitors().map(|monitor| monitor.place.as_str()).collect()
+}
+
+#[test]
+fn one_nanny_checks_a_server_for_all_virtuals_that_check_it_alike() {
+    let servers = [("a", " address = 10.0.0.3"), ("b", " address = 10.0.0.4")];
+    let with = |name, port, keys: &str| block(name, &format!("{keys}\n fwmark = {port}"), &servers);
+    let (wanted, _) =
+        read(&(with("one", 1, "") + &with("two", 2, " quiesce_server = 1\n slow_start = 0\n min_up = 1")));
+    let [a, b, other_a, other_b] = places(&wanted)[..] else { panic!("{wanted:?}") };
+    assert!(a.starts_with("shared-10.0.0.3-80-") && b.starts_with("shared-10.0.0.4-80-"), "{a} {b}");
+    assert_eq!((a, b), (other_a, other_b));
+    let monitors: Vec<_> = wanted.monitors().collect();
+    assert_eq!(monitors[0].arguments, monitors[2].arguments);
+    let line: Vec<&str> = monitors[0].arguments.iter().collect();
+    assert_eq!(line.join(" "), "-c -h 10.0.0.3 -p 80 -r 80 -a 180 -I /sbin/ipvsadm -t 10 --shared 1 --lvs");
+    let told = [0, 2].map(|n: usize| monitors[n].assignment.unwrap());
+    assert_eq!(told.map(|it| it.target), [monitors[0].target, monitors[2].target]);
+    assert_eq!(told.map(|it| it.failed), [Failed::Removed, Failed::Quiesced]);
+    assert_eq!(told.map(|it| it.slow_start.as_secs()), [100, 0]);
+}
+
+#[test]
+fn whatever_decides_about_a_check_or_its_judgement_keeps_nannies_apart() {
+    let servers = [("a", " address = 10.0.0.3")];
+    let one = block("one", " fwmark = 1", &servers);
+    let differences = [
+        " port = 81",
+        " timeout = 9",
+        " interval = 3",
+        " fall = 2",
+        " rise = 2",
+        " retry = 0.5",
+        " dampen = 60",
+        " reentry = 1",
+        " watch = 0",
+        " send = \"x\"",
+        " expect = \"x\"",
+        " use_regex = 1",
+        " send_program = \"/bin/x\"",
+        " load_monitor = rup",
+        " check = ping",
+        " protocol = udp",
+        " client_monitor = /opt/own",
+        " share_probe = 0",
+    ];
+    for keys in differences {
+        let (wanted, _) = read(&(one.clone() + &block("two", &format!("{keys}\n fwmark = 2"), &servers)));
+        assert!(wanted.monitors().all(|monitor| monitor.assignment.is_none()), "{keys}");
+        assert_eq!(places(&wanted).len(), 2);
+    }
+    for of_server in [" port = 81", " fall = 2", " interval = 3"] {
+        let others = [("a", &*format!(" address = 10.0.0.3\n{of_server}"))];
+        let (wanted, _) = read(&(one.clone() + &block("two", " fwmark = 2", &others)));
+        assert!(wanted.monitors().all(|monitor| monitor.assignment.is_none()), "{of_server}");
+    }
+}
+
+#[test]
+fn so_many_virtuals_take_several_nannies_and_one_more_moves_few() {
+    let target = |n: u32| {
+        let service = ServiceKey::Mark { family: common::ipvs::Family::V4, mark: n + 1 };
+        Target { service, destination: common::ipvs::DestinationKey { address: [10, 0, 0, 1].into(), port: 80 } }
+    };
+    let of = |nannies: usize| -> Vec<usize> { (0..10_000).map(|n| whose(&target(n), nannies)).collect() };
+    let (before, after) = (of(20), of(21));
+    for nanny in 0..20 {
+        let share = before.iter().filter(|it| **it == nanny).count();
+        assert!((400..600).contains(&share), "nanny {nanny} has {share} of 10000");
+    }
+    let moved = before.iter().zip(&after).filter(|(before, after)| before != after);
+    assert!(moved.clone().all(|(_, after)| *after == 20), "only to the new one");
+    assert!((350..650).contains(&moved.count()));
+    assert!(of(1).iter().all(|it| *it == 0));
 }
 
 /// The reader refuses such a file; the model allows it.

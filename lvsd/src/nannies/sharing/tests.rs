@@ -1,0 +1,386 @@
+//! A nanny that keeps a destination in each of several services, on the other end of
+//! its line.
+
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use common::channel::{ASK_MAX, Line, Said};
+use common::child::{Exit, Rules};
+use common::destinations::{Failed, shared_place};
+use common::ipvs::{ForwardingMethod, Protocol};
+use nix::sys::socket::{MsgFlags, recv, send};
+
+use super::*;
+use crate::messages::Message;
+use crate::nannies::Wish;
+use crate::nanny_command::Arguments;
+use crate::services::Keepers as _;
+use crate::wanted::Monitor;
+
+const FIRST: Id = 16;
+const WORDS: [&str; 5] = ["-c", "-h", "10.0.0.1", "--shared", "1"];
+
+fn target(service: u8) -> Target {
+    let service = ServiceKey::Address { protocol: Protocol::Tcp, address: [192, 0, 2, service].into(), port: 80 };
+    Target { service, destination: DestinationKey { address: [10, 0, 0, 1].into(), port: 80 } }
+}
+
+fn assignment(service: u8) -> Assignment {
+    Assignment {
+        target: target(service),
+        method: ForwardingMethod::Masquerade,
+        weight: 1,
+        failed: Failed::Removed,
+        slow_start: Duration::ZERO,
+        limits: None,
+        stays: false,
+    }
+}
+
+fn place() -> String {
+    shared_place([10, 0, 0, 1].into(), 80, WORDS)
+}
+
+/// In this service, by the nanny of several.
+fn shared(service: u8) -> Rc<Monitor> {
+    Rc::new(Monitor {
+        target: target(service),
+        name: format!("w{service}"),
+        server: "a".to_owned(),
+        program: PathBuf::from("/usr/sbin/nanny"),
+        arguments: WORDS.iter().collect(),
+        place: place(),
+        assignment: Some(assignment(service)),
+        weight: 1,
+        drain: None,
+        is_nanny: true,
+    })
+}
+
+/// The same by one of its own.
+fn alone(service: u8) -> Rc<Monitor> {
+    let arguments: Arguments = ["-c", "-V"].iter().collect();
+    Rc::new(Monitor { arguments, place: format!("tcp-{service}"), assignment: None, ..(*shared(service)).clone() })
+}
+
+/// The nanny's end of a line.
+struct FakeNanny(OwnedFd);
+
+impl FakeNanny {
+    fn says(&self, said: &Said) {
+        send(self.0.as_raw_fd(), &said.encode(), MsgFlags::MSG_NOSIGNAL).unwrap();
+    }
+
+    fn hello(&self) {
+        self.says(&Said::hello(WORDS.iter().map(|word| (*word).to_owned()).collect()));
+    }
+
+    /// All that it was asked since the last time, but for why its server is down.
+    fn was_asked(&self) -> Vec<Ask> {
+        let mut buffer = [0; ASK_MAX];
+        let asks = std::iter::from_fn(|| {
+            let length =
+                recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT).ok().filter(|length| *length > 0)?;
+            Ask::decode(&buffer[..length]).ok()
+        });
+        asks.filter(|ask| *ask != Ask::Why).collect()
+    }
+
+    fn holds(&self, all: &[(u8, Option<(bool, u32)>)]) {
+        let held = |(service, verdict): &(u8, _)| Held { assignment: assignment(*service), verdict: *verdict };
+        self.says(&Said::Holds(all.iter().map(held).collect()));
+    }
+}
+
+struct Stage {
+    nannies: Nannies,
+    now: Instant,
+    out: Vec<Action>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self { nannies: Nannies::new(Rules::default(), FIRST), now: Instant::now(), out: Vec::new() }
+    }
+
+    fn taken(&mut self) -> Vec<Action> {
+        self.nannies.speak();
+        std::mem::take(&mut self.out)
+    }
+
+    fn want(&mut self, monitor: &Rc<Monitor>) -> Wish {
+        self.nannies.want(monitor, self.now, &mut self.out)
+    }
+
+    fn start(&mut self, id: Id, pid: u32) -> FakeNanny {
+        let (line, theirs) = Line::pair().unwrap();
+        self.nannies.started(id, pid, line, self.now, &mut self.out);
+        self.nannies.speak();
+        FakeNanny(theirs)
+    }
+
+    fn read(&mut self, id: Id) {
+        assert!(!self.nannies.read(id, self.now, &mut self.out));
+        self.nannies.speak();
+    }
+
+    fn leave(&mut self, service: u8, stays: bool) {
+        assert!(self.nannies.leave(&target(service), stays, self.now, &mut self.out));
+        self.nannies.speak();
+    }
+
+    /// One that keeps these, said so, and found their server well.
+    fn running(services: &[u8]) -> (Self, FakeNanny) {
+        let mut stage = Self::new();
+        for service in services {
+            assert_eq!(stage.want(&shared(*service)), Wish::Started);
+        }
+        let nanny = stage.start(FIRST, 100);
+        nanny.hello();
+        nanny.says(&Said::Ready);
+        nanny.holds(&services.iter().map(|service| (*service, Some((true, 1)))).collect::<Vec<_>>());
+        stage.read(FIRST);
+        stage.taken();
+        nanny.was_asked();
+        (stage, nanny)
+    }
+
+    fn reaped(&mut self, pid: u32) -> Vec<Action> {
+        assert!(self.nannies.reaped(pid, Exit::Signal(9), self.now, &mut self.out));
+        self.taken()
+    }
+}
+
+fn hold(services: &[u8]) -> Ask {
+    Ask::Hold(services.iter().map(|service| assignment(*service)).collect())
+}
+
+fn created(service: u8) -> Action {
+    Action::Say(Message::MonitorCreated { name: format!("w{service}"), server: "a".to_owned(), pid: 100 })
+}
+
+#[test]
+fn one_process_is_started_and_told_all_of_them() {
+    let mut stage = Stage::new();
+    assert_eq!((stage.want(&shared(1)), stage.want(&shared(2))), (Wish::Started, Wish::Started));
+    assert_eq!(stage.taken(), [Action::Find(FIRST)]);
+    let nanny = stage.start(FIRST, 100);
+    assert_eq!(nanny.was_asked(), [hold(&[1, 2])]);
+    assert_eq!(stage.taken(), [created(1), created(2)], "a line for each");
+    nanny.holds(&[(1, None), (2, None)]);
+    nanny.holds(&[(1, Some((true, 1))), (2, Some((true, 1)))]);
+    stage.read(FIRST);
+    assert_eq!(stage.taken(), [Action::Judged(target(1).service), Action::Judged(target(2).service)]);
+    stage.nannies.repeat();
+    stage.taken();
+    assert_eq!(nanny.was_asked(), [], "it was answered");
+    assert_eq!((stage.nannies.len(), stage.want(&shared(1))), (1, Wish::Unchanged));
+}
+
+#[test]
+fn one_more_is_told_to_the_living_one() {
+    let (mut stage, nanny) = Stage::running(&[1, 2]);
+    assert_eq!(stage.want(&shared(3)), Wish::Started);
+    assert_eq!(stage.taken(), [created(3)]);
+    assert_eq!(nanny.was_asked(), [hold(&[3])]);
+    stage.nannies.repeat();
+    stage.taken();
+    assert_eq!(nanny.was_asked(), [hold(&[3])], "until it is answered");
+}
+
+#[test]
+fn what_differs_of_one_is_told_and_nothing_is_replaced() {
+    let (mut stage, nanny) = Stage::running(&[1, 2]);
+    let heavier = Assignment { weight: 7, ..assignment(1) };
+    let monitor = Rc::new(Monitor { assignment: Some(heavier), ..(*shared(1)).clone() });
+    assert_eq!(stage.want(&monitor), Wish::Replaced);
+    assert_eq!((stage.taken(), nanny.was_asked()), (vec![], vec![Ask::Hold(vec![heavier])]));
+    // An answer to an earlier word is none to this.
+    nanny.holds(&[(1, Some((true, 1)))]);
+    stage.read(FIRST);
+    stage.nannies.repeat();
+    stage.taken();
+    assert_eq!(nanny.was_asked(), [Ask::Hold(vec![heavier])]);
+}
+
+#[test]
+fn one_that_leaves_is_its_nannys_until_that_let_go_of_it() {
+    let (mut stage, nanny) = Stage::running(&[1, 2]);
+    stage.leave(1, true);
+    assert_eq!(nanny.was_asked(), [Ask::Drop { stays: true, targets: vec![target(1)] }]);
+    assert!(stage.nannies.owns(&target(1)));
+    nanny.says(&Said::Dropped(vec![target(1)]));
+    stage.read(FIRST);
+    assert_eq!(stage.taken(), [Action::Ended(Some(target(1)))]);
+    assert!(!stage.nannies.owns(&target(1)) && stage.nannies.owns(&target(2)));
+    // The last one: then nothing is left to do.
+    stage.leave(2, false);
+    assert_eq!(nanny.was_asked(), [Ask::Drop { stays: false, targets: vec![target(2)] }]);
+    nanny.says(&Said::Dropped(vec![target(2)]));
+    stage.read(FIRST);
+    assert_eq!(stage.taken(), [Action::Ended(Some(target(2))), Action::Terminate(100)]);
+    assert_eq!(stage.reaped(100), []);
+    assert!(stage.nannies.is_empty());
+}
+
+#[test]
+fn one_that_is_wanted_again_while_it_leaves_comes_back() {
+    let (mut stage, nanny) = Stage::running(&[1, 2]);
+    stage.leave(1, true);
+    assert_eq!(stage.want(&shared(1)), Wish::Started);
+    assert_eq!(stage.nannies.running().len(), 2, "a reload that drops it again has to know of it");
+    nanny.was_asked();
+    nanny.says(&Said::Dropped(vec![target(1)]));
+    stage.read(FIRST);
+    assert_eq!(stage.taken(), [Action::Ended(Some(target(1))), created(1)]);
+    assert_eq!(nanny.was_asked(), [hold(&[1])]);
+    // And one that a reload drops again meanwhile does not.
+    stage.leave(1, true);
+    stage.want(&shared(1));
+    stage.leave(1, true);
+    nanny.says(&Said::Dropped(vec![target(1)]));
+    stage.read(FIRST);
+    assert_eq!(stage.taken(), [Action::Ended(Some(target(1)))]);
+    assert!(!stage.nannies.owns(&target(1)));
+}
+
+#[test]
+fn a_dead_one_is_followed_by_one_with_all_its_destinations() {
+    let (mut stage, nanny) = Stage::running(&[1, 2, 3]);
+    stage.leave(2, true);
+    let actions = stage.reaped(100);
+    drop(nanny);
+    let Action::Say(Message::NannyDied { server, .. }) = &actions[0] else { panic!("{actions:?}") };
+    assert_eq!(server, "a and 2 more");
+    assert!(actions.contains(&Action::Find(FIRST)) && actions.contains(&Action::Ended(Some(target(2)))), "{actions:?}");
+    let nanny = stage.start(FIRST, 101);
+    assert_eq!(nanny.was_asked(), [hold(&[1, 3])]);
+}
+
+#[test]
+fn one_moves_to_a_nanny_of_its_own_and_back_when_the_one_before_let_go() {
+    let (mut stage, nanny) = Stage::running(&[1, 2]);
+    assert_eq!(stage.want(&alone(1)), Wish::Replaced);
+    assert_eq!(stage.taken(), []);
+    assert_eq!(nanny.was_asked(), [Ask::Drop { stays: true, targets: vec![target(1)] }]);
+    nanny.says(&Said::Dropped(vec![target(1)]));
+    stage.read(FIRST);
+    assert_eq!(stage.taken(), [Action::Ended(Some(target(1))), Action::Find(FIRST + 1)]);
+    let own = stage.start(FIRST + 1, 101);
+    stage.taken();
+    assert_eq!(stage.want(&shared(1)), Wish::Replaced);
+    assert_eq!(stage.taken(), []);
+    assert_eq!((own.was_asked(), nanny.was_asked()), (vec![Ask::Release], vec![]));
+    let actions = stage.reaped(101);
+    assert_eq!(actions, [Action::Ended(Some(target(1))), created(1)]);
+    assert_eq!(nanny.was_asked(), [hold(&[1])]);
+}
+
+#[test]
+fn a_guest_is_taken_with_what_it_keeps_and_told_what_differs() {
+    let mut stage = Stage::new();
+    let (line, theirs) = Line::pair().unwrap();
+    let id = stage.nannies.guest(&place(), line, 100, stage.now);
+    let nanny = FakeNanny(theirs);
+    nanny.holds(&[(1, Some((true, 1))), (2, Some((false, 0))), (4, Some((true, 1)))]);
+    nanny.hello();
+    stage.read(id);
+    assert_eq!(stage.taken(), [Action::Introduced(id, Some(WORDS.iter().collect()))]);
+    assert_eq!(stage.nannies.claims(id), Some([1, 2, 4].map(target).to_vec()));
+    // The file wants the first and the second, and a third; the fourth until all stands.
+    stage.nannies.place(id, &shared(1), None, stage.now, &mut stage.out);
+    let heavier = Assignment { weight: 7, ..assignment(2) };
+    let monitor = Rc::new(Monitor { assignment: Some(heavier), ..(*shared(2)).clone() });
+    stage.nannies.place(id, &monitor, None, stage.now, &mut stage.out);
+    assert!(stage.nannies.shelter(id, target(4)));
+    stage.nannies.settle_in(id, stage.now, &mut stage.out);
+    assert_eq!(stage.want(&shared(3)), Wish::Started);
+    stage.taken();
+    let asked = nanny.was_asked();
+    assert_eq!(asked, [Ask::Hold(vec![heavier, assignment(3)])]);
+    assert_eq!(stage.nannies.member(&target(1)).available, Some(true));
+    assert_eq!(stage.nannies.adopted(), 1);
+    stage.leave(4, false);
+    assert_eq!(nanny.was_asked(), [Ask::Drop { stays: false, targets: vec![target(4)] }]);
+}
+
+#[test]
+fn what_another_keeps_is_left_to_it() {
+    let (mut stage, first) = Stage::running(&[1, 2]);
+    let (line, theirs) = Line::pair().unwrap();
+    let id = stage.nannies.guest(&place(), line, 101, stage.now);
+    let second = FakeNanny(theirs);
+    second.holds(&[(2, Some((true, 1))), (5, Some((true, 1)))]);
+    second.hello();
+    stage.read(id);
+    assert!(!stage.nannies.shelter(id, target(2)));
+    stage.nannies.settle_in(id, stage.now, &mut stage.out);
+    stage.nannies.release(id, stage.now, &mut stage.out);
+    let drop = |stays, service| Ask::Drop { stays, targets: vec![target(service)] };
+    assert_eq!(second.was_asked(), [drop(true, 2), drop(false, 5), Ask::Release]);
+    assert_eq!(first.was_asked(), []);
+}
+
+#[test]
+fn the_floor_of_one_service_is_told_with_its_destination() {
+    let (mut stage, nanny) = Stage::running(&[1, 2]);
+    let service = common::ipvs::Service::new(target(1).service, "rr");
+    let wanted = crate::wanted::Virtual {
+        name: "w1".to_owned(),
+        port: 80,
+        service,
+        vip: None,
+        sorry: None,
+        pool: crate::wanted::Pool { min_up: 1, ..crate::wanted::Pool::default() },
+        timeout: Duration::from_secs(6),
+        drain: Duration::ZERO,
+        monitors: vec![shared(1)],
+        disabled: Vec::new(),
+    };
+    stage.nannies.keep_floor(&wanted);
+    stage.taken();
+    let stays = Assignment { stays: true, ..assignment(1) };
+    assert_eq!(nanny.was_asked(), [Ask::Hold(vec![stays])]);
+    // Its successor is told at once.
+    stage.reaped(100);
+    let nanny = stage.start(FIRST, 101);
+    assert_eq!(nanny.was_asked(), [Ask::Hold(vec![stays, assignment(2)])]);
+}
+
+#[test]
+fn a_line_that_is_full_costs_nothing_but_time() {
+    let mut stage = Stage::new();
+    let all: Vec<u8> = (0..=255).collect();
+    for service in &all {
+        stage.want(&shared(*service));
+    }
+    let nanny = stage.start(FIRST, 100);
+    let mut told: BTreeSet<Target> = BTreeSet::new();
+    for _ in 0..all.len() {
+        let heard: Vec<Assignment> = nanny
+            .was_asked()
+            .into_iter()
+            .flat_map(|ask| if let Ask::Hold(all) = ask { all } else { Vec::new() })
+            .collect();
+        told.extend(heard.iter().map(|assignment| assignment.target));
+        let held: Vec<Held> = heard.into_iter().map(|assignment| Held { assignment, verdict: None }).collect();
+        nanny.says(&Said::Holds(held));
+        stage.read(FIRST);
+    }
+    assert_eq!(told.len(), all.len());
+}
+
+#[test]
+fn a_stop_ends_the_process_and_frees_every_destination() {
+    let (mut stage, _nanny) = Stage::running(&[1, 2]);
+    stage.leave(1, true);
+    stage.want(&shared(1));
+    stage.nannies.stop_all(stage.now, &mut stage.out);
+    assert_eq!(stage.taken(), [Action::Terminate(100)]);
+    assert!(stage.nannies.owns(&target(2)));
+    let actions = stage.reaped(100);
+    assert_eq!(actions, [Action::Ended(Some(target(1))), Action::Ended(Some(target(2)))]);
+    assert!(stage.nannies.is_empty());
+}

@@ -1,0 +1,191 @@
+//! Several virtual services with the same servers: each server is checked once, and
+//! every service has its own destination, which comes and goes by itself.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::ground::director::{LVS_CF as PATH, LVSD};
+use crate::ground::lab::signal;
+use crate::ground::scenario;
+use crate::ground::tell;
+use crate::ground::wait::{SOON, wait_until};
+use crate::site::{BOTH, LVS_CF, Site};
+
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// A virtual service on 192.168.142.LAST with the site's servers and these keys.
+fn block(last: u8, keys: &str) -> String {
+    let servers = ["158", "159"].map(|server| {
+        format!(" server {server} {{\n address = 192.168.142.{server}\n active = 1\n weight = 1\n port = 8080\n }}\n")
+    });
+    format!(
+        "virtual w{last} {{\n active = 1\n address = 192.168.142.{last} eth0:{last}\n vip_nmask = 255.255.255.0\n \
+         port = 80\n scheduler = rr\n timeout = 3\n interval = 0.2\n reentry = 0.2\n slow_start = 0\n{keys}{}}}\n",
+        servers.concat()
+    )
+}
+
+fn file(blocks: &[String]) -> String {
+    let (head, _) = LVS_CF.split_once("virtual").expect("the site's virtual");
+    format!("tcpfin_timeout = 1\n{head}{}", blocks.concat())
+}
+
+fn service(last: u8) -> String {
+    format!("TCP 192.168.142.{last}:80")
+}
+
+impl Site {
+    fn reread(&self, text: &str) {
+        let mark = self.director.log.mark();
+        self.director.configure(text);
+        self.director.signal_pulse(Signal::SIGHUP);
+        self.director.log.wait_for(mark, "configuration file reread:");
+    }
+
+    fn nannies(&self) -> BTreeSet<u32> {
+        self.director.machine.processes("nanny").into_iter().collect()
+    }
+
+    fn wait_for_all(&self, lasts: &[u8], wanted: &[&str]) {
+        lasts.iter().for_each(|last| self.director.wait_for_destinations(&service(*last), wanted));
+    }
+
+    /// How many nannies listen at their meeting places.
+    fn meeting_places(&self) -> usize {
+        let path = format!("/proc/{}/net/unix", self.director.machine.first_pid());
+        let text = std::fs::read_to_string(path).expect("the sockets");
+        text.lines().filter(|line| line.contains(" 00010000 ") && line.contains("/piranha-ng/nanny/")).count()
+    }
+
+    /// Connections that a real server accepted so far.
+    fn accepted(&self, server: usize) -> u64 {
+        let path = format!("/proc/{}/net/snmp", self.servers[server].machine.first_pid());
+        let text = std::fs::read_to_string(path).expect("its counters");
+        let mut lines = text.lines().filter(|line| line.starts_with("Tcp:")).map(str::split_whitespace);
+        let (names, values) = (lines.next().expect("names"), lines.next().expect("values"));
+        let value = names.zip(values).find(|(name, _)| *name == "PassiveOpens").expect("PassiveOpens").1;
+        value.parse().expect("a number")
+    }
+}
+
+#[test]
+fn a_server_behind_many_services_is_checked_once_and_each_keeps_its_own_destination() {
+    scenario(|lab| {
+        let mut site = Site::new(lab);
+        for server in &site.servers {
+            for last in [101, 102, 103] {
+                server.direct_routing(&format!("192.168.142.{last}/32"));
+            }
+        }
+        let apart = block(102, "").replace("interval = 0.2", "interval = 60");
+        let two = file(&[block(100, ""), block(101, ""), apart.clone()]);
+        site.director.configure(&two);
+        site.director.start_pulse();
+        site.wait_for_all(&[100, 101, 102], &BOTH);
+        wait_until(SOON, "a nanny a server, and another where the check is another", || site.nannies().len() == 4);
+
+        // However slow this machine is, one nanny makes no more checks than its interval allows.
+        let (begun, before) = (Instant::now(), site.accepted(0));
+        wait_until(SOON, "some checks", || site.accepted(0) >= before + 30);
+        let (count, time) = (site.accepted(0) - before, begun.elapsed());
+        let most = time.as_secs_f64() / INTERVAL.as_secs_f64() + 5.0;
+        tell::show(&format!("{count} checks in {time:?} for two services"));
+        assert!(count as f64 <= most, "{count} checks in {time:?}, one nanny makes {most}");
+
+        let mark = site.director.log.mark();
+        site.servers[0].kill();
+        site.wait_for_all(&[100, 101], &BOTH[1..]);
+        for last in [100, 101] {
+            let line = format!(
+                "[inactive] shutting down 192.168.142.158:8080 due to connection failure (192.168.142.{last}:80)"
+            );
+            site.director.log.wait_for(mark, &line);
+        }
+        let mut shown = String::new();
+        wait_until(SOON, "both say why", || {
+            shown = String::from_utf8_lossy(&site.director.run_daemon(LVSD, &["--status"]).stdout).into_owned();
+            shown.matches("connecting to 192.168.142.158:8080\n").count() >= 2
+        });
+        assert!(shown.contains("w101/158 192.168.142.158:80: down"), "{shown}");
+        site.servers[0].start();
+        site.wait_for_all(&[100, 101], &BOTH);
+        site.director.log.wait_for(mark, "[ active ] making 192.168.142.158:8080 available (192.168.142.101:80)");
+        // Nobody looks at the third service's for a minute.
+        for nanny in site.nannies() {
+            signal(nanny, Signal::SIGUSR2);
+            signal(nanny, Signal::SIGHUP);
+        }
+        site.wait_for_all(&[100, 101, 102], &BOTH);
+
+        // A nanny that dies takes nothing with it, and the next has all of its destinations.
+        let nannies = site.nannies();
+        let held: Vec<_> = [100, 101].map(|last| site.client.hold(&format!("192.168.142.{last}:80"), 4)).into();
+        let watch = site.director.watch();
+        let nanny = site.director.nanny("192.168.142.159").expect("it runs");
+        nannies.iter().for_each(|nanny| signal(*nanny, Signal::SIGKILL));
+        wait_until(SOON, "other nannies", || {
+            site.nannies().len() == 4 && site.nannies().is_disjoint(&nannies) && !site.nannies().contains(&nanny)
+        });
+        let mark = site.director.log.mark();
+        let plan = || String::from_utf8_lossy(&site.director.run_daemon(LVSD, &["--plan"]).stdout).into_owned();
+        let nothing = format!("a reload with {PATH} would change nothing\n");
+        wait_until(SOON, "they have all they should", || plan() == nothing);
+        wait_until(SOON, "they can be met", || site.meeting_places() == 4);
+
+        // So does a dead lvsd, and whoever comes after it finds all of them.
+        let nannies = site.nannies();
+        for lvsd in site.director.machine.processes("lvsd") {
+            signal(lvsd, Signal::SIGKILL);
+        }
+        site.director.log.wait_for(mark, "3 virtual services and 4 monitors at work, going on with them");
+        assert_eq!(site.nannies(), nannies);
+
+        // One service more is a word to the nannies that are there.
+        let three = file(&[block(100, ""), block(101, ""), apart.clone(), block(103, "")]);
+        watch.assert_unchanged();
+        drop(watch);
+        site.director.configure(&three);
+        let asked = plan();
+        assert!(asked.contains("give child w103/158 to the nanny that checks 192.168.142.158 alike"), "{asked}");
+        site.reread(&three);
+        site.wait_for_all(&[100, 101, 102, 103], &BOTH);
+        assert_eq!(site.nannies(), nannies, "nobody was started");
+
+        // And one server less drains as ever, in its service alone.
+        let without = |text: &str| text.replace("192.168.142.158\n active = 1", "192.168.142.158\n active = 0");
+        let drained = file(&[block(100, ""), without(&block(101, " drain = 600\n")), apart.clone(), block(103, "")]);
+        let mark = site.director.log.mark();
+        site.reread(&drained);
+        site.director.log.wait_for(mark, "draining w101/158 (192.168.142.158:80): ");
+        site.director.log.wait_for(mark, "stopping LVS client monitor for 192.168.142.101:80 -> 192.168.142.158:8080");
+        assert_eq!(site.nannies(), nannies, "the others' nannies go on");
+        held.iter().for_each(|held| {
+            held.assert_flowing("158");
+            held.assert_flowing("159");
+        });
+
+        // A nanny of its own for each, and back: nothing leaves the table.
+        site.reread(&three);
+        wait_until(SOON, "it is back", || {
+            let table = site.director.kernel_table();
+            table.service(&service(101)).is_some_and(|it| it.destinations.iter().all(|it| it.weight == 1))
+        });
+        let watch = site.director.watch();
+        let alone = three.replace(" slow_start = 0\n", " slow_start = 0\n share_probe = 0\n");
+        site.reread(&alone);
+        wait_until(SOON, "a nanny each", || site.nannies().len() == 8 && plan() == nothing);
+        site.reread(&three);
+        wait_until(SOON, "as before", || site.nannies().len() == 4 && plan() == nothing);
+        watch.assert_unchanged();
+        held.iter().for_each(|held| held.assert_flowing("159"));
+
+        site.servers[1].kill();
+        site.wait_for_all(&[100, 101, 103], &BOTH[..1]);
+        let mark = site.director.log.mark();
+        site.director.stop_pulse();
+        assert!(site.director.kernel_table().services.is_empty(), "{}", site.director.kernel_table());
+        site.director.log.assert_never(mark, "died");
+    });
+}
