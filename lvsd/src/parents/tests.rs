@@ -113,9 +113,9 @@ fn a_list_of_virtual_ips_is_said_when_it_changes_before_we_are_ready_and_with_th
 
 /// The numbers of the events that were heard, and how many were lost before them.
 fn numbers(heard: Vec<Said>) -> (Vec<usize>, u64) {
-    let of = |said: Said| match said {
-        Said::News(News { name, lost, .. }) => (name.parse::<usize>().unwrap(), lost),
-        other => panic!("{other:?}"),
+    let of = |said: Said| {
+        let Said::News(News { name, lost, .. }) = said else { panic!("{said:?}") };
+        (name.parse::<usize>().unwrap(), lost)
     };
     let all: Vec<(usize, u64)> = heard.into_iter().map(of).collect();
     (all.iter().map(|(n, _)| *n).collect(), all.iter().map(|(_, lost)| lost).sum())

@@ -104,7 +104,9 @@ impl Play {
                 }
                 Action::FindAgain(id) => self.nannies.lost(id, self.now, &mut out),
                 Action::Judged(_) | Action::Ended(_) => {}
-                other => panic!("{other:?}"),
+                other @ (Action::Terminate(_) | Action::Kill(_) | Action::News(_) | Action::Introduced(..)) => {
+                    panic!("{other:?}")
+                }
             }
             self.perform(out);
         }

@@ -265,8 +265,8 @@ fn who_becomes_active_holds_nothing_that_its_lvsd_does_not_serve() {
     let mut life = Life::new();
     life.after(MS, Event::Withdrawn([vip(8), vip(9)].into()));
     let out = life.after(MS, Event::Lvsd(child::Event::Ready));
-    let line = "not holding virtual IP 10.0.0.8 and 1 more: lvsd says that no virtual service on it is up";
-    assert_eq!(short(&out[0]), format!("\"{line}\""));
+    let withheld = "not holding virtual IP 10.0.0.8 and 1 more: lvsd says that no virtual service on it is up";
+    assert_eq!(short(&out[0]), format!("\"{withheld}\""));
     assert_eq!(out[1], Action::Look(Reach::All));
     // An lvsd that has no word for it.
     life.after(MS, died(9));
