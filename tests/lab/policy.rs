@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use crate::ground::Lab;
 use crate::ground::director::{LVSD, Watch};
 use crate::ground::lab::signal;
+use crate::ground::real_server::RealServer;
 use crate::ground::scenario;
 use crate::ground::tell;
 use crate::ground::wait::{SOON, wait_until};
@@ -87,37 +89,52 @@ fn the_last_server_stays_whoever_dies_and_one_that_returns_grows() {
     });
 }
 
-/// How long the table goes on naming a server whose process was killed, when nobody
-/// would look at it for a minute.
+/// How long the table goes on naming a server that died, when nobody would look at it
+/// for a minute: its process was killed, its cable is cut, a router says that it is gone.
 #[test]
-fn a_killed_server_is_out_before_anybody_would_have_looked() {
+fn a_dead_server_is_out_before_anybody_would_have_looked() {
     scenario(|lab| {
         let mut site = Site::new(lab);
         let text = lvs_cf("     watch = 1\n     slow_start = 0\n").replace("interval = 0.2", "interval = 60");
         in_service(&site, &text);
-        let mut took = Vec::new();
-        for _ in 0..5 {
-            let mark = site.director.log.mark();
-            for nanny in ["192.168.142.158", "192.168.142.159"].map(|it| site.director.nanny(it).expect("it runs")) {
-                wait_until(SOON, "the idle connection", || sockets(nanny) >= 1);
-            }
-            let begun = Instant::now();
-            site.servers[0].kill();
-            wait_until(SOON, "it is out", || site.director.kernel_table().destinations(SERVICE) == BOTH[1..]);
-            took.push(begun.elapsed());
-            site.director.log.wait_for(mark, "[inactive] shutting down 192.168.142.158:8080");
-            site.servers[0].start();
-            // Nobody would look at it for a minute either.
-            let nanny = site.director.nanny("192.168.142.158").expect("it runs");
-            signal(nanny, Signal::SIGUSR2);
-            site.director.log.wait_for(mark, "rose-colored glasses on");
-            signal(nanny, Signal::SIGHUP);
-            site.director.wait_for_destinations(SERVICE, &BOTH);
-        }
+        let mut took: Vec<Duration> = (0..5).map(|_| dies(&mut site, RealServer::kill, RealServer::start)).collect();
         took.sort();
         tell::show(&format!("killed servers were out of the table after {took:?}; the interval is 60 s"));
         assert!(took.iter().all(|it| *it < Duration::from_secs(10)), "{took:?}");
+
+        let [cut, mend] = [Lab::silence, Lab::mend].map(|act| move |it: &mut RealServer| act(lab, &it.machine, "eth0"));
+        let cut = dies(&mut site, cut, mend);
+        let reject = "INPUT -p tcp --dport 8080 -j REJECT --reject-with icmp-host-unreachable";
+        let gone = dies(&mut site, |it| filter(it, &format!("-I {reject}")), |it| filter(it, &format!("-D {reject}")));
+        tell::figure(&format!("out of the table, checked once a minute: cable cut {cut:?}, ICMP {gone:?}"));
+        assert!(cut < Duration::from_secs(40) && gone < Duration::from_secs(40), "{cut:?} {gone:?}");
     });
+}
+
+/// The first server dies in this way, while an idle connection to it is held, and comes
+/// back in that: how long it stayed in the table.
+fn dies(site: &mut Site, how: impl FnOnce(&mut RealServer), back: impl FnOnce(&mut RealServer)) -> Duration {
+    let mark = site.director.log.mark();
+    for nanny in ["192.168.142.158", "192.168.142.159"].map(|it| site.director.nanny(it).expect("it runs")) {
+        wait_until(SOON, "the idle connection", || sockets(nanny) >= 1);
+    }
+    let begun = Instant::now();
+    how(&mut site.servers[0]);
+    wait_until(2 * SOON, "it is out", || site.director.kernel_table().destinations(SERVICE) == BOTH[1..]);
+    let took = begun.elapsed();
+    site.director.log.wait_for(mark, "[inactive] shutting down 192.168.142.158:8080");
+    back(&mut site.servers[0]);
+    // Nobody would look at it for a minute either.
+    let nanny = site.director.nanny("192.168.142.158").expect("it runs");
+    signal(nanny, Signal::SIGUSR2);
+    site.director.log.wait_for(mark, "rose-colored glasses on");
+    signal(nanny, Signal::SIGHUP);
+    site.director.wait_for_destinations(SERVICE, &BOTH);
+    took
+}
+
+fn filter(server: &RealServer, rule: &str) {
+    server.machine.run("sh", &["-c", &format!("iptables-legacy {rule} || iptables {rule}")]);
 }
 
 /// Established TCP connections of a process to port 8080.
@@ -164,7 +181,7 @@ fn a_lost_quorum_is_told_to_a_script_and_the_sorry_server_stands_in_on_its_own_p
         site.director.wait_for_destinations(SERVICE, &["192.168.142.10:8081"]);
         let service = site.director.kernel_table().service(SERVICE).cloned().expect("it stays");
         assert_eq!(service.destinations[0].method, "Masq");
-        site.servers.iter_mut().for_each(crate::ground::real_server::RealServer::start);
+        site.servers.iter_mut().for_each(RealServer::start);
         site.director.wait_for_destinations(SERVICE, &BOTH);
         wait_until(SOON, "up again", || told(&site) == "up down up");
         site.director.log.wait_for(mark, "Virtual Server 100: 2 real servers are well, quorum 2 is there");
