@@ -48,6 +48,7 @@ nginx     nginx-light nginx
 dnsmasq   dnsmasq-base dnsmasq
 redis-server redis-server redis
 msmtpd    msmtp-mta msmtp
+initdb    postgresql postgresql-server
 openssl   openssl   openssl
 strip     binutils  binutils
 setpriv   util-linux util-linux
@@ -58,7 +59,7 @@ rpmbuild  rpm       rpm-build
 
 # Daemons that come with those packages. The lab starts them itself, in its own
 # namespaces; on this machine they stay off, unless they were here before.
-their_services="nginx haproxy redis-server msmtpd rsyslog"
+their_services="nginx haproxy redis-server msmtpd rsyslog postgresql"
 
 # The packages of the programs that are not here, each once: missing COLUMN.
 missing() {
@@ -111,8 +112,12 @@ install_rhel() {
 }
 
 need_system() {
-    local packages
+    local packages folder
     PATH=$PATH:/usr/sbin:/sbin
+    # Debian has PostgreSQL's programs on nobody's path.
+    for folder in /usr/lib/postgresql/*/bin; do
+        PATH=$PATH:$folder
+    done
     export PATH
     if has apt-get; then
         packages=$(missing debian)

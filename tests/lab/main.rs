@@ -14,6 +14,7 @@
 mod bad_input;
 #[path = "../bench/pair.rs"]
 mod bench;
+mod checks;
 mod deaths;
 mod devices;
 mod forwarding;

@@ -15,6 +15,10 @@ pub enum Manner {
     Trickle,
     Wrong,
     Reset,
+    Blurt,
+    Drip,
+    Flood,
+    HalfClose,
 }
 
 /// A machine with a server process on it.

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ use crate::ground::download;
 
 /// How long a silent client is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Bytes of a flood.
+const FLOOD: usize = 1 << 30;
 
 /// How a port answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,14 @@ enum Manner {
     Wrong,
     /// Accepts and resets.
     Reset,
+    /// Says something else before it is asked, and goes on listening.
+    Blurt,
+    /// Says the beginning of the right thing, a byte a second.
+    Drip,
+    /// Says that a gigabyte long, as fast as it goes.
+    Flood,
+    /// Says at once that it has nothing to say, and goes on listening.
+    HalfClose,
 }
 
 impl Manner {
@@ -50,6 +61,10 @@ impl Manner {
             "trickle" => Self::Trickle,
             "wrong" => Self::Wrong,
             "reset" => Self::Reset,
+            "blurt" => Self::Blurt,
+            "drip" => Self::Drip,
+            "flood" => Self::Flood,
+            "halfclose" => Self::HalfClose,
             other => panic!("no manner {other}"),
         }
     }
@@ -156,6 +171,27 @@ fn converse(mut stream: TcpStream, name: &str, manner: Manner) -> std::io::Resul
                 stream.write_all(&[byte])?;
                 std::thread::sleep(Duration::from_millis(100));
             }
+        }
+        Manner::Blurt => {
+            stream.write_all(b"I AM NOT WELL\r\n")?;
+            drop(reader.read_to_end(&mut Vec::new()));
+        }
+        Manner::Drip => {
+            for byte in answer.bytes() {
+                stream.write_all(&[byte])?;
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        }
+        Manner::Flood => {
+            let piece = vec![b'x'; 1 << 16];
+            stream.write_all(answer.as_bytes())?;
+            for _ in 0..FLOOD / piece.len() {
+                stream.write_all(&piece)?;
+            }
+        }
+        Manner::HalfClose => {
+            stream.shutdown(Shutdown::Write)?;
+            drop(reader.read_to_end(&mut Vec::new()));
         }
         Manner::Wrong => {
             read_head(&mut reader)?;
