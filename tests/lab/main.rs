@@ -16,6 +16,8 @@ mod bad_input;
 mod bench;
 mod checks;
 mod deaths;
+#[path = "../bench/detection.rs"]
+mod detection;
 mod devices;
 mod forwarding;
 mod ground;

@@ -203,7 +203,8 @@ impl Director {
     }
 }
 
-fn kernel_table(first_pid: u32) -> Table {
+/// The table of the machine with this first process.
+pub fn kernel_table(first_pid: u32) -> Table {
     Table::from_proc(&read_at_once(&format!("/proc/{first_pid}/net/ip_vs")).unwrap_or_default())
 }
 

@@ -30,9 +30,14 @@ const KEEPALIVED: &str = "/usr/sbin/keepalived";
 impl Product {
     /// Writes its configuration; `which` is [`MASTER`] or the other.
     pub fn configure(self, director: &Director, plan: Plan, which: usize) {
+        self.write(director, &lvs_cf(plan), &keepalived_conf(plan, which));
+    }
+
+    /// Writes the one of these that is its own.
+    pub fn write(self, director: &Director, ours: &str, theirs: &str) {
         match self {
-            Self::Ours => director.configure(&lvs_cf(plan)),
-            Self::Keepalived => director.machine.write(KEEPALIVED_CONF, &keepalived_conf(plan, which)),
+            Self::Ours => director.configure(ours),
+            Self::Keepalived => director.machine.write(KEEPALIVED_CONF, theirs),
         }
     }
 
