@@ -28,8 +28,9 @@ pub const WAIT_SLACK: Duration = Duration::from_secs(2);
 /// Where one stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// It serves on until the newcomers of a service have been judged, and those in
-    /// use are in the kernel; our patience begins when they were all started.
+    /// It serves on until the newcomers of a service have been judged, one of them is
+    /// good, and those in use are in the kernel; our patience with those that are not
+    /// judged begins when they were all started.
     Waiting {
         /// Whose newcomers.
         service: ServiceKey,
@@ -60,6 +61,8 @@ pub struct Leaver {
     pub stage: Stage,
     /// Why the last step failed, as the log has it.
     pub trouble: Option<String>,
+    /// That it stays because all newcomers are bad was said.
+    pub is_kept: bool,
 }
 
 /// By service, then by destination.
@@ -82,7 +85,7 @@ impl Leaver {
     /// One that begins to leave.
     pub fn new(name: String, server: String, stay: Stay) -> Self {
         let stage = stay.wait.map_or(Stage::Due, |service| Stage::Waiting { service, until: None });
-        Self { name, server, drain: stay.drain, weight: 0, stage, trouble: None }
+        Self { name, server, drain: stay.drain, weight: 0, stage, trouble: None, is_kept: false }
     }
 
     /// One that an lvsd before us saw leave, in the ledger's words.
@@ -94,7 +97,7 @@ impl Leaver {
             (Some(until), _) => Stage::Draining { until: now + until.saturating_sub(since_boot).min(left.drain) },
         };
         let Left { name, server, drain, weight, .. } = left.clone();
-        Self { name, server, drain, weight, stage, trouble: None }
+        Self { name, server, drain, weight, stage, trouble: None, is_kept: false }
     }
 
     /// And as its successor is to find it.

@@ -106,6 +106,8 @@ pub enum Message {
     DrainReturns { name: String, server: String, destination: DestinationKey },
     /// A real server that left the file is removed, after its successors stand.
     Left { name: String, server: String, destination: DestinationKey },
+    /// One that left the file stays: what is to take its place is bad.
+    LeaverKept { name: String, server: String, destination: DestinationKey },
     /// The connection timeouts were set.
     TimeoutsSet { timeouts: Timeouts },
     /// What a dead lvsd left was found at work.
@@ -259,6 +261,7 @@ impl Line for Message {
             | Self::SameDestination { .. }
             | Self::LeftBehind { .. }
             | Self::NamesStale { .. }
+            | Self::LeaverKept { .. }
             | Self::NoState { .. }
             | Self::LedgerDamaged { .. } => Level::Warning,
             Self::FailoverServes { .. }
@@ -420,6 +423,10 @@ impl fmt::Display for Message {
             }
             Self::Left { name, server, destination } => {
                 write!(f, "{name}/{server} ({destination}) is not configured any more, removing it")
+            }
+            Self::LeaverKept { name, server, destination } => {
+                let what = format!("{name}/{server} ({destination}) is not configured any more");
+                write!(f, "{what}, keeping it: none of those in its place is well")
             }
             Self::TimeoutsSet { timeouts } => write!(f, "setting timeouts ({})", Triple(timeouts)),
             Self::Adopted { services, monitors } => {

@@ -116,6 +116,7 @@ fn samples() -> Vec<Message> {
         Message::DrainGone { name: name(), server: server(), destination },
         Message::DrainReturns { name: name(), server: server(), destination },
         Message::Left { name: name(), server: server(), destination },
+        Message::LeaverKept { name: name(), server: server(), destination },
         Message::TimeoutsSet { timeouts },
         Message::Adopted { services: 2, monitors: 4 },
         Message::StoppingStrays { monitors: 1 },

@@ -111,8 +111,13 @@ impl Services {
             let stand = match &mut leaver.stage {
                 Stage::Waiting { service, until } => {
                     let newcomers = *known.entry(*service).or_insert_with(|| self.newcomers(service, kernel, keepers));
-                    if newcomers == Newcomers::Refused {
+                    if matches!(newcomers, Newcomers::Refused | Newcomers::Failed) {
                         *until = None;
+                    }
+                    let is_kept = newcomers == Newcomers::Failed && have.contains_key(key);
+                    if is_kept && !std::mem::replace(&mut leaver.is_kept, is_kept) {
+                        let (name, server) = (leaver.name.clone(), leaver.server.clone());
+                        out.push(Action::Say(Message::LeaverKept { name, server, destination: *key }));
                     }
                     newcomers == Newcomers::Stand
                 }
@@ -154,6 +159,9 @@ impl Services {
             return Newcomers::Refused;
         }
         let Some(in_use) = keepers.in_use(wanted) else { return Newcomers::Awaited };
+        if in_use.is_empty() && !wanted.monitors.is_empty() {
+            return Newcomers::Failed;
+        }
         // What cannot be read is not seen.
         let have = kernel.destinations(service).unwrap_or_default();
         let have: BTreeSet<DestinationKey> = have.into_iter().map(|destination| destination.key).collect();
@@ -168,6 +176,9 @@ enum Newcomers {
     Refused,
     /// Not all have been judged, or one in use is not in the kernel.
     Awaited,
+    /// All have been judged, and none is in use: a mistyped port costs no service, the
+    /// leavers serve on however long that takes.
+    Failed,
     /// All have been judged, and those in use are in the kernel.
     Stand,
 }

@@ -492,11 +492,32 @@ fn one_that_leaves_waits_for_newcomers_and_for_a_service_the_kernel_refuses() {
 }
 
 #[test]
-fn nobody_waits_for_a_newcomer_that_is_not_well() {
+fn one_that_leaves_is_kept_while_all_newcomers_are_bad_and_goes_when_one_is_good() {
     let mut stage = Stage::leaving(Some(key(2)), 0);
     stage.load(vec![virtual_service(2, "rr")]);
     stage.set_up(2);
+    stage.nannies.own_in = Some(key(2));
     stage.nannies.well = false;
+    stage.services.await_newcomers(stage.now);
+    let kept =
+        "v1/s3 (10.0.0.3:80) is not configured any more, keeping it: none of those in its place is well".to_owned();
+    assert!(stage.look().contains(&kept));
+    stage.now += WAIT_MAX * 2;
+    stage.services.wake_leavers(stage.now);
+    assert_eq!(stage.look(), [""; 0], "however long it takes, and said once");
+    assert_eq!(stage.weight(1), Some(1));
+    stage.nannies.well = true;
+    stage.table.clone().add_destination(&key(2), &destination(3)).unwrap();
+    stage.services.newcomer_judged(&key(2));
+    let said = stage.look();
+    assert!(said.contains(&"v1/s3 (10.0.0.3:80) is not configured any more, removing it".to_owned()), "{said:?}");
+}
+
+#[test]
+fn nobody_waits_for_newcomers_of_a_virtual_without_servers() {
+    let mut stage = Stage::leaving(Some(key(2)), 0);
+    stage.load(vec![Virtual { monitors: vec![], ..virtual_service(2, "rr") }]);
+    stage.set_up(2);
     stage.services.newcomer_judged(&key(2));
     let said = stage.look();
     assert!(said.contains(&"v1/s3 (10.0.0.3:80) is not configured any more, removing it".to_owned()), "{said:?}");
