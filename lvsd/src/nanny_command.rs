@@ -7,7 +7,8 @@
 //!    -a REENTRY -I IPVSADM -t TIMEOUT -w WEIGHT -V VIP -M m|g|i [-U LOADCMD] [--nodaemon] --lvs
 //! ```
 //!
-//! That of a failover service is shorter and ends in `--fos`.
+//! That of a failover service is shorter, of the policy it has what is about checks
+//! alone, and it ends in `--fos`.
 //! Ours alone are `--check KIND`, `--with NAME=VALUE` behind it and
 //! `--checks-needed N`, given only if the file has checks by name and then instead
 //! of -e, -s, -x and --regex; and what stands before `--lvs` only if it is not as nanny
@@ -206,31 +207,39 @@ pub fn failover_arguments(service: &VirtualService, address: IpAddr, manner: &Ma
     list.pair("-h", &address);
     list.pair("-p", &service.port);
     list.flag_if("-u", service.protocol == Protocol::Udp);
-    list.pair_if("-e", service.send_program.as_ref());
-    list.pair_if("-s", service.send.as_ref());
-    list.pair_if("-x", service.expect.as_ref());
-    list.flag_if("--regex", service.use_regex);
+    let is_original = service.checks.is_empty();
+    list.pair_if("-e", service.send_program.as_ref().filter(|_| is_original));
+    list.pair_if("-s", service.send.as_ref().filter(|_| is_original));
+    list.pair_if("-x", service.expect.as_ref().filter(|_| is_original));
+    list.flag_if("--regex", service.use_regex && is_original);
     list.flag_if("-v", manner.verbose);
     list.pair("-t", &seconds(service.timeout));
+    checking(service, service.interval, service.fall, &mut list);
     list.flag_if("--nodaemon", manner.foreground);
+    list.0.extend(service.checks.iter().flat_map(HealthCheck::words));
+    let needed = service.checks_needed;
+    list.pair_if("--checks-needed", (!is_original && needed != 0).then_some(needed));
     list.pair_if("--log-facility", manner.log_facility.as_ref());
     list.flag_if("--fos", true);
     list.0.iter().collect()
 }
 
-/// What the original's nanny had no words for; the server's own comes first.
-fn policy(service: &VirtualService, server: &RealServer, whose: Whose, list: &mut List) {
+/// When checks are made, and how many of them must fail.
+fn checking(service: &VirtualService, interval: Option<Duration>, fall: u32, list: &mut List) {
     let default = VirtualService::default();
-    let unless = |time: Duration, default: Duration| (time != default).then(|| seconds(time));
-    let interval = server.interval.or(service.interval).unwrap_or(service.timeout);
-    let fall = server.fall.unwrap_or(service.fall);
-    let rise = server.rise.unwrap_or(service.rise);
-    let slow_start = server.slow_start.unwrap_or(service.slow_start);
-    list.pair_if("--period", unless(interval, service.timeout));
+    list.pair_if("--period", unless(interval.unwrap_or(service.timeout), service.timeout));
     list.flag_if("--watch", service.watch == Some(true));
     list.flag_if("--no-watch", service.watch == Some(false));
     list.pair_if("--fall", (fall != default.fall).then_some(fall));
     list.pair_if("--retry", unless(service.retry, default.retry));
+}
+
+/// What the original's nanny had no words for; the server's own comes first.
+fn policy(service: &VirtualService, server: &RealServer, whose: Whose, list: &mut List) {
+    let default = VirtualService::default();
+    checking(service, server.interval.or(service.interval), server.fall.unwrap_or(service.fall), list);
+    let rise = server.rise.unwrap_or(service.rise);
+    let slow_start = server.slow_start.unwrap_or(service.slow_start);
     list.pair_if("--rise", (rise != default.rise).then_some(rise));
     let is_one = whose == Whose::One;
     list.pair_if("--slow-start", unless(slow_start, default.slow_start).filter(|_| is_one));
@@ -357,6 +366,11 @@ fn method_of(letter: &str) -> Option<ForwardingMethod> {
         "i" => Some(ForwardingMethod::Tunnel),
         _ => None,
     }
+}
+
+/// A time that nanny does not take by itself.
+fn unless(time: Duration, default: Duration) -> Option<String> {
+    (time != default).then(|| seconds(time))
 }
 
 /// Seconds as the original wrote them (`6`), with decimals only where the file

@@ -432,7 +432,7 @@ fn check_virtual(
     }
 }
 
-/// What cannot be meant of the checks of one real server.
+/// What cannot be meant of the checks of one real server, or of a failover service.
 fn check_checks(checks: &[HealthCheck], origins: &[Origin], server: Option<IpAddr>, reader: &mut Reader<'_>) {
     let mut length = 0;
     for (check, its) in checks.iter().zip(origins).filter(|(_, its)| its.is_whole()) {
@@ -485,6 +485,7 @@ fn check_failover(service: &VirtualService, origin: &Origin, reader: &mut Reader
         let help = "remove the line: a service that cannot run goes to the other director, with its virtual IP";
         reader.error("withdraw-failover", origin.of("vip_withdraw"), message, help);
     }
+    check_checks(&service.checks, &origin.checks, service.virtual_address(), reader);
 }
 
 #[cfg(test)]

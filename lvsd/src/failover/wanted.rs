@@ -16,10 +16,6 @@ use crate::messages::Message;
 use crate::nanny_command::{self, Manner};
 use crate::wanted::{DEFAULT_MONITOR, Monitor, Target};
 
-/// A failed check is doubted for so many of its periods: the next one begins
-/// within one, and half of another is time to answer.
-const DOUBT: (u32, u32) = (3, 2);
-
 /// One active failover block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
@@ -87,7 +83,8 @@ fn block(service: &VirtualService, nanny: &Path, manner: &Manner) -> Option<Bloc
         has_start: !start.is_empty(),
         has_stop: !stop.is_empty(),
         settle: service.start_timeout,
-        doubt: service.timeout * DOUBT.0 / DOUBT.1,
+        // The next check begins within a period; half of what it may take is time to answer.
+        doubt: service.interval.unwrap_or(service.timeout) + service.timeout / 2,
         restarts: service.restarts,
         period: service.restart_period,
     };
@@ -133,6 +130,21 @@ mod tests {
         assert_eq!(block.monitor.place, "fos-tcp-192.0.2.9-443");
         let line: Vec<&str> = block.monitor.arguments.iter().collect();
         assert_eq!(line.join(" "), "-c -h 192.0.2.9 -p 443 -t 0.5 --fos");
+    }
+
+    #[test]
+    fn it_is_checked_as_its_block_says() {
+        let text = "failover web {\n active = 1\n address = 192.0.2.9 eth0:1\n port = 443\n timeout = 4\n interval = 1\n\
+                    \x20send = \"x\"\n expect = \"y\"\n use_regex = 1\n fall = 2\n retry = 0.5\n watch = 0\n checks_needed = 1\n\
+                    \x20check http {\n path = /health\n }\n check = tcp\n}\n";
+        let block = &read(text).0[0];
+        let line: Vec<&str> = block.monitor.arguments.iter().collect();
+        assert_eq!(
+            line.join(" "),
+            "-c -h 192.0.2.9 -p 443 -t 4 --period 1 --no-watch --fall 2 --retry 0.5 \
+             --check http --with path=/health --check tcp --checks-needed 1 --fos"
+        );
+        assert_eq!(block.rules.doubt, Duration::from_secs(3), "the next check is over by then");
     }
 
     #[test]

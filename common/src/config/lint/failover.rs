@@ -33,13 +33,26 @@ fn for_virtuals(service: &VirtualService) -> Vec<&'static str> {
     let default = VirtualService::default();
     let set = [
         ("sorry_server", service.sorry_server != default.sorry_server),
+        ("sorry_port", service.sorry_port != default.sorry_port),
+        ("sorry_method", service.sorry_method != default.sorry_method),
         ("fwmark", service.fwmark != default.fwmark),
         ("persistent", service.persistent != default.persistent),
         ("pmask", service.pmask != default.pmask),
         ("load_monitor", service.load_monitor != default.load_monitor),
         ("scheduler", service.scheduler != default.scheduler),
         ("reentry", service.reentry != default.reentry),
+        ("rise", service.rise != default.rise),
+        ("slow_start", service.slow_start != default.slow_start),
+        ("dampen", service.dampen != default.dampen),
+        ("max_connections", service.max_connections != default.max_connections),
+        ("min_connections", service.min_connections != default.min_connections),
         ("quiesce_server", service.quiesce_server != default.quiesce_server),
+        ("inhibit", service.inhibit != default.inhibit),
+        ("quorum", service.quorum != default.quorum),
+        ("hysteresis", service.hysteresis != default.hysteresis),
+        ("quorum_up", service.quorum_up != default.quorum_up),
+        ("quorum_down", service.quorum_down != default.quorum_down),
+        ("min_up", service.min_up != default.min_up),
         ("drain", service.drain != default.drain),
     ];
     set.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect()
@@ -83,6 +96,12 @@ impl Linter<'_> {
         for key in for_virtuals(service) {
             self.warn("ineffective", origin.of(key), format!("{key} has no effect in a failover block"), "");
         }
+        for its in origin.checks.iter().filter(|its| its.has("exit_is_weight")) {
+            let message = "exit_is_weight has no effect in a failover block";
+            self.warn("ineffective", its.of("exit_is_weight"), message, "");
+        }
+        self.retry(service, origin);
+        self.watch(service, origin);
         if let Some(server) = origin.servers.first() {
             self.warn("ineffective", server.span, "a server has no effect in a failover block", "");
         }
@@ -105,5 +124,76 @@ impl Linter<'_> {
                 self.warn("ineffective", self.origin.of(key), format!("{key} has no effect without {command}"), "");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::table::{Place, keywords};
+    use crate::ipvs::ForwardingMethod;
+
+    /// What is about checks, addresses and programs.
+    const BOTH: [&str; 17] = [
+        "active",
+        "address",
+        "vip_nmask",
+        "port",
+        "protocol",
+        "send",
+        "expect",
+        "use_regex",
+        "send_program",
+        "checks_needed",
+        "timeout",
+        "interval",
+        "watch",
+        "fall",
+        "retry",
+        "client_monitor",
+        "master",
+    ];
+
+    #[test]
+    fn each_keyword_of_a_block_has_an_effect_in_a_failover_block_or_is_said_to_have_none() {
+        let two = Duration::from_secs(2);
+        let service = VirtualService {
+            sorry_server: Some([192, 0, 2, 1].into()),
+            sorry_port: Some(1),
+            sorry_method: Some(ForwardingMethod::Tunnel),
+            fwmark: 2,
+            persistent: two,
+            pmask: Some([255, 0, 0, 0].into()),
+            load_monitor: Some("x".to_owned()),
+            scheduler: "rr".to_owned(),
+            reentry: two,
+            rise: 2,
+            slow_start: two,
+            dampen: two,
+            max_connections: Some(2),
+            min_connections: Some(2),
+            quiesce_server: true,
+            inhibit: true,
+            quorum: 2,
+            hysteresis: 2,
+            quorum_up: Some("x".to_owned()),
+            quorum_down: Some("x".to_owned()),
+            min_up: 2,
+            drain: two,
+            start_timeout: two,
+            stop_timeout: two,
+            restarts: 2,
+            restart_period: two,
+            ..VirtualService::default()
+        };
+        let own = ["start_cmd", "stop_cmd", "dirs"].into_iter().chain(for_failovers(&service));
+        let mut known: Vec<_> = for_virtuals(&service).into_iter().chain(own).chain(BOTH).collect();
+        let mut all: Vec<_> =
+            keywords().into_iter().filter(|it| it.place == Place::Virtual).map(|it| it.name).collect();
+        known.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(known, all);
     }
 }

@@ -22,13 +22,7 @@ impl Linter<'_> {
             let message = format!("rise has no effect: {fit} checks fit into reentry, which must be good too");
             self.warn("ineffective", origin.of("rise"), message, "set reentry to the time that is meant");
         }
-        let default = VirtualService::default();
-        let servers_fall = service.servers.iter().any(|server| server.fall.is_some_and(|fall| fall > 1));
-        let sure_of_fall = origin.is_sure_of(&["fall"]) && origin.servers.iter().all(|its| its.is_sure_of(&["fall"]));
-        if service.retry != default.retry && service.fall == 1 && !servers_fall && sure_of_fall {
-            let message = "retry has no effect: with fall = 1 the first failed check is the last";
-            self.warn("ineffective", origin.of("retry"), message, "");
-        }
+        self.retry(service, origin);
         self.watch(service, origin);
         self.pool(service, origin);
         let sure_of_limits = |its: &Origin| its.is_sure_of(&["max_connections", "min_connections"]);
@@ -44,7 +38,17 @@ impl Linter<'_> {
         }
     }
 
-    fn watch(&mut self, service: &VirtualService, origin: &Origin) {
+    pub(super) fn retry(&mut self, service: &VirtualService, origin: &Origin) {
+        let default = VirtualService::default();
+        let servers_fall = service.servers.iter().any(|server| server.fall.is_some_and(|fall| fall > 1));
+        let sure_of_fall = origin.is_sure_of(&["fall"]) && origin.servers.iter().all(|its| its.is_sure_of(&["fall"]));
+        if service.retry != default.retry && service.fall == 1 && !servers_fall && sure_of_fall {
+            let message = "retry has no effect: with fall = 1 the first failed check is the last";
+            self.warn("ineffective", origin.of("retry"), message, "");
+        }
+    }
+
+    pub(super) fn watch(&mut self, service: &VirtualService, origin: &Origin) {
         let is_sure = |its: &Origin| its.is_sure_of(&["source_address", "source_interface", "mark"]);
         let are_sure = |its: &Origin| its.is_sure_of(&["check"]) && its.checks.iter().all(is_sure);
         let is_sure = origin.is_sure_of(&["protocol", "send_program"]) && are_sure(origin);
