@@ -3,14 +3,14 @@
 //! search `ps` for `nanny -c -h IP -p PORT`:
 //!
 //! ```text
-//! nanny -c -h RIP -p VPORT -r RPORT [-f FWMARK] [-u] [-e SEND_PROGRAM] [-s SEND] [-x EXPECT] [-q] [--regex] [-v]
+//! nanny -c -h RIP -p VPORT -r RPORT [-f FWMARK] [-u | --sctp] [-e SEND_PROGRAM] [-s SEND] [-x EXPECT] [-q] [--regex] [-v]
 //!    -a REENTRY -I IPVSADM -t TIMEOUT -w WEIGHT -V VIP -M m|g|i [-U LOADCMD] [--nodaemon] --lvs
 //! ```
 //!
 //! That of a failover service is shorter, of the policy it has what is about checks
 //! alone, and it ends in `--fos`.
-//! Ours alone are `--check KIND`, `--with NAME=VALUE` behind it and
-//! `--checks-needed N`, given only if the file has checks by name and then instead
+//! Ours alone are `--sctp`, `--check KIND`, `--with NAME=VALUE` behind it and
+//! `--checks-needed N`, these given only if the file has checks by name and then instead
 //! of -e, -s, -x and --regex; and what stands before `--lvs` only if it is not as nanny
 //! has it by itself: the policy of the file, and `--log-facility NAME` if lvsd was given
 //! one. A nanny says its arguments to a new lvsd, which sees by them whose
@@ -82,6 +82,7 @@ pub fn arguments(config: &Config, service: &VirtualService, server: &RealServer,
     list.pair("-r", &server.port);
     list.pair_if("-f", (service.fwmark != 0).then_some(service.fwmark));
     list.flag_if("-u", service.protocol == Protocol::Udp);
+    list.flag_if("--sctp", service.protocol == Protocol::Sctp);
     let checks = server.checks(service);
     let is_original = checks.is_empty();
     list.pair_if("-e", service.send_program.as_ref().filter(|_| is_original));
@@ -123,6 +124,7 @@ pub fn shared_arguments(
     list.pair("-p", &service.port);
     list.pair("-r", &server.port);
     list.flag_if("-u", service.protocol == Protocol::Udp);
+    list.flag_if("--sctp", service.protocol == Protocol::Sctp);
     let checks = server.checks(service);
     let is_original = checks.is_empty();
     list.pair_if("-e", service.send_program.as_ref().filter(|_| is_original));
@@ -207,6 +209,7 @@ pub fn failover_arguments(service: &VirtualService, address: IpAddr, manner: &Ma
     list.pair("-h", &address);
     list.pair("-p", &service.port);
     list.flag_if("-u", service.protocol == Protocol::Udp);
+    list.flag_if("--sctp", service.protocol == Protocol::Sctp);
     let is_original = service.checks.is_empty();
     list.pair_if("-e", service.send_program.as_ref().filter(|_| is_original));
     list.pair_if("-s", service.send.as_ref().filter(|_| is_original));
@@ -312,6 +315,7 @@ pub fn target_and_probe(arguments: &Arguments) -> Option<(Target, u16)> {
             "-f" => mark = rest.next()?.parse().ok()?,
             "-M" => method = method_of(rest.next()?)?,
             "-u" => protocol = Protocol::Udp,
+            "--sctp" => protocol = Protocol::Sctp,
             option if VALUED.contains(&option) => {
                 rest.next()?;
             }

@@ -126,6 +126,8 @@ pub struct Args {
     pub watch: Option<bool>,
     /// Checks go over UDP.
     pub udp: bool,
+    /// Checks go over SCTP.
+    pub sctp: bool,
     /// A failover service is watched: there is no destination to keep.
     pub fos: bool,
     /// The kernel is not touched.
@@ -180,6 +182,9 @@ fn resolve(words: &Words) -> Result<Args, String> {
     let rip = address(words, "server")?.ok_or("No address supplied. Use '--help' for help. ")?;
     let vip = address(words, "virtaddress")?;
     let fos = words.has("fos");
+    if words.has("udp") && words.has("sctp") {
+        return Err("--udp and --sctp exclude each other".into());
+    }
     if fos == words.has("lvs") {
         return Err(if fos { "--lvs and --fos exclude each other" } else { "unknown service type" }.into());
     }
@@ -193,7 +198,11 @@ fn resolve(words: &Words) -> Result<Args, String> {
         (0, None) if shared => None,
         (0, None) => return Err("No virtual service supplied: it takes --virtaddress or --fwmark".into()),
         (0, Some(address)) => {
-            let protocol = if words.has("udp") { Protocol::Udp } else { Protocol::Tcp };
+            let protocol = match (words.has("sctp"), words.has("udp")) {
+                (true, _) => Protocol::Sctp,
+                (false, true) => Protocol::Udp,
+                (false, false) => Protocol::Tcp,
+            };
             Some(ServiceKey::Address { protocol, address, port })
         }
         (mark, vip) => {
@@ -243,6 +252,7 @@ fn resolve(words: &Words) -> Result<Args, String> {
             (false, false) => None,
         },
         udp: words.has("udp"),
+        sctp: words.has("sctp"),
         fos,
         dry: words.has("norun"),
         place: match (words.has("nodaemon"), words.has("nofork")) {

@@ -66,6 +66,8 @@ pub struct Target {
 pub enum Transport {
     /// A connection.
     Tcp,
+    /// One of SCTP's.
+    Sctp,
     /// Datagrams.
     Udp,
     /// A connection with TLS in it.
@@ -176,7 +178,11 @@ impl Plan {
         if let Some(line) = &args.program {
             return Self::Run(Command::new(line, args.real, Good::Output(expect)));
         }
-        let transport = if args.udp { Transport::Udp } else { Transport::Tcp };
+        let transport = match (args.sctp, args.udp) {
+            (true, _) => Transport::Sctp,
+            (false, true) => Transport::Udp,
+            (false, false) => Transport::Tcp,
+        };
         let script = if assumes_web(args) {
             Script::new(WEB_SEND.to_vec(), Expect::Prefix(WEB_EXPECT.to_vec()), None)
         } else {
@@ -203,6 +209,7 @@ pub fn assumes_web(args: &Args) -> bool {
     args.checks.is_empty()
         && args.virtual_port == 80
         && !args.udp
+        && !args.sctp
         && args.send.is_none()
         && args.expect.is_none()
         && args.program.is_none()

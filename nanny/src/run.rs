@@ -532,6 +532,7 @@ impl Nanny {
                 Plan::Converse { transport, topic } => {
                     let protocol = match transport {
                         Transport::Tcp | Transport::Tls(_) => "TCP",
+                        Transport::Sctp => "SCTP",
                         Transport::Udp => "UDP",
                         Transport::Icmp => "ICMP",
                     };

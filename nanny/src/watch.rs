@@ -39,7 +39,10 @@ pub const SECOND_LOOK: Duration = Duration::from_millis(5);
 pub fn target<'a>(said: Option<bool>, checks: impl IntoIterator<Item = &'a Check>) -> Option<SocketAddr> {
     let is_held = |check: &&Check| match &check.plan {
         Plan::Converse { transport: Transport::Tcp, topic } => said.unwrap_or_else(|| asks_web(topic)),
-        Plan::Converse { transport: Transport::Udp | Transport::Tls(_) | Transport::Icmp, .. } | Plan::Run(_) => false,
+        Plan::Converse {
+            transport: Transport::Sctp | Transport::Udp | Transport::Tls(_) | Transport::Icmp, ..
+        }
+        | Plan::Run(_) => false,
     };
     let is_plain = |check: &&Check| {
         let Target { to: _, source, interface, mark } = &check.target;

@@ -83,26 +83,36 @@ fn a_tunnel_has_the_virtual_port_in_the_table_whatever_the_servers_port() {
 }
 
 #[test]
-fn udp_and_marks_and_ipv6_are_services_like_any_other() {
+fn udp_sctp_marks_and_ipv6_are_services_like_any_other() {
     scenario(|lab| {
         let (director, client) = director_and_client(lab);
         let mut server = web(lab);
         server.direct_routing("192.168.142.100/32");
         server.direct_routing("2001:db8::100/128");
-        server.serve(&["tcp 80", "tcp 443", "udp 192.168.142.158:53", "udp 192.168.142.100:53"]);
+        server.serve(&[
+            "tcp 80",
+            "tcp 443",
+            "udp 192.168.142.158:53",
+            "udp 192.168.142.100:53",
+            "sctp 192.168.142.158:3868",
+            "sctp 192.168.142.100:3868",
+        ]);
         let mask = "vip_nmask = 255.255.255.0";
         let udp = ["port = 53", "protocol = udp", "send = \"well?\"", "expect = \"web: well?\"", mask];
+        let sctp = ["port = 3868", "protocol = sctp", "send = \"well?\"", "expect = \"web: well?\"", mask];
         let marked = ["fwmark = 17", "port = 80", "persistent = 300", mask];
         director.mark("192.168.142.100", 80, 17);
         director.mark("192.168.142.100", 443, 17);
         let all = [
             virtual_service("dns", "192.168.142.100", &udp, "192.168.142.158", 53),
+            virtual_service("diameter", "192.168.142.100", &sctp, "192.168.142.158", 3868),
             virtual_service("marked", "192.168.142.100", &marked, "192.168.142.158", 80),
             virtual_service("six", "2001:db8::100", &["port = 80"], "2001:db8::158", 80),
         ];
         director.configure(&lvs_cf("direct", &all.concat()));
         director.start_pulse();
         director.wait_for_destinations("UDP 192.168.142.100:53", &["192.168.142.158:53"]);
+        director.wait_for_destinations("SCTP 192.168.142.100:3868", &["192.168.142.158:3868"]);
         director.wait_for_destinations("FWM 17", &["192.168.142.158:80"]);
         director.wait_for_destinations("TCP [2001:db8::100]:80", &["[2001:db8::158]:80"]);
         director.wait_for_address("192.168.142.100/24");
@@ -110,11 +120,12 @@ fn udp_and_marks_and_ipv6_are_services_like_any_other() {
             director.machine.run("ip", &["-6", "-o", "addr", "show", "dev", "eth0"]).contains("2001:db8::100/")
         });
         assert_eq!(client.ask_udp("192.168.142.100:53", "anybody?").unwrap(), "web: anybody?");
+        assert_eq!(client.ask_sctp("192.168.142.100:3868", "anybody?").unwrap(), "web: anybody?");
         assert_eq!(client.ask("192.168.142.100:80").unwrap(), "web");
         assert_eq!(client.ask("192.168.142.100:443").unwrap(), "web");
         assert_eq!(client.ask("[2001:db8::100]:80").unwrap(), "web");
         server.kill();
-        for service in ["UDP 192.168.142.100:53", "FWM 17", "TCP [2001:db8::100]:80"] {
+        for service in ["UDP 192.168.142.100:53", "SCTP 192.168.142.100:3868", "FWM 17", "TCP [2001:db8::100]:80"] {
             director.wait_for_destinations(service, &[]);
         }
         director.stop_pulse();

@@ -381,7 +381,7 @@ table! {
         load_monitor: Option<String> = None, PLAIN, Piranha, Pair;
         /// How new connections are given to real servers.
         scheduler: String = "wlc".to_owned(), Scheduler, Piranha, Pair;
-        /// The transport protocol.
+        /// The transport protocol, of the checks too that send and expect are for; those of a check block are of its kind.
         protocol: Protocol = Protocol::Tcp, PROTOCOLS, Piranha, Pair;
         /// The longest that a check may take and, without interval, the time between two checks.
         timeout: Duration = seconds(10), time(PROBE_MIN, 86_400), Piranha, Pair;

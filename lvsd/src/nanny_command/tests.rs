@@ -133,6 +133,7 @@ fn a_nannys_destination_is_read_back_from_its_arguments() {
         ("network = nat", " port = 443", " port = 8443"),
         ("network = tunnel", " fwmark = 7", ""),
         ("", " protocol = udp\n port = 53", ""),
+        ("", " protocol = sctp\n port = 3868", ""),
         ("", " fall = 2\n interval = 1\n dampen = 9", " max_connections = 9\n min_connections = 8\n rise = 2"),
         // Values that look like options stay values.
         ("", " send = \"-h 1.2.3.4\"\n expect = \"-V\"", ""),

@@ -47,7 +47,7 @@ impl Row {
 }
 
 /// All options, in the order of `--help`.
-pub static ROWS: [Row; 43] = [
+pub static ROWS: [Row; 44] = [
     takes('t', "interval", "TIME", "give a check this long, and make one this often [default: 10]"),
     long_takes("period", "TIME", "make a check this often [default: that of --interval]"),
     long_takes("retry", "TIME", "after a failed check below --fall make the next so soon [default: 1]"),
@@ -80,6 +80,7 @@ pub static ROWS: [Row; 43] = [
     long_flag("watch", "hold an idle connection whose end means \"check now\" [default: to web servers]"),
     long_flag("no-watch", "hold none"),
     flag('u', "udp", "a UDP service").or(&["UDP"]),
+    long_flag("sctp", "an SCTP service"),
     takes('I', "ipvsadm", "PATH", "accepted and ignored: no ipvsadm is run"),
     flag('c', "nofork", "stay a child of the caller, log to syslog"),
     flag('n', "nodaemon", "stay in the foreground, log to stdout and syslog"),

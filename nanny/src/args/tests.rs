@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::probe::{Plan, Transport};
 
 fn typed(line: &str) -> Result<Args, Refusal> {
     parse(line.split(' ').filter(|word| !word.is_empty()).map(OsString::from))
@@ -70,6 +71,18 @@ fn the_command_line_lvsd_builds_is_understood() {
     assert_eq!(args.expect.as_deref(), Some(b"HTTP".as_slice()));
     assert!(args.udp && args.quiesce && args.regex && args.verbose && !args.dry);
     assert_eq!((args.place, args.load), (Place::Foreground, None));
+}
+
+#[test]
+fn an_sctp_service_is_another_than_the_tcp_service_beside_it_and_its_checks_are_sctps() {
+    let args = typed("-h 198.51.100.7 -p 80 -V 192.0.2.1 --sctp --lvs").unwrap();
+    let address = "192.0.2.1".parse().unwrap();
+    assert_eq!(args.service, ServiceKey::Address { protocol: Protocol::Sctp, address, port: 80 });
+    let checks = crate::probe::checks(&args).unwrap();
+    let Plan::Converse { transport, topic } = &checks[0].plan else { panic!("{checks:?}") };
+    assert_eq!((transport, topic.sends()), (&Transport::Sctp, &b""[..]), "nor is it taken for a web server");
+    let refused = typed("-h 198.51.100.7 -V 192.0.2.1 --sctp -u --lvs").unwrap_err();
+    assert_eq!(refused, Refusal::Usage("--udp and --sctp exclude each other".to_owned()));
 }
 
 #[test]

@@ -93,12 +93,13 @@ impl Conversation {
     ) -> Result<Self, Outcome> {
         let failed = |e: Errno| match transport {
             Transport::Icmp => Outcome::PingFailed(e),
-            Transport::Tcp | Transport::Udp | Transport::Tls(_) => Outcome::ConnectFailed(e),
+            Transport::Tcp | Transport::Sctp | Transport::Udp | Transport::Tls(_) => Outcome::ConnectFailed(e),
         };
         let fd = open(transport, target).map_err(failed)?;
         let both = Interest::READABLE | Interest::WRITABLE;
         let mut socket = match transport {
-            Transport::Tcp => Socket::Tcp(TcpStream::from_std(fd.into())),
+            // A connection of SCTP's is used as one of TCP's.
+            Transport::Tcp | Transport::Sctp => Socket::Tcp(TcpStream::from_std(fd.into())),
             Transport::Udp => Socket::Udp(UdpSocket::from_std(fd.into())),
             Transport::Icmp => Socket::Icmp(fd.into()),
             Transport::Tls(tls) => {
@@ -114,7 +115,7 @@ impl Conversation {
         };
         registered.map_err(|e| failed(errno(&e)))?;
         let stage = match transport {
-            Transport::Tcp | Transport::Tls(_) => Stage::Connecting,
+            Transport::Tcp | Transport::Sctp | Transport::Tls(_) => Stage::Connecting,
             Transport::Udp | Transport::Icmp => Stage::Talking,
         };
         let mut transcript = Transcript::new(now);
@@ -125,7 +126,7 @@ impl Conversation {
         let talk = topic.begin(target.to.ip(), chance());
         let warn_before = match transport {
             Transport::Tls(tls) => tls.expiry_warning,
-            Transport::Tcp | Transport::Udp | Transport::Icmp => Duration::ZERO,
+            Transport::Tcp | Transport::Sctp | Transport::Udp | Transport::Icmp => Duration::ZERO,
         };
         Ok(Self {
             socket,
@@ -320,6 +321,7 @@ fn open(transport: &Transport, target: &Target) -> Result<OwnedFd, Errno> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = match transport {
         Transport::Tcp | Transport::Tls(_) => socket(family, SockType::Stream, flags, None)?,
+        Transport::Sctp => socket(family, SockType::Stream, flags, SockProtocol::Sctp)?,
         Transport::Udp => socket(family, SockType::Datagram, flags, None)?,
         Transport::Icmp => {
             let icmp = if is_v4 { SockProtocol::Icmp } else { SockProtocol::IcmpV6 };
@@ -337,7 +339,7 @@ fn open(transport: &Transport, target: &Target) -> Result<OwnedFd, Errno> {
         setsockopt(&fd, sockopt::BindToDevice, &interface.into())?;
     }
     if let Some(source) = target.source {
-        if is_v4 && !matches!(transport, Transport::Icmp) {
+        if is_v4 && !matches!(transport, Transport::Sctp | Transport::Icmp) {
             // The port is chosen when the destination is known: there are as many as checks need.
             setsockopt(&fd, sockopt::IpBindAddressNoPort, &true)?;
         }
@@ -346,7 +348,7 @@ fn open(transport: &Transport, target: &Target) -> Result<OwnedFd, Errno> {
     let to = match transport {
         // A raw socket takes its port for a protocol.
         Transport::Icmp => SocketAddr::new(target.to.ip(), 0),
-        Transport::Tcp | Transport::Udp | Transport::Tls(_) => target.to,
+        Transport::Tcp | Transport::Sctp | Transport::Udp | Transport::Tls(_) => target.to,
     };
     match connect(fd.as_raw_fd(), &SockaddrStorage::from(to)) {
         Ok(()) | Err(Errno::EINPROGRESS) => Ok(fd),

@@ -15,7 +15,10 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike as _};
 
 use super::wait::{SOON, wait_until};
 use super::{Lab, Machine};
@@ -105,6 +108,13 @@ impl Client {
         self.machine.inside(move || datagram(to, &what).map_err(|e| e.to_string()))
     }
 
+    /// One message over SCTP and its answer.
+    pub fn ask_sctp(&self, vip: &str, what: &str) -> Result<String, String> {
+        let to: SocketAddr = vip.parse().expect("an address");
+        let what = what.to_owned();
+        self.machine.inside(move || sctp(to, &what).map_err(|e| e.to_string()))
+    }
+
     /// Opens connections to `vip` from now on.
     pub fn open_connections(&self, vip: &str, pace: impl Into<Pace>) -> Load {
         let pace = pace.into();
@@ -161,6 +171,20 @@ fn datagram(to: SocketAddr, what: &str) -> std::io::Result<String> {
     socket.send(what.as_bytes())?;
     let mut buffer = [0; 2048];
     let n = socket.recv(&mut buffer)?;
+    Ok(String::from_utf8_lossy(&buffer[..n]).into_owned())
+}
+
+fn sctp(to: SocketAddr, what: &str) -> std::io::Result<String> {
+    let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, SockProtocol::Sctp)?;
+    // Its connect(2) waits as long as a send would.
+    setsockopt(&fd, sockopt::SendTimeout, &TimeVal::seconds(4))?;
+    connect(fd.as_raw_fd(), &SockaddrStorage::from(to))?;
+    let mut stream = TcpStream::from(fd);
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(what.as_bytes())?;
+    let mut buffer = [0; 2048];
+    let n = stream.read(&mut buffer)?;
     Ok(String::from_utf8_lossy(&buffer[..n]).into_owned())
 }
 

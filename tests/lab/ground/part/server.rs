@@ -1,7 +1,7 @@
-//! A real server: HTTP on some ports, UDP echo on others, and every bad manner a
+//! A real server: HTTP on some ports, UDP or SCTP echo on others, and every bad manner a
 //! health check must stand, changed while it runs.
 //!
-//! Its words: its name, then `tcp PORT` or `udp ADDRESS:PORT`, one each. It is
+//! Its words: its name, then `tcp PORT`, `udp ADDRESS:PORT` or `sctp ADDRESS:PORT`, one each. It is
 //! told `PORT MANNER` and answers `done` when the manner holds.
 
 use std::collections::HashMap;
@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn6, bind, listen, setsockopt, socket, sockopt,
+    AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrIn6, SockaddrStorage, bind, listen, setsockopt,
+    socket, sockopt,
 };
 
 use super::Master;
@@ -86,6 +87,10 @@ pub(super) fn serve(mut master: Master, words: &[&str]) {
                 ports.insert(port, Port { manner: Manner::Answer, listener: Some(listener(port)) });
             }
             Some(("udp", address)) => echoes.push(UdpSocket::bind(address).expect("its UDP address")),
+            Some(("sctp", address)) => {
+                let (name, listener) = (name.clone(), sctp_listener(address.parse().expect("its SCTP address")));
+                std::thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(echo(stream, &name))));
+            }
             _ => panic!("no such word: {word}"),
         }
     }
@@ -147,6 +152,24 @@ fn listener(port: u16) -> TcpListener {
     bind(std::os::fd::AsRawFd::as_raw_fd(&fd), &address).expect("its port");
     listen(&fd, Backlog::new(512).expect("a backlog")).expect("it listens");
     TcpListener::from(fd)
+}
+
+/// At one address: a connection of SCTP's would use all that the server has.
+fn sctp_listener(address: SocketAddr) -> TcpListener {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, SockProtocol::Sctp).expect("a socket");
+    setsockopt(&fd, sockopt::ReuseAddr, &true).expect("SO_REUSEADDR");
+    bind(std::os::fd::AsRawFd::as_raw_fd(&fd), &SockaddrStorage::from(address)).expect("its port");
+    listen(&fd, Backlog::new(512).expect("a backlog")).expect("it listens");
+    TcpListener::from(fd)
+}
+
+/// What comes goes back with the name.
+fn echo(mut stream: TcpStream, name: &str) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    let mut message = [0; 2048];
+    let n = stream.read(&mut message)?;
+    stream.write_all(&[name.as_bytes(), b": ", &message[..n]].concat())
 }
 
 /// One connection. `GET /echo` keeps it: each line comes back with the name;
