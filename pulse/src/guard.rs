@@ -32,6 +32,7 @@ use crate::args::Args;
 use crate::hands::{signal, text, watch};
 use crate::messages::{Message, What};
 use crate::node::reported;
+use crate::ready::Source;
 use crate::run::{self, Wait};
 use crate::start::{self, Refused};
 
@@ -237,14 +238,14 @@ impl Guardian {
 
     fn join(&mut self) -> io::Result<Worker> {
         let line = self.joined.take().map_or_else(join, Ok)?;
-        watch(&self.registry, &line)?;
+        watch(&self.registry, &line, Source::Parents)?;
         let pid = line.peer()?.pid().unsigned_abs();
         Ok(Worker { pid, line: Some(line), ours: false, listens: true, leaves: false })
     }
 
     fn start(&self) -> io::Result<Worker> {
         let (line, theirs) = Line::pair()?;
-        watch(&self.registry, &line)?;
+        watch(&self.registry, &line, Source::Parents)?;
         let mut command = daemon::command(&self.program);
         // Forced is the start that was asked for; a pulse that died later was
         // perhaps the standby.

@@ -28,6 +28,7 @@ use crate::links::Links;
 use crate::messages::Message;
 use crate::node::{Action, Event, Listening};
 use crate::notify::{Notice, Standing};
+use crate::ready::{Ready, Source};
 use crate::settings::{Pair, Settings};
 use crate::start;
 use crate::supervisor::{State, Supervisor};
@@ -167,16 +168,16 @@ impl Hands {
             registry,
             supervisor,
         } = tools;
-        watch(&registry, &monitor)?;
+        watch(&registry, &monitor, Source::Kernel)?;
         if let Some(heartbeats) = &heartbeats {
             heartbeats.watch(&registry)?;
         }
         if let Some(place) = &place {
-            watch(&registry, place)?;
+            watch(&registry, place, Source::Parents)?;
         }
         let parents: Vec<Parent> = guardian.into_iter().map(|(line, pid)| Parent { line, pid }).collect();
         for parent in &parents {
-            watch(&registry, &parent.line)?;
+            watch(&registry, &parent.line, Source::Parents)?;
         }
         let (lvsd, commands, guardians) = (None, Commands::default(), Vec::new());
         let checks = Checks::new(settings.check.clone(), Instant::now());
@@ -324,19 +325,36 @@ impl Hands {
         None
     }
 
-    /// Everything that came since the last turn: from lvsd, from the guardian,
-    /// from the kernel. `true` if there may be more.
-    pub fn receive(&mut self, events: &mut VecDeque<Event>) -> bool {
-        let partner = match &mut self.heartbeats {
-            Some(heartbeats) => heartbeats.receive(Instant::now(), events, &self.registry, &self.log),
-            None => false,
-        };
-        let kernel = self.receive_changes(events);
-        let claims = self.receive_claims(events);
-        let lending = self.interfaces.lend_on(&self.log);
-        let lvsd = self.receive_lvsd(events);
-        let parents = self.receive_parents(events);
-        self.receive_hosts(events);
+    /// Everything that came since the last turn from those that have something to
+    /// say. Who may have more.
+    pub fn receive(&mut self, ready: Ready, events: &mut VecDeque<Event>) -> Ready {
+        let mut more = Ready::default();
+        if ready.has(Source::Partner)
+            && let Some(heartbeats) = &mut self.heartbeats
+            && heartbeats.receive(Instant::now(), events, &self.registry, &self.log)
+        {
+            more.add(Source::Partner);
+        }
+        // The links may be due for another reason than news.
+        if (ready.has(Source::Kernel) || self.links_due) && self.receive_changes(events) {
+            more.add(Source::Kernel);
+        }
+        // A witness, like the partner, is not judged silent while its answer waits.
+        if (ready.has(Source::Claims) || self.listening.witnesses) && self.receive_claims(events) {
+            more.add(Source::Claims);
+        }
+        if self.interfaces.lend_on(&self.log) {
+            more.add(Source::Loans);
+        }
+        if ready.has(Source::Lvsd) && self.receive_lvsd(events) {
+            more.add(Source::Lvsd);
+        }
+        if ready.has(Source::Parents) && self.receive_parents(events) {
+            more.add(Source::Parents);
+        }
+        if ready.has(Source::Hosts) {
+            self.receive_hosts(events);
+        }
         self.checks.turn(Instant::now(), events, &self.log);
         if self.checks.fails() != self.check_failed {
             self.check_failed = self.checks.fails();
@@ -344,7 +362,7 @@ impl Hands {
         }
         self.listeners.turn(Instant::now(), &self.log);
         self.commands.turn(Instant::now(), &self.log);
-        partner || kernel || claims || lending || lvsd || parents
+        more
     }
 
     fn notify(&mut self, notice: &Notice) {
@@ -367,12 +385,11 @@ impl Hands {
     }
 }
 
-/// Wakes the loop when there is something to read. Which it was does not matter:
-/// everything is read in every turn.
-pub fn watch(registry: &mio::Registry, what: &impl std::os::fd::AsFd) -> io::Result<()> {
+/// Wakes the loop when there is something to read, until nothing is left.
+pub fn watch(registry: &mio::Registry, what: &impl std::os::fd::AsFd, source: Source) -> io::Result<()> {
     use std::os::fd::AsRawFd as _;
     let fd = what.as_fd().as_raw_fd();
-    registry.register(&mut mio::unix::SourceFd(&fd), mio::Token(0), mio::Interest::READABLE)
+    registry.register(&mut mio::unix::SourceFd(&fd), source.token(), mio::Interest::READABLE)
 }
 
 /// Sends a signal; a process that is gone needs none.

@@ -61,6 +61,7 @@ pub mod messages;
 pub mod node;
 pub mod notify;
 pub mod packet_socket;
+pub mod ready;
 pub mod replay;
 pub mod run;
 pub mod settings;

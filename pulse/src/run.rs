@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use common::channel::{Line, MeetingPlace, Said};
 use common::daemon::{self, ExitStatus};
 use common::log::Log;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll};
 use nix::time::{ClockId, clock_gettime};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook_mio::v1_0::Signals;
@@ -20,12 +20,17 @@ use crate::args::Args;
 use crate::hands::{Hands, Tools, text};
 use crate::messages::Message;
 use crate::node::{Action, Event, Node, Part, Start};
+use crate::ready::{Ready, Source};
 use crate::start::{self, Refused};
 use crate::supervisor::Supervisor;
 
 /// A loop that woke this much later than it asked to was itself asleep (a paused
 /// machine, SIGSTOP), and what it did not hear meanwhile proves nothing.
 pub const LATE: Duration = Duration::from_secs(1);
+
+/// How often everything is read whether it is known to have something to say or not:
+/// what could not be watched is read at least so often, as is what could not be had.
+const READ_ALL_EVERY: Duration = Duration::from_secs(1);
 
 /// How many events one wait returns; each only says that there is something.
 const EVENTS: usize = 16;
@@ -36,6 +41,8 @@ pub struct Wait {
     signals: Signals,
     events: Events,
     suspended: Suspended,
+    signals_due: bool,
+    child_ended: bool,
 }
 
 /// How much time the machine has been suspended, which monotonic time leaves out.
@@ -98,9 +105,10 @@ impl Wait {
     pub fn new() -> io::Result<Self> {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGUSR1, SIGUSR2])?;
         let poll = Poll::new()?;
-        poll.registry().register(&mut signals, Token(0), Interest::READABLE)?;
+        poll.registry().register(&mut signals, Source::Signals.token(), Interest::READABLE)?;
         let suspended = Suspended(Suspended::now());
-        Ok(Self { poll, signals, events: Events::with_capacity(EVENTS), suspended })
+        let events = Events::with_capacity(EVENTS);
+        Ok(Self { poll, signals, events, suspended, signals_due: true, child_ended: true })
     }
 
     /// Where everything else that can be waited for is registered.
@@ -123,14 +131,32 @@ impl Wait {
             Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(e),
             Err(_) | Ok(()) => {}
         }
+        self.signals_due |= self.ready().has(Source::Signals);
         let late = deadline.map(|deadline| Instant::now().saturating_duration_since(deadline.max(began)));
         let suspended = Some(self.suspended.passed());
         Ok(late.max(suspended).filter(|late| *late > LATE))
     }
 
-    /// The signals that came, but for SIGCHLD: who ended is asked in every turn.
+    /// What had something to say when the wait was over.
+    pub fn ready(&self) -> Ready {
+        let mut ready = Ready::default();
+        self.events.iter().for_each(|event| ready.add_token(event.token()));
+        ready
+    }
+
+    /// The signals that came, but for SIGCHLD.
     pub fn signals(&mut self) -> Vec<i32> {
-        self.signals.pending().filter(|signal| *signal != SIGCHLD).collect()
+        if !std::mem::take(&mut self.signals_due) {
+            return Vec::new();
+        }
+        let all: Vec<i32> = self.signals.pending().collect();
+        self.child_ended |= all.contains(&SIGCHLD);
+        all.into_iter().filter(|signal| *signal != SIGCHLD).collect()
+    }
+
+    /// Whether a child ended since the last call, as [`Wait::signals`] saw it.
+    pub fn child_ended(&mut self) -> bool {
+        std::mem::take(&mut self.child_ended)
     }
 }
 
@@ -189,10 +215,10 @@ fn direct(args: Args, log: &Rc<Log>) -> Result<(), Refused> {
 fn turn((mut hands, mut node, begun): Begun, wait: &mut Wait, log: &Log) -> Result<(), Refused> {
     let mut queue: VecDeque<Event> = VecDeque::new();
     let (mut actions, mut decided) = (VecDeque::from(begun), Vec::new());
-    let mut more = false;
+    let (mut more, mut read_all_at) = (Ready::ALL, Instant::now());
     while hands.ending().is_none() {
         let nearest = [node.deadline(), hands.deadline()].into_iter().flatten().min();
-        let deadline = if more { Some(Instant::now()) } else { nearest };
+        let deadline = if more.any() { Some(Instant::now()) } else { nearest };
         if actions.is_empty() {
             let slept = wait.until(deadline).map_err(|e| Refused::system("wait for events", &e))?;
             queue.extend(slept.map(Event::Slept));
@@ -201,8 +227,21 @@ fn turn((mut hands, mut node, begun): Begun, wait: &mut Wait, log: &Log) -> Resu
                 SIGHUP => Event::Hangup,
                 other => Event::OtherSignal(other),
             }));
-            more = hands.receive(&mut queue);
-            hands.reap(node.guardian(), &mut queue);
+            let now = Instant::now();
+            let is_all = now >= read_all_at;
+            if is_all {
+                read_all_at = now + READ_ALL_EVERY;
+            }
+            let mut ready = if is_all { Ready::ALL } else { wait.ready().and(more) };
+            // Nobody is judged silent while a beat of its waits to be read: it may have
+            // come since the wait was over.
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                ready.add(Source::Partner);
+            }
+            more = hands.receive(ready, &mut queue);
+            if wait.child_ended() || is_all {
+                hands.reap(node.guardian(), &mut queue);
+            }
             queue.push_back(Event::Tick);
             log.flush();
         }

@@ -15,6 +15,7 @@ use nix::sys::socket::{
 use crate::hands::watch;
 use crate::icmp::{self, Token};
 use crate::messages::Message;
+use crate::ready::Source;
 
 /// How many packets of one witness are read in one turn of the loop.
 const READ_AT_ONCE: usize = 64;
@@ -58,7 +59,7 @@ impl Echoes {
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
         let socket = socket(family, SockType::Raw, flags, protocol)?;
         connect(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(witness, 0)))?;
-        watch(registry, &socket)?;
+        watch(registry, &socket, Source::Claims)?;
         let mut token = [0; 8];
         std::fs::File::open("/dev/urandom")?.read_exact(&mut token)?;
         self.open.push((witness, socket, Token(token)));

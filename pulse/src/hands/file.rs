@@ -11,6 +11,7 @@ use super::{Hands, signal, watch};
 use crate::identity::role;
 use crate::messages::Message;
 use crate::node::Event;
+use crate::ready::Source;
 use crate::settings::Settings;
 use crate::start;
 use crate::supervisor::State;
@@ -29,8 +30,8 @@ impl Hands {
         match Lookup::start(&self.program, &names, Instant::now()) {
             Ok(lookup) => {
                 self.lookups.push(lookup.pid());
-                // Unwatched it is read with the next beat.
-                let _ = watch(&self.registry, &lookup);
+                // Unwatched it is read within a second.
+                let _ = watch(&self.registry, &lookup, Source::Hosts);
                 self.lookup = Some(lookup);
                 false
             }

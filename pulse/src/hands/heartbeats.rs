@@ -20,6 +20,7 @@ use crate::hands::watch;
 use crate::heartbeat::{DATAGRAM_MAX, Heartbeat, Keyring, decode};
 use crate::messages::Message;
 use crate::node::Event;
+use crate::ready::Source;
 use crate::replay::Counters;
 use crate::settings::End;
 
@@ -91,7 +92,10 @@ impl Heartbeats {
     /// # Errors
     /// Out of descriptors.
     pub fn watch(&self, registry: &mio::Registry) -> io::Result<()> {
-        self.sockets.iter().filter_map(|bound| bound.socket.as_ref()).try_for_each(|socket| watch(registry, socket))
+        self.sockets
+            .iter()
+            .filter_map(|bound| bound.socket.as_ref())
+            .try_for_each(|socket| watch(registry, socket, Source::Partner))
     }
 
     /// A reload: other paths and keys from now on.
@@ -103,8 +107,8 @@ impl Heartbeats {
         }
         let fresh = self.sockets.iter().filter_map(|bound| bound.socket.as_ref());
         for socket in fresh.filter(|socket| !known.contains(&socket.as_raw_fd())) {
-            // Unwatched it is read with the next beat.
-            let _ = watch(registry, socket);
+            // Unwatched it is read with our next beat.
+            let _ = watch(registry, socket, Source::Partner);
         }
     }
 
@@ -177,7 +181,7 @@ impl Heartbeats {
     fn try_again(&mut self, registry: &mio::Registry, log: &Log) {
         for (index, bound) in self.sockets.iter_mut().enumerate().filter(|(_, bound)| bound.socket.is_none()) {
             if let Ok(socket) = open(bound.ours) {
-                let _ = watch(registry, &socket); // unwatched it is read with the next beat
+                let _ = watch(registry, &socket, Source::Partner); // unwatched it is read with our next beat
                 bound.socket = Some(socket);
                 for path in self.paths.iter().filter(|path| path.socket == index) {
                     log.say(&Message::PathBound(path.end.name.clone()));

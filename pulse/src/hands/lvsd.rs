@@ -15,6 +15,7 @@ use crate::election::{self, Watched};
 use crate::messages::Message;
 use crate::node::Event;
 use crate::notify::Notice;
+use crate::ready::Source;
 
 /// lvsd, as a process and a line to it.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Hands {
         let place = daemon::run_root().join("lvsd");
         if let Ok(line) = channel::join(&place)
             && let Ok(peer) = line.peer()
-            && watch(&self.registry, &line).is_ok()
+            && watch(&self.registry, &line, Source::Lvsd).is_ok()
         {
             let pid = peer.pid().unsigned_abs();
             self.log.say(&Message::LvsdFound(pid));
@@ -58,7 +59,7 @@ impl Hands {
         let line = text(&arguments).join(" ");
         self.log.say(&Message::Executing(format!("{} {line}", self.lvsd_program.display())));
         let (line, theirs) = Line::pair()?;
-        watch(&self.registry, &line)?;
+        watch(&self.registry, &line, Source::Lvsd)?;
         let mut command = daemon::command(&self.lvsd_program);
         command.args(arguments).stdin(theirs);
         if self.args.nodaemon {

@@ -14,6 +14,7 @@ use crate::claimants::{Report, suspect};
 use crate::election;
 use crate::messages::Message;
 use crate::node::Event;
+use crate::ready::Source;
 use crate::settings::Pair;
 use crate::witness::Questions;
 
@@ -171,7 +172,7 @@ impl Hands {
 
     fn reopen_monitor(&mut self) {
         if let Ok(monitor) = Monitor::open()
-            && watch(&self.registry, &monitor).is_ok()
+            && watch(&self.registry, &monitor, Source::Kernel).is_ok()
         {
             self.monitor = monitor;
         }

@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 use super::children::quiet;
 use super::{Hands, READ_AT_ONCE, signal, text, watch};
 use crate::node::Event;
+use crate::ready::Source;
 use crate::supervisor::State;
 use crate::wish::{Asked, Guardian};
 
@@ -75,7 +76,7 @@ impl Hands {
     /// A new guardian came in: it hears who we are, and everything that holds.
     fn welcome(&mut self, line: Line, events: &mut VecDeque<Event>) {
         let pid = line.peer().map_or(0, |peer| peer.pid().unsigned_abs());
-        if self.parents.len() >= PARENTS_MAX || watch(&self.registry, &line).is_err() {
+        if self.parents.len() >= PARENTS_MAX || watch(&self.registry, &line, Source::Parents).is_err() {
             return;
         }
         let hello = Said::hello(text(&daemon::arguments()));

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use crate::arp::{self, Claim};
 use crate::hands::watch;
 use crate::packet_socket::Listener;
+use crate::ready::Source;
 use crate::sieve::{self, Instruction};
 
 /// How many packets are read in one turn of the loop.
@@ -80,7 +81,7 @@ fn turn(
         }
         (None, Some((ethertype, sieve))) => {
             let open = Listener::open(ethertype, sieve)?;
-            watch(registry, &open)?;
+            watch(registry, &open, Source::Claims)?;
             *listener = Some(open);
         }
     }
