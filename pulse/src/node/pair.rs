@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use super::{Action, Message, Node, Part, State};
 use crate::election::{self, Election};
-use crate::lease::Terms;
 use crate::messages::Several;
 use crate::replay::Counters;
 use crate::wish::{Answer, Wish};
@@ -44,7 +43,7 @@ impl Node {
             (false, true) => election::Start::Forced,
             (false, false) => election::Start::Fresh,
         };
-        self.vips.terms = Some(Terms::new(settings.keepalive, settings.deadtime));
+        self.vips.agree(settings.keepalive, settings.deadtime);
         let mut decided = Vec::new();
         self.pair = Some(Election::start(settings, id, how, now, &mut decided));
         self.obey(decided, now, out);
@@ -140,7 +139,12 @@ impl Node {
                     self.vips.has_beaten = true;
                     out.push(Action::SendHeartbeat(Box::new(beat)));
                 }
-                election::Action::BecomeActive { .. } => self.become_active(now, out),
+                election::Action::BecomeActive { why } => {
+                    if let election::Activation::PartnerDead { .. } = why {
+                        self.vips.overlap(now);
+                    }
+                    self.become_active(now, out);
+                }
                 election::Action::Yield { .. } => self.give_way(now, out),
                 election::Action::Reannounce => self.reannounce(now),
                 election::Action::AskWitness => out.push(Action::AskWitness),

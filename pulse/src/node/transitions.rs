@@ -12,7 +12,6 @@ use super::{
 };
 use crate::addresses::Reach;
 use crate::election;
-use crate::lease::Terms;
 use crate::messages::Message;
 use crate::withdrawal;
 
@@ -191,7 +190,7 @@ impl Node {
             self.hangup_lvsd(out);
         }
         if let Some(settings) = settings {
-            self.vips.terms = Some(Terms::new(settings.keepalive, settings.deadtime));
+            self.vips.agree(settings.keepalive, settings.deadtime);
             self.feed_pair(election::Event::Reloaded(settings), now, out);
         }
     }

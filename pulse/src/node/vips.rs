@@ -21,6 +21,9 @@ const ASK_SILENT_MIN: Duration = Duration::from_secs(1);
 /// After so long an advertisement is no answer to a question of ours.
 const ANSWERED: Duration = Duration::from_millis(500);
 
+/// How often addresses are announced while those of a dead partner may be there.
+const OVERLAP_EVERY: Duration = Duration::from_millis(200);
+
 /// Whom the network is listened to for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Listening {
@@ -33,7 +36,12 @@ pub struct Listening {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Vips {
     /// Those with the partner, if there is one.
-    pub(super) terms: Option<Terms>,
+    terms: Option<Terms>,
+    /// How long a partner's addresses may outlive it.
+    excess: Duration,
+    /// Until when those of a dead partner may be there beside ours, and when ours are
+    /// announced again meanwhile.
+    overlap: Option<(Instant, Instant)>,
     lease: Lease,
     /// A heartbeat was sent since the last turn.
     pub(super) has_beaten: bool,
@@ -47,9 +55,22 @@ pub(super) struct Vips {
 }
 
 impl Vips {
+    /// There is a partner, and both have these times.
+    pub(super) fn agree(&mut self, keepalive: Duration, deadtime: Duration) {
+        let terms = Terms::new(keepalive, deadtime);
+        self.excess = terms.excess(keepalive, deadtime);
+        self.terms = Some(terms);
+    }
+
+    /// The partner is dead, and we take over now.
+    pub(super) fn overlap(&mut self, now: Instant) {
+        self.overlap = (!self.excess.is_zero()).then(|| (now + self.excess, now + OVERLAP_EVERY));
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
         let inquiry = self.inquiry.as_ref().map(Inquiry::deadline);
-        let all = [self.lease.deadline(), self.claimants.deadline(), self.rounds.deadline(), inquiry];
+        let overlap = self.overlap.map(|(_, at)| at);
+        let all = [self.lease.deadline(), self.claimants.deadline(), self.rounds.deadline(), inquiry, overlap];
         all.into_iter().flatten().min()
     }
 }
@@ -143,6 +164,7 @@ impl Node {
         match self.state {
             State::Active { .. } => {
                 self.lend(now, out);
+                self.outshout(now);
                 let asked = self.vips.rounds.turn(&self.held, self.ask_every(), now);
                 if !asked.is_empty() {
                     self.vips.asked = Some(now);
@@ -167,7 +189,16 @@ impl Node {
         silent.map_or(ASK_EVERY, |allowed| allowed.clamp(ASK_SILENT_MIN, ASK_EVERY))
     }
 
+    /// Announces again, for who asks for an address gets two answers.
+    fn outshout(&mut self, now: Instant) {
+        let Some((until, at)) = self.vips.overlap.filter(|(_, at)| now >= *at) else { return };
+        let next = at.max(now) + OVERLAP_EVERY;
+        self.vips.overlap = (next <= until).then_some((until, next));
+        self.held.iter().for_each(|vip| self.announcements.defend(*vip, now));
+    }
+
     fn forget_others(&mut self) {
+        self.vips.overlap = None;
         self.vips.claimants.clear();
         self.vips.rounds.clear();
     }

@@ -704,3 +704,20 @@ fn an_lvsd_that_is_alive_and_never_ready_hands_over_to_a_partner_that_can_serve(
     alone.after(MS, Event::Lvsd(child::Event::Spawned(10)));
     assert!(!said(&alone.after(READY_WITHIN * 2, Event::Tick), &unready));
 }
+
+#[test]
+fn while_a_dead_partners_addresses_may_still_be_there_ours_are_announced_more_often() {
+    let announced = |keepalive: Duration, deadtime: Duration| {
+        let timers = Settings { keepalive, deadtime, look_every: keepalive, ..settings(election::Role::Backup) };
+        let part = Part { settings: timers, id: StartId::new(7) };
+        let mut pair = Pair::of(Start { pair: Some(part), ..paired(Role::Backup) });
+        pair.hear(Doing::Active);
+        while !pair.wait(MS).contains(&Action::Look(Reach::All)) {}
+        let mut out = pair.after(MS, looked(&[], &[9]));
+        out.extend(pair.wait(MS * 1900));
+        out.iter().filter(|action| **action == Action::Announce(vec![vip(9)])).count()
+    };
+    assert_eq!(announced(MS * 500, DEADTIME), 2, "the kernel has removed them in time");
+    // 0.6 s too long, and 1.4 s
+    assert_eq!((announced(MS * 200, MS * 1000), announced(MS * 10, MS * 30)), (4, 7));
+}
