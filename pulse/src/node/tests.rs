@@ -256,8 +256,7 @@ fn what_nothing_serves_goes_and_comes_back_with_a_line_each_and_is_announced_ane
     let out = life.after(MS * 200, Event::Withdrawn(BTreeSet::new()));
     assert_eq!(lines(&out), ["\"raising virtual IP 10.0.0.9 again: lvsd says that it is served\""]);
     assert!(life.after(MS, Event::Tick).contains(&Action::Look(Reach::All)));
-    life.after(MS, looked(&[], &[9]));
-    assert!(life.after(MS, Event::Tick).contains(&Action::Announce(vec![vip(9)])));
+    assert!(life.after(MS, looked(&[], &[9])).contains(&Action::Announce(vec![vip(9)])));
 }
 
 #[test]
