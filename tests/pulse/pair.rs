@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::ground::{inside, wait_until};
 
+mod cost;
 pub mod site;
 mod vips;
 use site::Site;
