@@ -77,7 +77,7 @@ fn the_command_line_lvsd_builds_is_understood() {
 fn an_sctp_service_is_another_than_the_tcp_service_beside_it_and_its_checks_are_sctps() {
     let args = typed("-h 198.51.100.7 -p 80 -V 192.0.2.1 --sctp --lvs").unwrap();
     let address = "192.0.2.1".parse().unwrap();
-    assert_eq!(args.service, ServiceKey::Address { protocol: Protocol::Sctp, address, port: 80 });
+    assert_eq!(args.service, Some(ServiceKey::Address { protocol: Protocol::Sctp, address, port: 80 }));
     let checks = crate::probe::checks(&args).unwrap();
     let Plan::Converse { transport, topic } = &checks[0].plan else { panic!("{checks:?}") };
     assert_eq!((transport, topic.sends()), (&Transport::Sctp, &b""[..]), "nor is it taken for a web server");

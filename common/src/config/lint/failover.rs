@@ -54,6 +54,7 @@ fn for_virtuals(service: &VirtualService) -> Vec<&'static str> {
         ("quorum_down", service.quorum_down != default.quorum_down),
         ("min_up", service.min_up != default.min_up),
         ("drain", service.drain != default.drain),
+        ("share_probe", service.share_probe != default.share_probe),
     ];
     set.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect()
 }
@@ -182,13 +183,15 @@ mod tests {
             quorum_down: Some("x".to_owned()),
             min_up: 2,
             drain: two,
+            share_probe: false,
             start_timeout: two,
             stop_timeout: two,
             restarts: 2,
             restart_period: two,
             ..VirtualService::default()
         };
-        let own = ["start_cmd", "stop_cmd", "dirs"].into_iter().chain(for_failovers(&service));
+        // The last of these is an error there.
+        let own = ["start_cmd", "stop_cmd", "dirs", "vip_withdraw"].into_iter().chain(for_failovers(&service));
         let mut known: Vec<_> = for_virtuals(&service).into_iter().chain(own).chain(BOTH).collect();
         let mut all: Vec<_> =
             keywords().into_iter().filter(|it| it.place == Place::Virtual).map(|it| it.name).collect();
