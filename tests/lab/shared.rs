@@ -52,6 +52,10 @@ impl Site {
         lasts.iter().for_each(|last| self.director.wait_for_destinations(&service(*last), wanted));
     }
 
+    fn wait_for_addresses(&self, lasts: &[u8]) {
+        lasts.iter().for_each(|last| self.director.wait_for_address(&format!("192.168.142.{last}/24")));
+    }
+
     /// How many nannies listen at their meeting places.
     fn meeting_places(&self) -> usize {
         let path = format!("/proc/{}/net/unix", self.director.machine.first_pid());
@@ -84,6 +88,7 @@ fn a_server_behind_many_services_is_checked_once_and_each_keeps_its_own_destinat
         site.director.configure(&two);
         site.director.start_pulse();
         site.wait_for_all(&[100, 101, 102], &BOTH);
+        site.wait_for_addresses(&[100, 101, 102]);
         wait_until(SOON, "a nanny a server, and another where the check is another", || site.nannies().len() == 4);
 
         // However slow this machine is, one nanny makes no more checks than its interval allows.
@@ -151,6 +156,7 @@ fn a_server_behind_many_services_is_checked_once_and_each_keeps_its_own_destinat
         assert!(asked.contains("give child w103/158 to the nanny that checks 192.168.142.158 alike"), "{asked}");
         site.reread(&three);
         site.wait_for_all(&[100, 101, 102, 103], &BOTH);
+        site.wait_for_addresses(&[103]);
         assert_eq!(site.nannies(), nannies, "nobody was started");
 
         // And one server less drains as ever, in its service alone.

@@ -53,7 +53,7 @@ proptest! {
     ) {
         let packets = pack(&all, room);
         for packet in &packets {
-            let text: String = packet.iter().map(|record| format!("{record}\n")).collect();
+            let text = packet.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
             prop_assert!(text.len() <= room || packet.len() == 1);
             let unpacked = unpack::<Assignment>(&text);
             prop_assert_eq!(unpacked.as_ref(), Some(packet));

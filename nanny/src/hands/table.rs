@@ -28,7 +28,7 @@ pub struct Kernel {
     open: Open,
     ipvs: Option<Box<dyn Ipvs>>,
     /// How many destinations have which trouble.
-    troubles: BTreeMap<String, usize>,
+    troubles: BTreeMap<Rc<str>, usize>,
     refused: bool,
 }
 
@@ -52,11 +52,14 @@ impl Kernel {
         Ok(ipvs.as_mut())
     }
 
-    /// A destination has this trouble; `true`: it is the first.
-    fn troubled(&mut self, text: &str) -> bool {
-        let count = self.troubles.entry(text.to_owned()).or_default();
-        *count += 1;
-        *count == 1
+    /// A destination has this trouble, in words that all who have it share; `true`: it
+    /// is the first.
+    fn troubled(&mut self, text: &str) -> (Rc<str>, bool) {
+        let known = self.troubles.get_key_value(text).map(|(known, _)| Rc::clone(known));
+        let is_first = known.is_none();
+        let text = known.unwrap_or_else(|| text.into());
+        *self.troubles.entry(Rc::clone(&text)).or_default() += 1;
+        (text, is_first)
     }
 
     /// A destination has this trouble no more; `true`: none has any.
@@ -84,7 +87,7 @@ pub struct Table {
     /// What the kernel last was brought to.
     settled: Option<Wanted>,
     /// What was said about the kernel's refusal.
-    trouble: Option<Box<str>>,
+    trouble: Option<Rc<str>>,
     service_missing: bool,
     destinations: u32,
 }
@@ -323,10 +326,11 @@ impl Table {
         let text = error.to_string();
         if self.trouble.as_deref() != Some(&text) {
             self.forget(kernel);
-            if kernel.troubled(&text) {
+            let (text, is_first) = kernel.troubled(&text);
+            if is_first {
                 say(&Message::TableTrouble { error });
             }
-            self.trouble = Some(text.into());
+            self.trouble = Some(text);
         }
         self.settled = None;
         kernel.refused = matches!(error, ipvs::Error::NoIpvs | ipvs::Error::Permission);

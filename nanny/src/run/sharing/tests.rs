@@ -260,7 +260,7 @@ fn no_more_are_taken_than_a_nanny_keeps() {
     });
     let many: Vec<Assignment> = many.collect();
     for packet in common::destinations::pack(&many, common::channel::ASK_ROOM) {
-        let text: String = packet.iter().map(|record| format!("{record}\n")).collect();
+        let text = packet.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         assert_eq!(unpack(&text).as_ref(), Some(&packet));
         stage.hold(&packet);
         stage.heard();
