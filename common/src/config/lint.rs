@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use super::check::Origin;
 use super::diagnostic::{Report, Severity};
@@ -21,6 +22,10 @@ mod policy;
 mod probe;
 
 use failover::for_failovers;
+
+/// When the shortest loan of a virtual IP is over: one second, and the most that the
+/// kernel is late with it (`late` in pulse's `lease.rs`).
+const LOAN_OVER: Duration = Duration::from_millis(1375);
 
 /// What the rules look at, and where they speak.
 pub(super) struct Linter<'a> {
@@ -136,6 +141,12 @@ impl<'a> Linter<'a> {
         } else if deadtime < keepalive * 2 {
             let message = format!("deadtime ({deadtime:?}) is less than twice keepalive ({keepalive:?})");
             self.warn("deadtime-close", at("deadtime"), message, "one lost heartbeat would be a takeover");
+        } else if deadtime < keepalive + LOAN_OVER {
+            let message =
+                format!("deadtime ({deadtime:?}) is shorter than the kernel keeps a dead pulse's virtual IPs");
+            let least = keepalive + LOAN_OVER;
+            let help = format!("from {least:?} on they are gone before the partner has them");
+            self.warn("deadtime-short", at("deadtime"), message, &help);
         }
     }
 

@@ -127,6 +127,10 @@ const LINT: &[(&str, &str)] = &[
     ),
     ("deadtime-close", "deadtime is less than twice keepalive: a single lost heartbeat is a takeover."),
     (
+        "deadtime-short",
+        "deadtime is less than keepalive and 1.375 s. The kernel counts the time for which it keeps the virtual IPs of a director whose pulse is gone for good, or frozen, in seconds; it may then have them up to 1.3 s beside the partner, which announces them again and again meanwhile. A host that is gone altogether has nothing to do with it.",
+    ),
+    (
         "director-is-server",
         "Under direct routing or tunnelling a real server is one of the two directors. The standby one has the rules loaded and would balance once more what the other one sends it.",
     ),
