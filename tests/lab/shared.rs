@@ -49,11 +49,15 @@ impl Site {
     }
 
     fn wait_for_all(&self, lasts: &[u8], wanted: &[&str]) {
-        lasts.iter().for_each(|last| self.director.wait_for_destinations(&service(*last), wanted));
+        for last in lasts {
+            self.director.wait_for_destinations(&service(*last), wanted);
+        }
     }
 
     fn wait_for_addresses(&self, lasts: &[u8]) {
-        lasts.iter().for_each(|last| self.director.wait_for_address(&format!("192.168.142.{last}/24")));
+        for last in lasts {
+            self.director.wait_for_address(&format!("192.168.142.{last}/24"));
+        }
     }
 
     /// How many nannies listen at their meeting places.
@@ -61,6 +65,27 @@ impl Site {
         let path = format!("/proc/{}/net/unix", self.director.machine.first_pid());
         let text = std::fs::read_to_string(path).expect("the sockets");
         text.lines().filter(|line| line.contains(" 00010000 ") && line.contains("/piranha-ng/nanny/")).count()
+    }
+
+    /// However slow this machine is, one nanny makes no more checks than its interval
+    /// allows.
+    fn assert_checked_once(&self) {
+        let (begun, before) = (Instant::now(), self.accepted(0));
+        wait_until(SOON, "some checks", || self.accepted(0) >= before + 30);
+        let (count, time) = (self.accepted(0) - before, begun.elapsed());
+        let most = time.as_millis() / INTERVAL.as_millis() + 5;
+        tell::show(&format!("{count} checks in {time:?} for two services"));
+        assert!(u128::from(count) <= most, "{count} checks in {time:?}, one nanny makes {most}");
+    }
+
+    /// Each service's status says why the first server is out.
+    fn wait_for_reasons(&self) {
+        let mut shown = String::new();
+        wait_until(SOON, "both say why", || {
+            shown = String::from_utf8_lossy(&self.director.run_daemon(LVSD, &["--status"]).stdout).into_owned();
+            shown.matches("connecting to 192.168.142.158:8080\n").count() >= 2
+        });
+        assert!(shown.contains("w101/158 192.168.142.158:80: down"), "{shown}");
     }
 
     /// Connections that a real server accepted so far.
@@ -91,13 +116,7 @@ fn a_server_behind_many_services_is_checked_once_and_each_keeps_its_own_destinat
         site.wait_for_addresses(&[100, 101, 102]);
         wait_until(SOON, "a nanny a server, and another where the check is another", || site.nannies().len() == 4);
 
-        // However slow this machine is, one nanny makes no more checks than its interval allows.
-        let (begun, before) = (Instant::now(), site.accepted(0));
-        wait_until(SOON, "some checks", || site.accepted(0) >= before + 30);
-        let (count, time) = (site.accepted(0) - before, begun.elapsed());
-        let most = time.as_secs_f64() / INTERVAL.as_secs_f64() + 5.0;
-        tell::show(&format!("{count} checks in {time:?} for two services"));
-        assert!(count as f64 <= most, "{count} checks in {time:?}, one nanny makes {most}");
+        site.assert_checked_once();
 
         let mark = site.director.log.mark();
         site.servers[0].kill();
@@ -108,12 +127,7 @@ fn a_server_behind_many_services_is_checked_once_and_each_keeps_its_own_destinat
             );
             site.director.log.wait_for(mark, &line);
         }
-        let mut shown = String::new();
-        wait_until(SOON, "both say why", || {
-            shown = String::from_utf8_lossy(&site.director.run_daemon(LVSD, &["--status"]).stdout).into_owned();
-            shown.matches("connecting to 192.168.142.158:8080\n").count() >= 2
-        });
-        assert!(shown.contains("w101/158 192.168.142.158:80: down"), "{shown}");
+        site.wait_for_reasons();
         site.servers[0].start();
         site.wait_for_all(&[100, 101], &BOTH);
         site.director.log.wait_for(mark, "[ active ] making 192.168.142.158:8080 available (192.168.142.101:80)");
@@ -129,7 +143,9 @@ fn a_server_behind_many_services_is_checked_once_and_each_keeps_its_own_destinat
         let held: Vec<_> = [100, 101].map(|last| site.client.hold(&format!("192.168.142.{last}:80"), 4)).into();
         let watch = site.director.watch();
         let nanny = site.director.nanny("192.168.142.159").expect("it runs");
-        nannies.iter().for_each(|nanny| signal(*nanny, Signal::SIGKILL));
+        for nanny in &nannies {
+            signal(*nanny, Signal::SIGKILL);
+        }
         wait_until(SOON, "other nannies", || {
             site.nannies().len() == 4 && site.nannies().is_disjoint(&nannies) && !site.nannies().contains(&nanny)
         });
@@ -167,10 +183,10 @@ fn a_server_behind_many_services_is_checked_once_and_each_keeps_its_own_destinat
         site.director.log.wait_for(mark, "draining w101/158 (192.168.142.158:80): ");
         site.director.log.wait_for(mark, "stopping LVS client monitor for 192.168.142.101:80 -> 192.168.142.158:8080");
         assert_eq!(site.nannies(), nannies, "the others' nannies go on");
-        held.iter().for_each(|held| {
+        for held in &held {
             held.assert_flowing("158");
             held.assert_flowing("159");
-        });
+        }
 
         // A nanny of its own for each, and back: nothing leaves the table.
         site.reread(&three);
@@ -185,7 +201,9 @@ fn a_server_behind_many_services_is_checked_once_and_each_keeps_its_own_destinat
         site.reread(&three);
         wait_until(SOON, "as before", || site.nannies().len() == 4 && plan() == nothing);
         watch.assert_unchanged();
-        held.iter().for_each(|held| held.assert_flowing("159"));
+        for held in &held {
+            held.assert_flowing("159");
+        }
 
         site.servers[1].kill();
         site.wait_for_all(&[100, 101, 103], &BOTH[..1]);
