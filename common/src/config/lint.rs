@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::check::Origin;
 use super::diagnostic::{Report, Severity};
 use super::machine::Machine;
+use super::services::can_be_destination;
 use super::source::{Sources, Span};
 use super::table::{Config, RealServer, VirtualService};
 use super::{DeviceAddress, HeartbeatPath, ServiceKind};
@@ -276,7 +277,11 @@ impl<'a> Linter<'a> {
             self.warn("weight-zero", origin.span, message, "the original took 0 for 1");
         }
         if self.origin.is_sure_of(&["network"]) && origin.is_sure_of(&["port"]) {
-            self.destinations(service, active.into_iter().filter(|(_, its)| its.is_sure_of(&["port", "address"])));
+            self.destinations(
+                service,
+                origin.of("sorry_server"),
+                active.into_iter().filter(|(_, its)| its.is_sure_of(&["port", "address"])),
+            );
         }
     }
 
@@ -284,11 +289,18 @@ impl<'a> Linter<'a> {
     fn destinations<'s>(
         &mut self,
         service: &VirtualService,
+        sorry: Span,
         active: impl Iterator<Item = (&'s RealServer, &'s Origin)>,
     ) {
         let method = self.config.network;
         let mut destinations = HashMap::new();
+        if let Some(address) = service.sorry_server {
+            self.reachable("the sorry server", address, sorry);
+        }
         for (server, its) in active {
+            if let Some(address) = server.address {
+                self.reachable(&format!("server \"{}\"", server.name), address, its.of("address"));
+            }
             if method.destination_port(service.port, server.port) != server.port {
                 let (from, to) = (service.port, server.port);
                 let message =
@@ -301,6 +313,18 @@ impl<'a> Linter<'a> {
                 let message = format!("servers \"{first}\" and \"{}\" are one destination to the kernel", server.name);
                 self.warn("same-destination", its.of("address"), message, "");
             }
+        }
+    }
+
+    fn reachable(&mut self, what: &str, address: IpAddr, span: Span) {
+        if !can_be_destination(address) {
+            let message = format!("{what} has the address {address}, which the kernel takes for nobody's");
+            self.warn(
+                "no-destination",
+                span,
+                message,
+                "a real server has a unicast address, in IPv6 no link-local one",
+            );
         }
     }
 

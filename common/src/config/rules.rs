@@ -160,6 +160,10 @@ const LINT: &[(&str, &str)] = &[
     ("no-active-failover", "service = fos, and no failover block is active: there is nothing to do."),
     ("no-active-server", "An active virtual has no active real server."),
     ("no-active-virtual", "No virtual is active: there is nothing to do."),
+    (
+        "no-destination",
+        "The address of a real server or a sorry server is a multicast, broadcast or, in IPv6, link-local one: the kernel refuses it as a destination.",
+    ),
     ("no-primary", "primary is not set: no node is the primary director."),
     (
         "no-start-cmd",

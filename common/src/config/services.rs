@@ -18,6 +18,15 @@ impl Config {
     }
 }
 
+/// Whether the kernel takes it for a real server's address, as far as that can be told
+/// without its routes.
+pub(super) fn can_be_destination(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => !v4.is_multicast() && !v4.is_broadcast() && v4.octets().first() != Some(&0),
+        IpAddr::V6(v6) => !v6.is_multicast() && !v6.is_unspecified() && !v6.is_unicast_link_local(),
+    }
+}
+
 impl VirtualService {
     /// The virtual address, without its device.
     pub fn virtual_address(&self) -> Option<IpAddr> {
