@@ -240,10 +240,12 @@ impl Nannies {
             let Some(&id) = self.by_target.get(&monitor.target) else { continue };
             let Some(nanny) = self.all.get_mut(&id) else { continue };
             let Some(seat) = nanny.seats.get_mut(&monitor.target) else { continue };
-            if seat.stays == stays || !monitor.is_nanny {
+            // What a nanny of several holds, it says by itself.
+            let told = seat.stays.or_else(|| monitor.assignment.map(|_| false));
+            if told == Some(stays) || !monitor.is_nanny {
                 continue;
             }
-            seat.stays = stays;
+            seat.stays = Some(stays);
             if nanny.is_shared() {
                 nanny.words.add(monitor.target);
                 self.speaking.insert(id);
@@ -283,7 +285,14 @@ impl Nannies {
         nanny.is_predecessor = false;
         nanny.is_going = false;
         nanny.leaving = None;
+        // By itself it goes with its checks.
+        for seat in nanny.seats.values_mut() {
+            seat.stays = seat.stays.filter(|stays| *stays);
+        }
         nanny.remind();
+        for seat in nanny.seats.values_mut() {
+            seat.stays.get_or_insert(false);
+        }
         self.speaking.insert(id);
         self.by_pid.insert(pid, id);
         for label in nanny.seats.values().filter_map(|seat| seat.label.as_ref()) {
@@ -504,7 +513,7 @@ impl Nannies {
             seat.fell = None;
         }
         // One that crossed our word on its way says more in a moment.
-        seat.refuses = seat.verdict == Some((false, 0)) && (seat.stays || seat.refuses);
+        seat.refuses = seat.verdict == Some((false, 0)) && (seat.stays == Some(true) || seat.refuses);
         let after = seat.member();
         if before.available != after.available || before.is_kept != after.is_kept {
             out.push(Action::Judged(target.service));

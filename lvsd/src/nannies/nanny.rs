@@ -92,16 +92,15 @@ impl Nanny {
         is_shared_place(&self.place)
     }
 
-    /// Says to a process that just began what its predecessor was told: before its
-    /// first check, so that this one does not take the server out.
+    /// Says to a process that just began what its predecessor was told, before its first
+    /// check, so that this one does not take the server out; and to one that was found
+    /// again what it may have missed.
     pub(super) fn remind(&mut self) {
         if self.is_shared() {
             self.words.begin(&self.seats);
-        } else if self.seats.values().any(|seat| seat.stays)
-            && let Some(line) = &self.line
-        {
+        } else if let (Some(stays), Some(line)) = (self.seats.values().find_map(|seat| seat.stays), &self.line) {
             // A line that is broken shows when it is read.
-            let _ = line.send(&Ask::Stay(true).encode());
+            let _ = line.send(&Ask::Stay(stays).encode());
         }
     }
 

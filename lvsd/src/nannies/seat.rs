@@ -27,8 +27,9 @@ pub(super) struct Seat {
     pub(super) verdict: Option<(bool, u32)>,
     /// When it began to be good or bad.
     pub(super) since: Option<Instant>,
-    /// It was told to stay in use, or not to.
-    pub(super) stays: bool,
+    /// It was told to stay in use, or not to; `None`: nobody knows what an lvsd before
+    /// us told it.
+    pub(super) stays: Option<bool>,
     /// It was told to stay, and its server is out all the same: somebody wants it so.
     pub(super) refuses: bool,
     /// When its server last failed, in the order of all that did.
@@ -55,7 +56,7 @@ impl Seat {
     /// What its nanny is told, if it is told anything.
     pub(super) fn assignment(&self) -> Option<Assignment> {
         let told = self.wanted.as_ref()?.assignment?;
-        Some(Assignment { stays: self.stays, ..told })
+        Some(Assignment { stays: self.stays == Some(true), ..told })
     }
 
     /// Whether its server gets connections because it is good. One with weight 0 gets none.
@@ -82,7 +83,8 @@ impl Seat {
         let is_kept = matches!(self.verdict, Some((false, 1..)));
         // One that is drained has nothing for clients, whatever it was told.
         let is_drained = matches!(self.verdict, Some((true, 0)));
-        let (stays, fell) = if self.refuses || is_drained { (false, None) } else { (self.stays, self.fell) };
+        let (stays, fell) =
+            if self.refuses || is_drained { (false, None) } else { (self.stays == Some(true), self.fell) };
         Member { available: self.available(), is_kept, stays, fell }
     }
 

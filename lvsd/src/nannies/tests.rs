@@ -245,6 +245,29 @@ fn a_nanny_that_is_started_again_is_told_before_it_can_check() {
     assert_eq!(again.was_asked(), Some(Ask::Stay(true)));
 }
 
+/// What an lvsd before us told it, nobody knows; and a line that was down lost a word.
+#[test]
+fn a_nanny_that_is_found_is_told_what_holds_now() {
+    let mut stage = Stage::new();
+    let (line, theirs) = Line::pair().unwrap();
+    let found = FakeNanny(theirs);
+    let id = stage.nannies.guest(&monitor(3).place, line, 100, stage.now);
+    found.hello(&["-c", "-w", "1"]);
+    stage.read(id);
+    stage.nannies.place(id, &monitor(3), Some(&monitor(3).arguments), stage.now, &mut stage.out);
+    stage.verdict(&found, id, true, 1);
+    stage.nannies.keep_floor(&pool(0, &[3]));
+    assert_eq!(found.was_asked(), Some(Ask::Stay(false)));
+    stage.nannies.keep_floor(&pool(0, &[3]));
+    assert_eq!(found.was_asked(), None, "told once");
+    drop(found);
+    stage.read(id);
+    stage.nannies.keep_floor(&pool(1, &[3]));
+    stage.nannies.keep_floor(&pool(0, &[3]));
+    let again = stage.find(id, 100);
+    assert_eq!(again.was_asked(), Some(Ask::Stay(false)));
+}
+
 #[test]
 fn a_server_that_somebody_wants_out_is_not_counted_on() {
     let (mut stage, [first, second]) = two_good();
