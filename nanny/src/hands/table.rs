@@ -235,8 +235,7 @@ impl Table {
     }
 
     /// Whether the kernel is as it was last wanted.
-    #[cfg(test)]
-    fn is_settled(&self) -> bool {
+    pub fn is_settled(&self) -> bool {
         self.settled.is_some()
     }
 

@@ -55,7 +55,7 @@ impl Nanny {
     }
 
     /// Brings the kernel to what the judges want, and only then tells lvsd: on that word
-    /// it takes out what a destination replaces.
+    /// it takes out the sorry server, and what a destination replaces.
     pub(super) fn settle(&mut self) {
         let is_one = self.kept.len() == 1;
         let mut news = Vec::new();

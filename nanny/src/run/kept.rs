@@ -121,13 +121,15 @@ impl Kept {
         Ok(())
     }
 
-    /// Brings the kernel to what its judge wants. `Some`: the verdict is news for lvsd.
+    /// Brings the kernel to what its judge wants. `Some`: the verdict is news for lvsd; as
+    /// long as the kernel refuses a server that is well it is none.
     pub(super) fn settle(&mut self, kernel: Option<&mut Kernel>, say: Say) -> Option<(bool, u32)> {
         if let (Some(table), Some(kernel)) = (&mut self.table, kernel) {
             table.settle(self.health.wanted(), kernel, &mut |line| say(&self.name, line));
         }
         let verdict = self.health.verdict();
-        if verdict == self.told {
+        let is_there = self.table.as_ref().is_none_or(Table::is_settled);
+        if verdict == self.told || (matches!(verdict, Some((true, _))) && !is_there) {
             return None;
         }
         self.told = verdict;

@@ -183,9 +183,9 @@ fn a_kernel_that_fails_is_tried_again_with_the_next_look() {
     let (fake, dir) = (fake(), tempfile::tempdir().unwrap());
     fake.fail(Operation::AddDestination, ipvs::Error::Timeout("add destination"));
     run_with(&fake, listener.local_addr().unwrap(), &dir.path().join("place"), |parent| {
-        parent.hear(&Said::Verdict { available: true, weight: 5 });
-        parent.line.send(&Ask::Check.encode()).unwrap();
         parent.hear(&Said::Alive);
+        parent.line.send(&Ask::Check.encode()).unwrap();
+        parent.hear(&Said::Verdict { available: true, weight: 5 });
         drop(parent);
     });
     assert_eq!(table(&fake), [neighbour(), destination(5)]);
@@ -210,6 +210,9 @@ fn lvsd_hears_a_verdict_when_the_kernel_has_it() {
     };
     nanny.feed(Event::Good, Instant::now());
     assert_eq!((verdict(), table(&fake)), (None, vec![neighbour()]));
+    fake.fail(Operation::AddDestination, ipvs::Error::Timeout("add destination"));
+    nanny.settle();
+    assert_eq!((verdict(), table(&fake)), (None, vec![neighbour()]), "the sorry server is not sent away for it");
     nanny.settle();
     assert_eq!(verdict(), Some(Said::Verdict { available: true, weight: 5 }));
     assert_eq!(table(&fake), [neighbour(), destination(5)]);
