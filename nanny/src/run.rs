@@ -606,7 +606,6 @@ impl Nanny {
         for pid in self.hands.abandon().into_iter().chain(self.hands.abandon_load()) {
             self.log.say(&Message::KillingChild { pid: pid.as_raw() });
         }
-        self.hands.parents.close();
         let (mut status, is_one) = (ExitStatus::Stopped, self.kept.len() == 1);
         for kept in &mut self.kept {
             let log = &self.log;
@@ -616,6 +615,8 @@ impl Nanny {
                 status = ExitStatus::System;
             }
         }
+        // Whoever finds nobody here starts another: not before this one is done.
+        self.hands.parents.close();
         status
     }
 
