@@ -73,18 +73,26 @@ impl Nanny {
     pub(super) fn tell(&mut self, news: &[Held]) {
         if self.args.service.is_none() {
             for packet in pack(news, SAID_ROOM) {
-                let unheard: Vec<Target> = packet.iter().map(|held| held.assignment.target).collect();
+                let targets: Vec<Target> = packet.iter().map(|held| held.assignment.target).collect();
                 if !self.hands.parents.tell(&Said::Holds(packet)) {
-                    // It is said again when they are settled the next time.
-                    let lost = self.kept.iter_mut().filter(|kept| unheard.contains(kept.target()));
-                    lost.for_each(|kept| kept.told = None);
+                    self.unheard(&targets);
                 }
             }
         } else {
-            for (available, weight) in news.iter().filter_map(|held| held.verdict) {
-                self.hands.parents.tell(&Said::Verdict { available, weight });
+            for Held { assignment, verdict } in news {
+                let Some((available, weight)) = *verdict else { continue };
+                if !self.hands.parents.tell(&Said::Verdict { available, weight }) {
+                    self.unheard(&[assignment.target]);
+                }
             }
         }
+    }
+
+    /// A full line lost what was said of these: it is said again when they are settled
+    /// the next time.
+    fn unheard(&mut self, targets: &[Target]) {
+        let lost = self.kept.iter_mut().filter(|kept| targets.contains(kept.target()));
+        lost.for_each(|kept| kept.told = None);
     }
 
     /// Reads the kernel's entries of up to so many destinations; their judges learn
