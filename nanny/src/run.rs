@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use common::channel::{Ask, Line, Received, SAID_ROOM, Said};
-use common::check::CheckKind;
+use common::check::{CHECKS_MAX, CheckKind};
 use common::child::Rules as ChildRules;
 use common::daemon::{ExitStatus, Launch};
 use common::destinations::{Held, pack};
@@ -26,6 +26,7 @@ use common::log::Log;
 use nix::sys::signal::Signal;
 
 use crate::args::{Args, Place};
+use crate::hands::conversation::Certificate;
 use crate::hands::secure::Begin;
 use crate::hands::table::{Kernel, Open};
 use crate::hands::{ChildEnd, Ended, Hands, Woken};
@@ -138,8 +139,9 @@ struct Nanny {
     next_check: Instant,
     next_look: Instant,
     next_beat: Instant,
-    /// When a certificate's end was last warned of.
-    warned: Option<Instant>,
+    /// Whose certificate's end was warned of within a day, and when; no more than there
+    /// are checks.
+    warned: Vec<(Certificate, Instant)>,
     /// When the last bad check ended, in seconds since 1970, and what happened in it.
     why: Option<(u64, String)>,
     /// From a failed check to the next while the server is in doubt.
@@ -192,7 +194,7 @@ impl Nanny {
             next_check: now,
             next_look: now + schedule::spread(schedule::LOOK_EVERY, seed),
             next_beat: now,
-            warned: None,
+            warned: Vec::new(),
             why: None,
             retry: schedule::soon(args.retry, seed),
             watch: Watch::new(watched.is_some(), args.period, now),
@@ -499,19 +501,18 @@ impl Nanny {
         self.settle();
     }
 
-    /// Warns of certificates that end soon, once a day.
+    /// Warns of certificates that end soon, of each once a day.
     fn warn_of_ends(&mut self) {
         let seen = self.hands.certificates();
         let now = Instant::now();
-        if seen.is_empty() || self.warned.is_some_and(|at| now < at + WARN_EVERY) {
-            return;
-        }
+        self.warned.retain(|(_, at)| now < *at + WARN_EVERY);
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         for certificate in seen {
             let left = certificate.ends.saturating_sub(i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX));
             let left = Duration::from_secs(u64::try_from(left).unwrap_or_default());
-            if left < certificate.warn_before {
-                self.warned = Some(now);
+            let is_news = self.warned.iter().all(|(known, _)| *known != certificate);
+            if left < certificate.warn_before && is_news && self.warned.len() < CHECKS_MAX {
+                self.warned.push((certificate, now));
                 self.log.say(&Message::CertificateEnds { real: certificate.of, left });
             }
         }
