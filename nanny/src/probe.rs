@@ -221,6 +221,11 @@ impl Outcome {
         *self == Self::Good
     }
 
+    /// Whether it is the same failure, if maybe in other words.
+    pub fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+
     /// The line for the log, about this real server.
     pub fn about(&self, real: SocketAddr) -> impl fmt::Display + '_ {
         About { outcome: self, real }

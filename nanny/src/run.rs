@@ -49,6 +49,10 @@ use kept::Kept;
 /// How many destinations are looked at in one turn: a millisecond or two.
 const LOOKS_PER_TURN: usize = 16;
 
+/// How often a failure is said again that differs from the last one in its words alone:
+/// some answers have a number in them that is another each time.
+const REWORD_EVERY: Duration = Duration::from_secs(600);
+
 /// How often the end of a certificate is warned of.
 const WARN_EVERY: Duration = Duration::from_secs(86_400);
 
@@ -149,8 +153,8 @@ struct Nanny {
     watch: Watch,
     /// Where the idle connection goes, if there is to be one.
     watched: Option<SocketAddr>,
-    /// The failure that was last said, until a check is good.
-    complained: Option<Outcome>,
+    /// The failure that was last said and when, until a check is good.
+    complained: Option<(Outcome, Instant)>,
     monitor: Option<Monitor>,
     /// The kernel was read, so all is as it should be or is being waited for.
     ready: bool,
@@ -387,13 +391,18 @@ impl Nanny {
     fn judge(&mut self, ended: &Ended, now: Instant) {
         let outcome = &ended.outcome;
         self.say_end(ended);
-        self.warn_of_ends();
+        let seen = self.hands.certificates();
+        self.warn_of_ends(seen, now);
+        let is_news = self
+            .complained
+            .as_ref()
+            .is_none_or(|(last, at)| !outcome.is_like(last) || (outcome != last && now >= *at + REWORD_EVERY));
         if outcome.is_good() {
             self.complained = None;
-        } else if self.complained.as_ref() != Some(outcome) {
+        } else if is_news {
             let (check, real) = self.asked(ended.by);
             self.log.say(&Message::Trouble { check, real, outcome });
-            self.complained = Some(outcome.clone());
+            self.complained = Some((outcome.clone(), now));
         }
         if !outcome.is_good() {
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -502,9 +511,7 @@ impl Nanny {
     }
 
     /// Warns of certificates that end soon, of each once a day.
-    fn warn_of_ends(&mut self) {
-        let seen = self.hands.certificates();
-        let now = Instant::now();
+    fn warn_of_ends(&mut self, seen: Vec<Certificate>, now: Instant) {
         self.warned.retain(|(_, at)| now < *at + WARN_EVERY);
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         for certificate in seen {

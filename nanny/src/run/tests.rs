@@ -222,6 +222,81 @@ fn lvsd_hears_a_verdict_when_the_kernel_has_it() {
     assert_eq!((verdict(), table(&fake)), (Some(Said::Verdict { available: false, weight: 0 }), vec![neighbour()]));
 }
 
+/// A nanny that is not started, over this table.
+fn idle(fake: &Fake) -> Nanny {
+    let setup = setup(fake, "127.0.0.1:9".parse().unwrap());
+    let hands = Hands::new(probe::checks(&setup.args).unwrap(), 0, None).unwrap();
+    Nanny::new(setup, hands)
+}
+
+#[test]
+fn each_certificate_that_ends_soon_has_a_clock_of_its_own_and_there_are_not_too_many() {
+    let mut nanny = idle(&fake());
+    let now = Instant::now();
+    let of = "127.0.0.1:443".parse().unwrap();
+    let ending = |ends| Certificate { of, ends, warn_before: Duration::from_secs(3600) };
+    nanny.warn_of_ends(vec![ending(1), ending(i64::MAX), ending(2)], now);
+    nanny.warn_of_ends(vec![ending(1), ending(3)], now + WARN_EVERY / 2);
+    let known: Vec<_> = nanny.warned.iter().map(|(certificate, at)| (certificate.ends, *at - now)).collect();
+    assert_eq!(known, [(1, Duration::ZERO), (2, Duration::ZERO), (3, WARN_EVERY / 2)]);
+    nanny.warn_of_ends(vec![ending(1)], now + WARN_EVERY);
+    assert_eq!(nanny.warned.iter().filter(|(certificate, _)| certificate.ends == 1).count(), 1);
+    // A server that shows another each time fills no memory and no disk.
+    nanny.warn_of_ends((10..100).map(ending).collect(), now + WARN_EVERY);
+    assert_eq!(nanny.warned.len(), CHECKS_MAX);
+}
+
+#[test]
+fn a_failure_is_said_again_when_it_is_another_or_after_a_while_in_other_words() {
+    let mut nanny = idle(&fake());
+    let began = Instant::now();
+    let mut said = |outcome: &Outcome, after: Duration| {
+        let (said, transcript) = (Vec::new(), String::new());
+        nanny.judge(&Ended { outcome: outcome.clone(), weight: None, by: 0, said, transcript }, began + after);
+        nanny.complained.as_ref().is_some_and(|(last, at)| last == outcome && *at == began + after)
+    };
+    let (one, two) =
+        (Outcome::Wrong("550 try again, id 1".to_owned()), Outcome::Wrong("550 try again, id 2".to_owned()));
+    let second = Duration::from_secs(1);
+    assert!(said(&one, Duration::ZERO));
+    assert!(!said(&two, second), "the same in other words");
+    assert!(said(&Outcome::ReadTimedOut, second * 2));
+    assert!(said(&two, second * 3));
+    assert!(!said(&one, REWORD_EVERY));
+    assert!(said(&one, REWORD_EVERY + second * 3));
+    assert!(!said(&one, REWORD_EVERY * 9), "in the same words never");
+    assert!(!said(&Outcome::Good, REWORD_EVERY * 9));
+    assert!(said(&one, REWORD_EVERY * 9), "it was well in between");
+}
+
+#[test]
+fn a_verdict_that_a_full_line_lost_is_said_again() {
+    let place = tempfile::tempdir().unwrap();
+    let fake = fake();
+    let setup = setup(&fake, "127.0.0.1:9".parse().unwrap());
+    let hands = Hands::new(probe::checks(&setup.args).unwrap(), 0, None).unwrap();
+    let mut nanny = Nanny::new(Setup { place: Some(place.path().join("place")), ..setup }, hands);
+    nanny.start().unwrap();
+    let other_end = join(&place.path().join("place")).unwrap();
+    nanny.meet(nanny.hands.parents.accept().unwrap());
+    while nanny.hands.parents.tell(&Said::Alive) {}
+    let now = Instant::now();
+    nanny.feed(Event::Good, now);
+    nanny.settle();
+    let verdicts = || {
+        let all = std::iter::from_fn(|| match other_end.receive_said() {
+            Received::Message(said) => Some(said),
+            Received::Garbage(_) | Received::Nothing | Received::Ended => None,
+        });
+        all.filter(|said| matches!(said, Said::Verdict { .. })).count()
+    };
+    assert_eq!(verdicts(), 0);
+    nanny.settle();
+    assert_eq!(verdicts(), 1);
+    nanny.settle();
+    assert_eq!(verdicts(), 0, "it was heard");
+}
+
 #[test]
 fn a_second_nanny_for_the_same_destination_does_not_start() {
     let dir = tempfile::tempdir().unwrap();
