@@ -73,24 +73,34 @@ fn weighing(monitor: Rc<Monitor>, weight: Option<u32>) -> Rc<Monitor> {
 }
 
 /// The real server that is called so: `VIRTUAL/SERVER` by their names in the file, as
-/// the log has them, or `ADDRESS:PORT/ADDRESS:PORT` as the kernel has them.
+/// the log has them, or as the kernel has them `ADDRESS:PORT/ADDRESS:PORT`, with
+/// `MARK` for a mark's, and with the protocol before it where two are on one port:
+/// `udp ADDRESS:PORT/ADDRESS:PORT`.
 ///
 /// # Errors
-/// None or several, in words.
+/// None or several, in words that name two of them.
 pub fn find<'a>(wanted: &'a Wanted, called: &str) -> Result<&'a Rc<Monitor>, String> {
     let is_it = |of: &Virtual, monitor: &Monitor| {
-        let kernel = of.service.key.to_string();
-        let kernel = kernel.rsplit(' ').next().unwrap_or_default();
+        let whole = monitor.target.service.to_string();
+        let short = whole.strip_suffix(" (IPv6)").unwrap_or(&whole).rsplit(' ').next().unwrap_or_default();
         called.strip_prefix(&of.name).and_then(|rest| rest.strip_prefix('/')) == Some(&monitor.server)
-            || called == format!("{kernel}/{}", monitor.target.destination)
+            || called == in_kernels_words(monitor)
+            || called == format!("{short}/{}", monitor.target.destination)
     };
     let of = |it: &'a Virtual| it.monitors.iter().chain(&it.disabled).filter(move |monitor| is_it(it, monitor));
     let mut found = wanted.virtuals.iter().flat_map(of);
     match (found.next(), found.next()) {
         (None, _) => Err(format!("no active real server is called \"{called}\"")),
         (Some(monitor), None) => Ok(monitor),
-        (Some(_), Some(_)) => Err(format!("several real servers are called \"{called}\", use their addresses")),
+        (Some(one), Some(other)) => {
+            let (one, other) = (in_kernels_words(one), in_kernels_words(other));
+            Err(format!("several real servers are called \"{called}\": say \"{one}\", \"{other}\""))
+        }
     }
+}
+
+fn in_kernels_words(monitor: &Monitor) -> String {
+    format!("{}/{}", monitor.target.service, monitor.target.destination)
 }
 
 #[cfg(test)]

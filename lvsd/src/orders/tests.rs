@@ -35,7 +35,26 @@ fn a_server_is_found_by_names_and_by_addresses() {
     }
     let mut twice = wanted.clone();
     twice.virtuals[1].name = "web".to_owned();
-    assert!(find(&twice, "web/a").unwrap_err().contains("several"));
+    let several = "several real servers are called \"web/a\": say \"tcp 192.0.2.1:80/10.0.0.1:80\", ";
+    assert!(find(&twice, "web/a").unwrap_err().starts_with(several), "{:?}", find(&twice, "web/a"));
+}
+
+#[test]
+fn where_two_services_are_on_one_port_the_protocol_tells_them_apart() {
+    let text = "virtual dns {\n active = 1\n address = 192.0.2.1 eth0:1\n port = 53\n protocol = udp\n server a {\n \
+                address = 10.0.0.1\n active = 1\n }\n}\n";
+    let tcp = text.replace("dns", "zone").replace("udp", "tcp");
+    let six = "virtual six {\n active = 1\n fwmark = 21\n server a {\n address = 2001:db8::1\n active = 1\n }\n}\n";
+    let wanted = Wanted::new(&config(&format!("{text}{tcp}{six}")), "/opt/nanny".as_ref(), &Manner::default()).0;
+    let why = find(&wanted, "192.0.2.1:53/10.0.0.1:53").unwrap_err();
+    for (word, called) in [("udp", "dns/a"), ("tcp", "zone/a")] {
+        let kernels = format!("{word} 192.0.2.1:53/10.0.0.1:53");
+        assert!(why.contains(&kernels), "{why}");
+        assert_eq!(target(&wanted, &kernels), target(&wanted, called));
+    }
+    for called in ["21/[2001:db8::1]:80", "mark 21 (IPv6)/[2001:db8::1]:80"] {
+        assert_eq!(target(&wanted, called), target(&wanted, "six/a"), "{called}");
+    }
 }
 
 #[test]
