@@ -26,7 +26,7 @@ use signal_hook_mio::v1_0::Signals;
 use common::channel::{Line, MeetingPlace};
 use common::child::Rules;
 use common::daemon;
-use common::ipvs::{Ipvs, ServiceKey};
+use common::ipvs::{DestinationKey, Ipvs, ServiceKey};
 use common::log::Log;
 
 use crate::asking::Asking;
@@ -468,6 +468,7 @@ impl<K: Ipvs> Daemon<K> {
                 self.services.look(&mut self.kernel, || nannies.busy(), &mut out);
                 if self.starts.is_empty() && self.set_ups.is_empty() {
                     self.services.await_newcomers(now);
+                    self.judge_by_the_table(now, &mut out);
                 }
             }
         }
@@ -502,12 +503,38 @@ impl<K: Ipvs> Daemon<K> {
         }
     }
 
+    /// The services with monitors that say nothing.
+    fn judge_by_the_table(&mut self, now: Instant, out: &mut Vec<services::Action>) {
+        let silent = |wanted: &&Virtual| wanted.monitors.iter().any(|monitor| !monitor.is_nanny);
+        let keys: Vec<ServiceKey> =
+            self.services.wanted().virtuals.iter().filter(silent).map(|wanted| wanted.service.key).collect();
+        for key in keys {
+            self.judge(&key, now, out);
+        }
+    }
+
     fn judge(&mut self, key: &ServiceKey, now: Instant, out: &mut Vec<services::Action>) {
         if let Some(wanted) = self.services.find(key) {
             self.nannies.keep_floor(wanted);
         }
+        // A program that is not our nanny says nothing: what it keeps in the kernel, with
+        // weight, counts as well.
+        let others = |wanted: &&Virtual| wanted.monitors.iter().any(|monitor| !monitor.is_nanny);
+        let kept = match self.services.find(key).filter(others) {
+            Some(_) => self.kernel.destinations(key).unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let kept: HashSet<DestinationKey> = kept.iter().filter(|it| it.weight > 0).map(|it| it.key).collect();
         let nannies = &self.nannies;
-        let tally = |wanted: &Virtual| nannies.tally(wanted.monitors.iter().map(|m| &m.target));
+        let tally = |wanted: &Virtual| {
+            let mut tally = nannies.tally(wanted.monitors.iter().map(|monitor| &monitor.target));
+            let is_mute = |target: &Target| nannies.known(target, now).verdict.is_none();
+            let mute = wanted.monitors.iter().filter(|monitor| !monitor.is_nanny && is_mute(&monitor.target));
+            let well = mute.filter(|monitor| kept.contains(&monitor.target.destination)).count();
+            tally.silent -= well.min(tally.silent);
+            tally.available += well;
+            tally
+        };
         self.services.judge(key, tally, &mut self.kernel, nannies, now, out);
     }
 

@@ -425,7 +425,7 @@ table! {
         vip_withdraw: bool = false, Flag, Ours, Pair;
         /// How long a real server that a reload takes out keeps its connections: it gets weight 0, and goes when it has none or the time is over; 0 is not at all.
         drain: Duration = Duration::ZERO, time(Duration::ZERO, 30 * 86_400), Ours, Pair;
-        /// The path of nanny.
+        /// The path of nanny. Another program says nothing to lvsd: sorry_server and quorum count its real servers as well while they are in the kernel with a weight, and min_up leaves them alone.
         client_monitor: String = "/usr/sbin/nanny".to_owned(), Word, Piranha, Node;
         /// The command that starts a failover service; it ends, with status 0, when the service runs.
         start_cmd: Option<String> = None, QUOTED, Piranha, Pair;

@@ -303,3 +303,30 @@ fn an_order_in_the_middle_of_a_reload_does_not_make_it_none() {
     stage.until(|daemon| daemon.reload.is_none());
     stage.stop();
 }
+
+/// Nobody says whether they are well, but the kernel has them.
+#[test]
+fn the_sorry_server_goes_by_the_table_where_the_monitor_says_nothing() {
+    let mut stage = Stage::start(&[(1, " timeout = 0.05\n sorry_server = 10.0.0.9\n", &[3])]);
+    let at = |last: u8| DestinationKey { address: [10, 0, 0, last].into(), port: 80 };
+    let has = |stage: &Stage, last: u8| {
+        let table = stage.table.clone().destinations(&key(1)).unwrap();
+        table.iter().any(|entry| entry.destination.key == at(last))
+    };
+    let table = stage.table.clone();
+    let until = |stage: &mut Stage, last: u8, there: bool| {
+        let table = table.clone();
+        stage.until(move |_| {
+            let all = table.clone().destinations(&key(1)).unwrap();
+            all.iter().any(|entry| entry.destination.key == at(last)) == there
+        });
+    };
+    until(&mut stage, 9, true);
+    let server = Destination::new(at(3), ForwardingMethod::Masquerade, 1);
+    stage.table.clone().add_destination(&key(1), &server).unwrap();
+    until(&mut stage, 9, false);
+    assert!(has(&stage, 3), "it is its monitor's");
+    stage.table.clone().delete_destination(&key(1), &at(3)).unwrap();
+    until(&mut stage, 9, true);
+    stage.stop();
+}
