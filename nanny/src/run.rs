@@ -410,7 +410,7 @@ impl Nanny {
         }
         if let (true, Some(weight)) = (outcome.is_good(), ended.weight) {
             self.asked_weight = Some(weight);
-            self.kept.iter_mut().for_each(|kept| kept.health.weigh(weight));
+            self.kept.iter_mut().for_each(|kept| kept.weigh(weight));
         }
         self.standing = self.standing.after(outcome.is_good(), self.args.fall, self.args.threshold());
         self.feed(if outcome.is_good() { Event::Good } else { Event::Bad }, now);

@@ -95,6 +95,13 @@ impl Kept {
         }
     }
 
+    /// A check asks for this weight. What is drained stays so.
+    pub(super) fn weigh(&mut self, weight: u32) {
+        if self.assignment.weight > 0 {
+            self.health.weigh(weight);
+        }
+    }
+
     /// It joins others: first what the kernel has, then what the checks showed so far.
     pub(super) fn join(&mut self, standing: Standing, now: Instant, out: &mut Vec<Change>) {
         if self.assignment.stays {

@@ -55,7 +55,7 @@ impl Nanny {
         let _ = self.look_at(n, now, &mut changes);
         if let Some(kept) = self.kept.get_mut(n) {
             if let Some(weight) = self.asked_weight {
-                kept.health.weigh(weight);
+                kept.weigh(weight);
             }
             kept.join(self.standing, now, &mut changes);
             if let Some(glasses) = self.glasses {

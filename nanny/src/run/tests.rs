@@ -270,6 +270,22 @@ fn a_failure_is_said_again_when_it_is_another_or_after_a_while_in_other_words() 
 }
 
 #[test]
+fn a_script_that_asks_for_a_weight_undoes_no_drain() {
+    for (configured, has) in [("5", 48), ("0", 0)] {
+        let fake = fake();
+        let setup = setup(&fake, "127.0.0.1:9".parse().unwrap());
+        let line = ["-n", "--lvs", "-h", "127.0.0.1", "-V", "192.0.2.1", "-M", "g", "-w", configured];
+        let args = crate::args::parse(line.map(OsString::from)).unwrap();
+        let hands = Hands::new(probe::checks(&args).unwrap(), 0, None).unwrap();
+        let mut nanny = Nanny::new(Setup { args, ..setup }, hands);
+        nanny.start().unwrap();
+        let (said, transcript) = (Vec::new(), String::new());
+        nanny.judge(&Ended { outcome: Outcome::Good, weight: Some(48), by: 0, said, transcript }, Instant::now());
+        assert_eq!(table(&fake), [neighbour(), destination(has)]);
+    }
+}
+
+#[test]
 fn a_verdict_that_a_full_line_lost_is_said_again() {
     let place = tempfile::tempdir().unwrap();
     let fake = fake();
