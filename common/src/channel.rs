@@ -153,6 +153,9 @@ pub enum Ask {
     },
     /// Of a shared nanny: [`Ask::Check`] about what it keeps in this service.
     CheckService(ServiceKey),
+    /// nanny: its predecessor, whose checks were the same, found the real server good, or
+    /// bad. Said before its first check.
+    Was(bool),
     /// lvsd: the operator wants something of one real server.
     Order {
         /// `drain`, `disable`, `enable` or `weight=N`.
@@ -296,6 +299,8 @@ impl Ask {
             Self::Rest => b"rest".to_vec(),
             Self::Stay(true) => b"stay".to_vec(),
             Self::Stay(false) => b"stay not".to_vec(),
+            Self::Was(true) => b"was up".to_vec(),
+            Self::Was(false) => b"was down".to_vec(),
             Self::Hold(assignments) => records("hold", assignments),
             Self::Drop { stays: true, targets } => records("leave", targets),
             Self::Drop { stays: false, targets } => records("drop", targets),
@@ -317,6 +322,8 @@ impl Ask {
             "rest" => Ok(Self::Rest),
             "stay" => Ok(Self::Stay(true)),
             "stay not" => Ok(Self::Stay(false)),
+            "was up" => Ok(Self::Was(true)),
+            "was down" => Ok(Self::Was(false)),
             other if other.starts_with("order ") => {
                 let bad = DecodeError::BadField("order");
                 let (what, server) = other.get(6..).and_then(|rest| rest.split_once(' ')).ok_or(bad)?;

@@ -293,6 +293,7 @@ impl Nannies {
         for seat in nanny.seats.values_mut() {
             seat.stays.get_or_insert(false);
         }
+        nanny.hand_over();
         self.speaking.insert(id);
         self.by_pid.insert(pid, id);
         for label in nanny.seats.values().filter_map(|seat| seat.label.as_ref()) {

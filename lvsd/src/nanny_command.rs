@@ -280,6 +280,28 @@ const VALUED: [&str; 21] = [
     "--min-connections",
 ];
 
+/// What of a command line is about how the server is checked, and not about what
+/// follows from it.
+const CHECKING: [&str; 13] =
+    ["-h", "-p", "-r", "-u", "--sctp", "-e", "-s", "-x", "-t", "--regex", "--check", "--with", "--checks-needed"];
+
+/// Whether they check the same server in the same way.
+pub fn same_checks(one: &Arguments, other: &Arguments) -> bool {
+    let checking = |arguments: &Arguments| {
+        let mut words = Vec::new();
+        let mut rest = arguments.iter();
+        while let Some(option) = rest.next() {
+            let is_place = ["-h", "-V", "-p", "-r", "-f", "-M"].contains(&option);
+            let value = if is_place || VALUED.contains(&option) { rest.next() } else { None };
+            if CHECKING.contains(&option) {
+                words.push((option.to_owned(), value.map(str::to_owned)));
+            }
+        }
+        words
+    };
+    checking(one) == checking(other)
+}
+
 /// The same command line with another weight.
 pub fn with_weight(arguments: &Arguments, weight: u32) -> Arguments {
     let weight = weight.to_string();

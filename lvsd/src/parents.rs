@@ -217,7 +217,9 @@ impl Parents {
                 }
                 Received::Message(Ask::Status(from)) => requests.push(Request::Status { line: token, from }),
                 // What we ask our nannies is not asked of us.
-                Received::Message(Ask::Stay(_) | Ask::Why | Ask::Hold(_) | Ask::Drop { .. } | Ask::CheckService(_))
+                Received::Message(
+                    Ask::Stay(_) | Ask::Was(_) | Ask::Why | Ask::Hold(_) | Ask::Drop { .. } | Ask::CheckService(_),
+                )
                 | Received::Garbage(_) => {}
                 Received::Nothing => return,
                 Received::Ended => break,

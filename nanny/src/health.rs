@@ -19,6 +19,10 @@
 //! judged is admitted by its first good check. Unlike it: a server found in the kernel
 //! stays as it is until its first verdict, and grows only after a failure.
 //!
+//! A nanny whose predecessor had judged is told how ([`Event::Was`]): what the kernel has
+//! with weight 0 may be a drained server that is well, and what it does not have one that
+//! fails.
+//!
 //! A server that is Down stays in the kernel all the same while lvsd says so
 //! ([`Event::Stay`]): it is among the last of its service.
 
@@ -64,6 +68,8 @@ pub enum Event {
     /// lvsd: it is among the last of its service and stays, whatever checks say; or
     /// is not any more.
     Stay(bool),
+    /// lvsd: the verdict of this nanny's predecessor, before its own first check.
+    Was(bool),
     /// SIGUSR1: out, whatever the checks say.
     OpaqueOn,
     /// SIGUSR2: in with full weight, whatever the checks say.
@@ -240,6 +246,11 @@ impl Health {
                 }
                 State::Rose
             }
+            // As its predecessor left it, which the kernel does not tell: a failed server has to
+            // earn its place still, a drained one had it.
+            (State::New | State::Adopted { .. } | State::Down { .. }, Event::Was(false)) => FALLEN,
+            (State::Down { .. }, Event::Was(true)) => State::Adopted { weight: 0, bad: 0 },
+
             (State::Opaque, Event::GlassesOff) => {
                 say(Change::GlassesOff);
                 if self.stays {
@@ -262,6 +273,10 @@ impl Health {
             (state @ (State::New | State::Adopted { .. } | State::Up { .. } | State::Opaque | State::Rose), Event::Stay(_))
             // Judged already: what the kernel has is to be set right, not adopted.
             | (state @ (State::Adopted { .. } | State::Down { .. } | State::Up { .. } | State::Opaque | State::Rose), Event::Found(_))
+            // That is known better by now.
+            | (state @ (State::Up { .. } | State::Opaque | State::Rose), Event::Was(_))
+            // Its first check will say.
+            | (state @ (State::New | State::Adopted { .. }), Event::Was(true))
             // Nothing of it grows.
             | (state @ (State::New | State::Adopted { .. } | State::Down { .. } | State::Opaque | State::Rose), Event::Tick)
             // With glasses on nothing is checked: this is a late outcome.

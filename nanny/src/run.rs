@@ -653,6 +653,12 @@ impl Nanny {
                     let (at, text) = self.why.clone().unwrap_or_default();
                     self.hands.parents.tell_one(number, &Said::Why { at, text });
                 }
+                Received::Message(Ask::Was(good)) if self.args.service.is_some() => {
+                    if self.standing == Standing::Unknown {
+                        self.feed(Event::Was(good), now);
+                        self.settle();
+                    }
+                }
                 Received::Message(Ask::Stay(stays)) if self.args.service.is_some() => {
                     self.feed(Event::Stay(stays), now);
                     self.settle();
@@ -663,6 +669,7 @@ impl Nanny {
                     Ask::Hold(_)
                     | Ask::Drop { .. }
                     | Ask::Stay(_)
+                    | Ask::Was(_)
                     | Ask::Order { .. }
                     | Ask::Status(_)
                     | Ask::Renew

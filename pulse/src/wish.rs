@@ -65,6 +65,7 @@ impl Asked {
             | Ask::Serve
             | Ask::Rest
             | Ask::Stay(_)
+            | Ask::Was(_)
             | Ask::Hold(_)
             | Ask::Drop { .. }
             | Ask::CheckService(_)

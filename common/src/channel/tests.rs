@@ -79,8 +79,18 @@ fn asks_round_trip() {
         Ask::Drop { stays: false, targets: vec![target(3)] },
         Ask::CheckService(target(1).service),
     ];
-    let plain =
-        [Ask::Release, Ask::Check, Ask::Renew, Ask::Why, Ask::Stay(true), Ask::Stay(false), Ask::Status(7), order];
+    let plain = [
+        Ask::Release,
+        Ask::Check,
+        Ask::Renew,
+        Ask::Why,
+        Ask::Stay(true),
+        Ask::Stay(false),
+        Ask::Was(true),
+        Ask::Was(false),
+        Ask::Status(7),
+        order,
+    ];
     for ask in plain.into_iter().chain(of_several) {
         assert_eq!(Ask::decode(&ask.encode()), Ok(ask));
     }

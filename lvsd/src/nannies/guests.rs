@@ -9,7 +9,7 @@ use common::child::Event;
 use super::nanny::{Guest, Nanny};
 use super::seat::Seat;
 use super::{Action, HELLO_WITHIN, Id, Nannies};
-use crate::nanny_command::Arguments;
+use crate::nanny_command::{self, Arguments};
 use crate::wanted::{Monitor, Target};
 
 impl Nannies {
@@ -66,7 +66,8 @@ impl Nannies {
             return;
         }
         self.assign(id, monitor);
-        if arguments.is_some_and(|arguments| *arguments != monitor.arguments) {
+        if let Some(arguments) = arguments.filter(|arguments| **arguments != monitor.arguments) {
+            self.outdate(id, !nanny_command::same_checks(arguments, &monitor.arguments));
             self.feed(id, Event::Replace, now, out);
         }
     }
@@ -120,7 +121,9 @@ impl Nannies {
         self.feed(id, Event::Adopted(guest.pid), now, out);
         match monitor {
             None => out.push(Action::Introduced(id, arguments)),
-            Some(monitor) if arguments.is_some_and(|arguments| arguments != monitor.arguments) => {
+            Some(monitor) if arguments.as_ref().is_some_and(|arguments| *arguments != monitor.arguments) => {
+                let is_same = arguments.is_some_and(|it| nanny_command::same_checks(&it, &monitor.arguments));
+                self.outdate(id, !is_same);
                 self.feed(id, Event::Replace, now, out);
             }
             Some(_) if self.claims(id).is_some() => self.settle_in(id, now, out),

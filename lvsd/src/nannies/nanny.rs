@@ -104,6 +104,21 @@ impl Nanny {
         }
     }
 
+    /// Says to a process that just began what its predecessor found, if its checks are the
+    /// same: what the kernel has does not tell a drained server from a failed one.
+    pub(super) fn hand_over(&mut self) {
+        if self.is_shared() {
+            return;
+        }
+        for seat in self.seats.values_mut() {
+            let is_outdated = std::mem::take(&mut seat.is_outdated);
+            if let (Some((good, _)), Some(line), false) = (seat.verdict, &self.line, is_outdated) {
+                // A line that is broken shows when it is read.
+                let _ = line.send(&Ask::Was(good).encode());
+            }
+        }
+    }
+
     /// The server is down: its nanny is asked why.
     pub(super) fn ask_why(&self) {
         if let Some(line) = &self.line {

@@ -25,6 +25,9 @@ pub(super) struct Seat {
     pub(super) stays_behind: bool,
     /// Whether its server is good, and the weight that it has; `None`: not judged.
     pub(super) verdict: Option<(bool, u32)>,
+    /// What its nanny finds was found in another way than the next one will: that one
+    /// judges by itself.
+    pub(super) is_outdated: bool,
     /// When it began to be good or bad.
     pub(super) since: Option<Instant>,
     /// It was told to stay in use, or not to; `None`: nobody knows what an lvsd before

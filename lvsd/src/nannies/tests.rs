@@ -53,9 +53,15 @@ impl FakeNanny {
         Ask::decode(&buffer[..length]).ok()
     }
 
-    /// The next of what it was asked, but for why its server is down.
+    /// The next of what it was asked, but for why its server is down and what its
+    /// predecessor found.
     fn was_asked(&self) -> Option<Ask> {
-        std::iter::from_fn(|| self.hears()).find(|ask| *ask != Ask::Why)
+        std::iter::from_fn(|| self.hears()).find(|ask| !matches!(ask, Ask::Why | Ask::Was(_)))
+    }
+
+    /// What it was told of its predecessor.
+    fn inherited(&self) -> Option<Ask> {
+        std::iter::from_fn(|| self.hears()).find(|ask| matches!(ask, Ask::Was(_)))
     }
 }
 
@@ -266,6 +272,32 @@ fn a_nanny_that_is_found_is_told_what_holds_now() {
     stage.nannies.keep_floor(&pool(0, &[3]));
     let again = stage.find(id, 100);
     assert_eq!(again.was_asked(), Some(Ask::Stay(false)));
+}
+
+#[test]
+fn a_nanny_hears_what_its_predecessor_found_unless_its_checks_are_others() {
+    let (mut stage, first) = Stage::running(3, 100);
+    assert_eq!(first.inherited(), None, "it is the first");
+    stage.verdict(&first, FIRST, true, 0);
+    let mut pid = 100;
+    let mut next = |stage: &mut Stage| {
+        stage.reaped(pid, Exit::Signal(9));
+        stage.after(Duration::from_secs(60));
+        pid += 1;
+        stage.start(FIRST, pid)
+    };
+    let second = next(&mut stage);
+    assert_eq!(second.inherited(), Some(Ask::Was(true)), "drained, and well");
+    second.hello(&["-c", "-w", "1"]);
+    stage.verdict(&second, FIRST, false, 0);
+    stage.want(&monitor_with(3, &["-c", "-w", "5"]));
+    let third = next(&mut stage);
+    assert_eq!(third.inherited(), Some(Ask::Was(false)));
+    third.hello(&["-c", "-w", "5"]);
+    stage.read(FIRST);
+    stage.want(&monitor_with(3, &["-c", "-w", "5", "-x", "OK"]));
+    let fourth = next(&mut stage);
+    assert_eq!(fourth.inherited(), None, "another question, another answer");
 }
 
 #[test]

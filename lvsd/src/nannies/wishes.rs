@@ -10,6 +10,7 @@ use super::nanny::Nanny;
 use super::seat::Seat;
 use super::{Action, Id, Nannies, Wish};
 use crate::messages::Message;
+use crate::nanny_command;
 use crate::wanted::Monitor;
 
 impl Nannies {
@@ -31,11 +32,18 @@ impl Nannies {
             Some(before) if before.arguments == monitor.arguments && before.program == monitor.program => {
                 Wish::Unchanged
             }
-            Some(_) => {
+            Some(before) => {
+                self.outdate(id, !nanny_command::same_checks(&before.arguments, &monitor.arguments));
                 self.feed(id, Event::Replace, now, out);
                 Wish::Replaced
             }
         }
+    }
+
+    /// The next process of this nanny checks in another way, if so.
+    pub(super) fn outdate(&mut self, id: Id, is_outdated: bool) {
+        let seats = self.all.get_mut(&id).into_iter().flat_map(|nanny| nanny.seats.values_mut());
+        seats.for_each(|seat| seat.is_outdated |= is_outdated);
     }
 
     /// The same where the nanny it has keeps others too, or the one it should have.

@@ -150,6 +150,22 @@ fn a_nannys_destination_is_read_back_from_its_arguments() {
 }
 
 #[test]
+fn what_follows_from_checks_does_not_make_them_others() {
+    let plain = first(&file("", " send = \"-w\"", ""), &Manner::default());
+    for (service, server, is_same) in [
+        (" send = \"-w\"", " weight = 7", true),
+        (" send = \"-w\"\n quiesce_server = 1\n fall = 3\n rise = 4\n reentry = 9", "", true),
+        (" send = \"-x\"", "", false),
+        (" send = \"-w\"\n timeout = 2", "", false),
+        (" send = \"-w\"", " port = 81", false),
+        (" send = \"-w\"\n check = tcp", "", false),
+    ] {
+        let other = first(&file("", service, server), &Manner::default());
+        assert_eq!(same_checks(&plain, &other), is_same, "{service} {server}");
+    }
+}
+
+#[test]
 fn other_command_lines_are_nobodys() {
     for words in [&["-c"][..], &["-h", "10.0.0.1"], &["-h", "x", "-V", "10.0.0.1"], &["-V", "10.0.0.1", "-h"]] {
         assert_eq!(target(&words.iter().collect()), None, "{words:?}");

@@ -10,7 +10,7 @@ const RULES: Rules = Rules {
     slow_start: Duration::from_secs(100),
     dampen: Duration::ZERO,
 };
-const EVENTS: [Event; 11] = [
+const EVENTS: [Event; 13] = [
     Event::Found(None),
     Event::Found(Some(0)),
     Event::Found(Some(7)),
@@ -19,6 +19,8 @@ const EVENTS: [Event; 11] = [
     Event::Tick,
     Event::Stay(true),
     Event::Stay(false),
+    Event::Was(true),
+    Event::Was(false),
     Event::OpaqueOn,
     Event::RoseOn,
     Event::GlassesOff,
@@ -102,6 +104,9 @@ fn every_pair_of_state_and_event_does_what_this_table_says() {
                     (Down { .. }, Event::OpaqueOn, true) => opaque(&[OpaqueOn, ForcedOut]),
                     (Down { .. }, Event::RoseOn, _) => rose(&[RoseOn, Admitted]),
 
+                    (New | Adopted { .. } | Down { .. }, Event::Was(false), _) => (FALLEN, vec![]),
+                    (Down { .. }, Event::Was(true), _) => (Adopted { weight: 0, bad: 0 }, vec![]),
+
                     (Up { ramp, .. }, Event::Good, _) => (Up { bad: 0, ramp }, vec![]),
                     (Up { bad: 0, ramp }, Event::Bad, _) => (Up { bad: 1, ramp }, vec![]),
                     (Up { .. }, Event::Bad, _) => (FALLEN, vec![failed]),
@@ -119,6 +124,21 @@ fn every_pair_of_state_and_event_does_what_this_table_says() {
                 assert_eq!(after(RULES, state, stays, event, now), expected, "{state:?}, {event:?}, stays: {stays}");
             }
         }
+    }
+}
+
+/// Its nanny was replaced: by a drain that is over, or while it was down.
+#[test]
+fn a_successor_takes_a_drained_server_for_well_and_a_failed_one_for_failed() {
+    for failed in [Failed::Removed, Failed::Quiesced, Failed::Inhibited] {
+        let mut drained = Health::new(Rules { failed, ..RULES });
+        feed(&mut drained, &[Event::Found(Some(0)), Event::Was(true), Event::Good]);
+        assert_eq!(drained.verdict(), Some((true, 5)), "{failed:?}: at once, and with its whole weight");
+        let mut down = Health::new(Rules { failed, ..RULES });
+        feed(&mut down, &[Event::Found(None), Event::Was(false), Event::Good, Event::Good]);
+        assert_eq!(down.verdict(), Some((false, 0)), "{failed:?}");
+        assert_eq!(feed(&mut down, &[Event::Good]), [Change::Admitted]);
+        assert_eq!(down.verdict(), Some((true, 1)), "{failed:?}: it comes back slowly");
     }
 }
 
@@ -290,7 +310,13 @@ proptest! {
                 // Taken off, rose-colored glasses leave the server in.
                 Event::GlassesOff => bad = 0,
                 Event::Stay(word) => stays = word,
-                Event::Found(_) | Event::Good | Event::Bad | Event::Tick | Event::OpaqueOn | Event::RoseOn => {}
+                Event::Found(_)
+                | Event::Was(_)
+                | Event::Good
+                | Event::Bad
+                | Event::Tick
+                | Event::OpaqueOn
+                | Event::RoseOn => {}
             }
             let holds = match health.wanted() {
                 Wanted::Weight(weight) => weight > 0,
