@@ -506,6 +506,15 @@ impl Line {
         }
     }
 
+    /// Whether the other end is gone, whatever it said before and is still to be read.
+    pub fn is_ended(&self) -> bool {
+        let mut ends = [PollFd::new(self.as_fd(), PollFlags::empty())];
+        // What cannot be asked shows when it is read.
+        let asked = poll(&mut ends, PollTimeout::ZERO).is_ok();
+        let [end] = ends;
+        asked && end.revents().is_some_and(|it| it.intersects(PollFlags::POLLHUP | PollFlags::POLLERR))
+    }
+
     /// The process on the other end, as the kernel knows it.
     ///
     /// # Errors

@@ -103,6 +103,8 @@ pub enum Message<'a> {
     Slept { late: Duration, real: SocketAddr },
     /// Another nanny serves this destination.
     PlaceTaken { real: SocketAddr, service: &'a str },
+    /// The lvsd that started this process was gone before it could be found.
+    Orphaned { real: SocketAddr, service: &'a str },
     /// There is no place where a new lvsd could find this process.
     NoPlace { path: &'a Path, error: &'a std::io::Error },
     /// lvsd, or whoever else held a line, is gone.
@@ -176,6 +178,7 @@ impl log::Message for Message<'_> {
             | Self::ProgramRequested { .. }
             | Self::AdjustingWeight { .. }
             | Self::Terminating { .. }
+            | Self::Orphaned { .. }
             | Self::KillingChild { .. } => Level::Info,
             // One for each of ten thousand nannies at a restart of lvsd.
             Self::Adopted { .. }
@@ -271,6 +274,9 @@ impl fmt::Display for Message<'_> {
             }
             Self::PlaceTaken { real, service } => {
                 write!(f, "another nanny monitors {real} for {service} already, exiting")
+            }
+            Self::Orphaned { real, service } => {
+                write!(f, "lvsd ended before it could know of this monitor of {real} for {service}, exiting")
             }
             Self::NoPlace { path, error } => {
                 write!(f, "failed to open {}: {error}; a new lvsd will not find this nanny", path.display())

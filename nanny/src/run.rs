@@ -232,6 +232,13 @@ impl Nanny {
             return Err(ExitStatus::Permission);
         }
         self.open_place()?;
+        // An lvsd that ended before there was a place to find this process at has a
+        // successor that does not know of it and starts another, or has stopped for good.
+        if self.line.as_ref().is_some_and(Line::is_ended) {
+            self.log.say(&Message::Orphaned { real: self.args.real, service: &self.args.service_name });
+            self.hands.parents.close();
+            return Err(ExitStatus::Stopped);
+        }
         self.started = true;
         if let Some(line) = self.line.take() {
             self.meet(line);

@@ -176,6 +176,17 @@ fn lvsd_hears_of_it_and_its_death_changes_nothing() {
 }
 
 #[test]
+fn one_whose_lvsd_ended_before_it_began_ends_too() {
+    let server = Server::start(Answer::Text(b"HTTP"));
+    let (line, theirs) = Line::pair().unwrap();
+    drop(line);
+    let mut nanny = Nanny::start_on(server.port, &["-x", "HTTP"], theirs.into());
+    nanny.wait_for("lvsd ended before it could know of this monitor of");
+    assert_eq!(nanny.wait(), Some(0));
+    assert_eq!((server.asked(), nanny.said("[ active ]")), (0, 0));
+}
+
+#[test]
 fn a_released_nanny_ends_without_a_word_about_its_server() {
     let server = Server::start(Answer::Text(b"HTTP"));
     let (line, theirs) = Line::pair().unwrap();

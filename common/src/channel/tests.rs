@@ -205,3 +205,12 @@ fn what_is_waited_for_comes_or_the_end_or_the_time_is_over() {
     drop(child);
     assert_eq!(parent.wait_for(Said::decode, late(), ready).unwrap(), None);
 }
+
+#[test]
+fn a_line_has_ended_whatever_is_still_to_be_read() {
+    let (ours, theirs) = Line::pair().unwrap();
+    assert!(!ours.is_ended());
+    Line { fd: theirs }.send(&Ask::Check.encode()).unwrap();
+    assert!(ours.is_ended());
+    assert_eq!(ours.receive_ask(), Received::Message(Ask::Check));
+}

@@ -94,6 +94,7 @@ fn everything() -> String {
         Message::NotRemoved { destination: key, error: &Error::Permission },
         Message::Slept { late: Duration::from_millis(12_345), real },
         Message::PlaceTaken { real, service },
+        Message::Orphaned { real, service },
         Message::NoPlace {
             path: Path::new("/run/piranha-ng/nanny/tcp-192.0.2.1-80-198.51.100.7-8080"),
             error: &refused,
