@@ -38,6 +38,7 @@ fn a_frozen_director_is_replaced_and_yields_when_it_wakes_up() {
             let from = Instant::now();
             signal_all(&victims, Signal::SIGCONT);
             pair.wait_for_service(standby);
+            pair.directors[active].log.wait_for(marks[active], "deactivating LVS");
             pair.directors[active].log.assert_order(marks[active], &["was not running for", "deactivating LVS"]);
             pair.directors[standby].log.assert_never(marks[standby], "deactivating");
             figure("it wakes up", &load, from);
