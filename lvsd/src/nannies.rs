@@ -242,7 +242,9 @@ impl Nannies {
             let Some(seat) = nanny.seats.get_mut(&monitor.target) else { continue };
             // What a nanny of several holds, it says by itself.
             let told = seat.stays.or_else(|| monitor.assignment.map(|_| false));
-            if told == Some(stays) || !monitor.is_nanny {
+            // One that was found may be what a lvsd before us kept: its verdict says so.
+            let is_unknown = told.is_none() && seat.verdict.is_none() && !stays;
+            if told == Some(stays) || is_unknown || !monitor.is_nanny {
                 continue;
             }
             seat.stays = Some(stays);
@@ -341,7 +343,14 @@ impl Nannies {
         for _ in 0..PACKETS_MAX {
             let Some(line) = self.all.get(&id).and_then(|nanny| nanny.line.as_ref()) else { return false };
             match line.receive_said() {
-                Received::Message(said) => self.heard(id, said, now, out),
+                Received::Message(said) => {
+                    self.heard(id, said, now, out);
+                    // What it says next is about what it is given a seat for first.
+                    let is_shared = self.all.get(&id).is_some_and(Nanny::is_shared);
+                    if matches!(out.last(), Some(Action::Introduced(..))) && !is_shared {
+                        return true;
+                    }
+                }
                 // A newer nanny says more than we know, and lives.
                 Received::Garbage(_) => self.feed(id, Event::Heard, now, out),
                 Received::Nothing => return false,

@@ -251,6 +251,20 @@ fn a_nanny_that_is_started_again_is_told_before_it_can_check() {
     assert_eq!(again.was_asked(), Some(Ask::Stay(true)));
 }
 
+#[test]
+fn what_a_guest_says_behind_its_hello_is_heard_when_it_has_its_place() {
+    let mut stage = Stage::new();
+    let (line, theirs) = Line::pair().unwrap();
+    let found = FakeNanny(theirs);
+    let id = stage.nannies.guest(&monitor(3).place, line, 100, stage.now);
+    found.hello(&["-c", "-w", "1"]);
+    found.says(&Said::Verdict { available: false, weight: 1 });
+    assert!(stage.read(id), "there is more");
+    stage.nannies.place(id, &monitor(3), Some(&monitor(3).arguments), stage.now, &mut stage.out);
+    assert!(!stage.read(id));
+    assert_eq!(stage.nannies.known(&monitor(3).target, stage.now).verdict, Some((false, 1)));
+}
+
 /// What an lvsd before us told it, nobody knows; and a line that was down lost a word.
 #[test]
 fn a_nanny_that_is_found_is_told_what_holds_now() {
@@ -261,6 +275,8 @@ fn a_nanny_that_is_found_is_told_what_holds_now() {
     found.hello(&["-c", "-w", "1"]);
     stage.read(id);
     stage.nannies.place(id, &monitor(3), Some(&monitor(3).arguments), stage.now, &mut stage.out);
+    stage.nannies.keep_floor(&pool(0, &[3]));
+    assert_eq!(found.was_asked(), None, "it may be the one that is kept");
     stage.verdict(&found, id, true, 1);
     stage.nannies.keep_floor(&pool(0, &[3]));
     assert_eq!(found.was_asked(), Some(Ask::Stay(false)));
