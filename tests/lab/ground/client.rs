@@ -256,6 +256,15 @@ impl Load {
         assert!(failed.is_empty(), "{} of {} connections failed:\n{}", failed.len(), all.len(), failed.join("\n"));
     }
 
+    /// There were some, and none was left without an answer; so many may have been reset,
+    /// which were under way when another director took over.
+    pub fn assert_reset_at_most(&self, most: usize, from: Instant, to: Instant) {
+        assert!(!self.between(from, to).is_empty(), "no connection was opened in that time: nothing is shown");
+        let failed = self.failed_between(from, to);
+        let is_reset = |it: &Connection| matches!(&it.outcome, Outcome::Failed(why) if why.contains("reset"));
+        assert!(failed.len() <= most && failed.iter().all(is_reset), "{failed:#?}");
+    }
+
     /// How many each server answered between the two moments.
     pub fn served_between(&self, from: Instant, to: Instant) -> BTreeMap<String, usize> {
         let mut count = BTreeMap::new();
