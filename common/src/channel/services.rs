@@ -170,6 +170,9 @@ mod tests {
     use crate::channel::{PACKET_MAX, Said};
 
     proptest! {
+        // Each is of thousands of addresses.
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn a_list_is_put_together_again_whatever_was_said_before(
             lists in prop::collection::vec(prop::collection::btree_set(any::<IpAddr>(), 0..1000), 1..4),
