@@ -29,7 +29,7 @@
 //! | [`status`] | pure: what `--status` prints |
 //! | [`ledger`] | which services an lvsd made, for its successor |
 //! | [`services`] | the virtual services between two looks |
-//! | [`slice`] | pure: how much of what is long is done in one turn |
+//! | [`mod@slice`] | pure: how much of what is long is done in one turn |
 //! | [`nannies`] | the nannies: a machine and a line for each |
 //! | [`renewal`] | pure: nannies of an old program, replaced a few at a time |
 //! | [`parents`] | the lines to those who watch lvsd |

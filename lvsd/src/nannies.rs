@@ -8,7 +8,7 @@
 //! ```
 //!
 //! One that checks a server for several virtual services keeps a destination in each
-//! (`seats`); see [`sharing`].
+//! (`seats`); see `sharing`.
 //!
 //! A nanny found at start is first a guest: a process with a line that nobody
 //! placed yet. A nanny whose monitor left the file is told to stop and stays here

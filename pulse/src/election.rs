@@ -24,7 +24,7 @@
 //!   outranked one cannot hear, the other one yields after `deadtime`.
 //! * Two that hear nothing of each other and share the clients' network see each
 //!   other's announcements there: the outranked one yields, and is the standby for
-//!   as long as the other one answers for the VIPs ([`rival`]).
+//!   as long as the other one answers for the VIPs (`rival`).
 //! * There is no fail-back unless it is asked for.
 //! * No heartbeat stops a director, and none makes it yield to nobody: who yields
 //!   has heard somebody who is active or will be.
