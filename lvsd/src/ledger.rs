@@ -216,13 +216,7 @@ impl LedgerFile {
     /// # Errors
     /// It is there and cannot be read.
     pub fn read(&self) -> io::Result<(Ledger, usize)> {
-        let mut bytes = Vec::new();
-        match File::open(&self.path) {
-            Ok(file) => file.take(FILE_MAX).read_to_end(&mut bytes)?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Ledger::default(), 0)),
-            Err(e) => return Err(e),
-        };
-        Ok(parse(&String::from_utf8_lossy(&bytes), &self.boot))
+        Ok(read(&self.path)?.map_or_else(Default::default, |text| parse(&text, &self.boot)))
     }
 
     /// Replaces the file. It lives in memory (/run) and so is not synced.
@@ -242,6 +236,20 @@ impl LedgerFile {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// The text of a ledger, as far as one is read; `None`: there is no file.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    match File::open(path) {
+        Ok(file) => file.take(FILE_MAX).read_to_end(&mut bytes)?,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// Replaces a file in one step.

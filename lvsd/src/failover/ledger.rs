@@ -23,18 +23,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::command::words;
 use common::ipvs::ServiceKey;
 
-use crate::ledger::{BOOT, plain, replace};
-
-/// The largest file that is read, in bytes: tens of thousands of services.
-const FILE_MAX: u64 = 16 * 1024 * 1024;
+use crate::ledger::{BOOT, plain, read, replace};
 
 /// The longest time that is believed: the range of the keyword.
 const WITHIN_MAX: Duration = Duration::from_secs(3600);
@@ -146,13 +142,7 @@ impl LedgerFile {
     /// # Errors
     /// It is there and cannot be read.
     pub fn read(&self) -> io::Result<(Ledger, usize)> {
-        let mut bytes = Vec::new();
-        match File::open(&self.path) {
-            Ok(file) => file.take(FILE_MAX).read_to_end(&mut bytes)?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Ledger::default(), 0)),
-            Err(e) => return Err(e),
-        };
-        Ok(parse(&String::from_utf8_lossy(&bytes), &self.boot))
+        Ok(read(&self.path)?.map_or_else(Default::default, |text| parse(&text, &self.boot)))
     }
 
     /// Replaces the file; an empty one is removed. It lives in memory (/run) and so
