@@ -234,8 +234,9 @@ fn target(service: &str, destination: &str) -> Option<Target> {
     Some(Target { service: ServiceKey::parse(service)?, destination })
 }
 
-/// lvs.cf knows three methods; the others never come from a file.
-fn method_letter(method: ForwardingMethod) -> char {
+/// The letter of a forwarding method, as ipvsadm and nanny's `-M` have it. lvs.cf knows
+/// three; the others never come from a file.
+pub fn method_letter(method: ForwardingMethod) -> char {
     match method {
         ForwardingMethod::Masquerade
         | ForwardingMethod::Local
@@ -246,7 +247,8 @@ fn method_letter(method: ForwardingMethod) -> char {
     }
 }
 
-fn method_of(letter: &str) -> Option<ForwardingMethod> {
+/// The method of such a letter.
+pub fn method_of(letter: &str) -> Option<ForwardingMethod> {
     match letter {
         "m" => Some(ForwardingMethod::Masquerade),
         "g" => Some(ForwardingMethod::DirectRouting),

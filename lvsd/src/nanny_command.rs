@@ -24,7 +24,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use common::config::{Config, HealthCheck, RealServer, VirtualService};
-use common::destinations::{Assignment, Failed, Limits, shared_place};
+use common::destinations::{Assignment, Failed, Limits, method_letter, method_of, shared_place};
 use common::ipvs::{DestinationKey, Family, ForwardingMethod, Protocol, ServiceKey};
 
 use crate::wanted::Target;
@@ -85,9 +85,7 @@ pub fn arguments(config: &Config, service: &VirtualService, server: &RealServer,
     list.flag_if("--sctp", service.protocol == Protocol::Sctp);
     let checks = server.checks(service);
     let is_original = checks.is_empty();
-    list.pair_if("-e", service.send_program.as_ref().filter(|_| is_original));
-    list.pair_if("-s", service.send.as_ref().filter(|_| is_original));
-    list.pair_if("-x", service.expect.as_ref().filter(|_| is_original));
+    originals(service, is_original, &mut list);
     list.flag_if("-q", service.quiesce_server);
     list.flag_if("--regex", service.use_regex && is_original);
     list.flag_if("-v", manner.verbose);
@@ -100,9 +98,7 @@ pub fn arguments(config: &Config, service: &VirtualService, server: &RealServer,
     list.pair_if("-U", load_command(config, service));
     policy(service, server, Whose::One, &mut list);
     list.flag_if("--nodaemon", manner.foreground);
-    list.0.extend(checks.iter().flat_map(HealthCheck::words));
-    let needed = server.checks_needed(service);
-    list.pair_if("--checks-needed", (!is_original && needed != 0).then_some(needed));
+    named(checks, server.checks_needed(service), &mut list);
     list.pair_if("--log-facility", manner.log_facility.as_ref());
     list.flag_if("--lvs", true);
     Some(list.0.iter().collect())
@@ -127,9 +123,7 @@ pub fn shared_arguments(
     list.flag_if("--sctp", service.protocol == Protocol::Sctp);
     let checks = server.checks(service);
     let is_original = checks.is_empty();
-    list.pair_if("-e", service.send_program.as_ref().filter(|_| is_original));
-    list.pair_if("-s", service.send.as_ref().filter(|_| is_original));
-    list.pair_if("-x", service.expect.as_ref().filter(|_| is_original));
+    originals(service, is_original, &mut list);
     list.flag_if("--regex", service.use_regex && is_original);
     list.flag_if("-v", manner.verbose);
     list.pair("-a", &seconds(service.reentry));
@@ -138,9 +132,7 @@ pub fn shared_arguments(
     list.pair_if("-U", load_command(config, service));
     policy(service, server, Whose::Several, &mut list);
     list.flag_if("--nodaemon", manner.foreground);
-    list.0.extend(checks.iter().flat_map(HealthCheck::words));
-    let needed = server.checks_needed(service);
-    list.pair_if("--checks-needed", (!is_original && needed != 0).then_some(needed));
+    named(checks, server.checks_needed(service), &mut list);
     list.pair_if("--log-facility", manner.log_facility.as_ref());
     Some(list.0.iter().collect())
 }
@@ -211,20 +203,29 @@ pub fn failover_arguments(service: &VirtualService, address: IpAddr, manner: &Ma
     list.flag_if("-u", service.protocol == Protocol::Udp);
     list.flag_if("--sctp", service.protocol == Protocol::Sctp);
     let is_original = service.checks.is_empty();
-    list.pair_if("-e", service.send_program.as_ref().filter(|_| is_original));
-    list.pair_if("-s", service.send.as_ref().filter(|_| is_original));
-    list.pair_if("-x", service.expect.as_ref().filter(|_| is_original));
+    originals(service, is_original, &mut list);
     list.flag_if("--regex", service.use_regex && is_original);
     list.flag_if("-v", manner.verbose);
     list.pair("-t", &seconds(service.timeout));
     checking(service, service.interval, service.fall, &mut list);
     list.flag_if("--nodaemon", manner.foreground);
-    list.0.extend(service.checks.iter().flat_map(HealthCheck::words));
-    let needed = service.checks_needed;
-    list.pair_if("--checks-needed", (!is_original && needed != 0).then_some(needed));
+    named(&service.checks, service.checks_needed, &mut list);
     list.pair_if("--log-facility", manner.log_facility.as_ref());
     list.flag_if("--fos", true);
     list.0.iter().collect()
+}
+
+/// The check of the original's words, where no other is named.
+fn originals(service: &VirtualService, is_original: bool, list: &mut List) {
+    list.pair_if("-e", service.send_program.as_ref().filter(|_| is_original));
+    list.pair_if("-s", service.send.as_ref().filter(|_| is_original));
+    list.pair_if("-x", service.expect.as_ref().filter(|_| is_original));
+}
+
+/// The checks that are named, and how many of them must be good.
+fn named(checks: &[HealthCheck], needed: u32, list: &mut List) {
+    list.0.extend(checks.iter().flat_map(HealthCheck::words));
+    list.pair_if("--checks-needed", (!checks.is_empty() && needed != 0).then_some(needed));
 }
 
 /// When checks are made, and how many of them must fail.
@@ -335,7 +336,7 @@ pub fn target_and_probe(arguments: &Arguments) -> Option<(Target, u16)> {
             "-p" => port = rest.next()?.parse().ok()?,
             "-r" => probe_port = Some(rest.next()?.parse().ok()?),
             "-f" => mark = rest.next()?.parse().ok()?,
-            "-M" => method = method_of(rest.next()?)?,
+            "-M" => method = method_of(rest.next()?.trim_start_matches('-'))?,
             "-u" => protocol = Protocol::Udp,
             "--sctp" => protocol = Protocol::Sctp,
             option if VALUED.contains(&option) => {
@@ -370,27 +371,6 @@ fn load_command<'a>(config: &'a Config, service: &'a VirtualService) -> Option<&
     match service.load_monitor.as_ref() {
         Some(word) if word == "uptime" => Some(&config.rsh_command),
         other => other,
-    }
-}
-
-/// lvs.cf knows three methods; the others never come from a file.
-fn method_letter(method: ForwardingMethod) -> char {
-    match method {
-        ForwardingMethod::Masquerade
-        | ForwardingMethod::Local
-        | ForwardingMethod::Bypass
-        | ForwardingMethod::Other(_) => 'm',
-        ForwardingMethod::DirectRouting => 'g',
-        ForwardingMethod::Tunnel => 'i',
-    }
-}
-
-fn method_of(letter: &str) -> Option<ForwardingMethod> {
-    match letter.trim_start_matches('-') {
-        "m" => Some(ForwardingMethod::Masquerade),
-        "g" => Some(ForwardingMethod::DirectRouting),
-        "i" => Some(ForwardingMethod::Tunnel),
-        _ => None,
     }
 }
 

@@ -355,12 +355,8 @@ fn weight(text: &str) -> Result<u32, String> {
 }
 
 fn method(text: &str) -> Result<ForwardingMethod, String> {
-    match text.strip_prefix('-').unwrap_or(text) {
-        "m" => Ok(ForwardingMethod::Masquerade),
-        "g" => Ok(ForwardingMethod::DirectRouting),
-        "i" => Ok(ForwardingMethod::Tunnel),
-        _ => Err("it takes m, g or i".into()),
-    }
+    let letter = text.strip_prefix('-').unwrap_or(text);
+    common::destinations::method_of(letter).ok_or_else(|| "it takes m, g or i".into())
 }
 
 /// `10`, `0.5`, `500ms`, `3s`, `2m`.
