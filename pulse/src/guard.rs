@@ -47,7 +47,8 @@ const STARTS_FOR_A_STOP: u32 = 3;
 const SUCCEED_WITHIN: Duration = Duration::from_secs(10);
 const SUCCEED_AGAIN: Duration = Duration::from_millis(20);
 
-/// How pulse is kept. Its own stop takes 43 s at worst: its addresses, then lvsd.
+/// How pulse is kept. Its own stop takes 53 s at worst: its addresses, lvsd, and the
+/// user's commands.
 fn rules() -> Rules {
     Rules { stop_within: Duration::from_secs(60), ..Rules::default() }
 }

@@ -305,21 +305,10 @@ impl Hands {
             Action::Accuse(report) => self.accuse(report),
             Action::Lend(valid) => self.interfaces.lend(valid, &self.log),
             Action::Reread => return self.reread().then(|| self.reread_event()),
-            Action::Exit { stopped } => {
-                self.end_lookup();
-                self.checks.end(Instant::now());
-                if let Some(place) = self.place.take().filter(|_| stopped) {
-                    place.close();
-                }
-                if stopped {
-                    start::forget();
-                }
-                if stopped && self.parents.is_empty() {
-                    // A guardian that was killed over the stop left its pid file; one
-                    // that somebody holds stays.
-                    let _ = start::take_pid_file().map(PidFile::remove);
-                }
-                self.ending = Some(stopped);
+            Action::Exit { stopped: false } => self.end(false),
+            Action::Exit { stopped: true } => {
+                self.commands.part(Instant::now());
+                self.end_if_over();
             }
         }
         None
@@ -362,7 +351,32 @@ impl Hands {
         }
         self.listeners.turn(Instant::now(), &self.log);
         self.commands.turn(Instant::now(), &self.log);
+        self.end_if_over();
         more
+    }
+
+    /// An orderly stop is over when the user's commands are.
+    fn end_if_over(&mut self) {
+        if self.commands.is_parting() && self.commands.is_over(Instant::now()) {
+            self.end(true);
+        }
+    }
+
+    fn end(&mut self, stopped: bool) {
+        self.end_lookup();
+        self.checks.end(Instant::now());
+        if let Some(place) = self.place.take().filter(|_| stopped) {
+            place.close();
+        }
+        if stopped {
+            start::forget();
+        }
+        if stopped && self.parents.is_empty() {
+            // A guardian that was killed over the stop left its pid file; one
+            // that somebody holds stays.
+            let _ = start::take_pid_file().map(PidFile::remove);
+        }
+        self.ending = Some(stopped);
     }
 
     fn notify(&mut self, notice: &Notice) {

@@ -78,9 +78,15 @@ pub fn inside(name: &str, scenario: impl FnOnce(&mut Ground)) {
         .output()
         .unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{text}");
+    assert!(output.status.success(), "inside:\n    {}", indented(&text));
     assert!(text.contains("1 passed"), "the test did not run inside: {text}");
     text.lines().filter(|line| line.starts_with("measured: ")).for_each(|line| eprintln!("{line}"));
+}
+
+/// The words of the harness inside, which are not those of the one outside: who adds
+/// up its results reads lines from their beginning.
+fn indented(text: &str) -> String {
+    text.replace('\n', "\n    ")
 }
 
 /// Waits for a condition, generously.
@@ -329,6 +335,16 @@ impl Ground {
     pub fn processes(&self) -> Vec<String> {
         let ours = |line: &str| line.contains("lvsd_stand_in") || line.contains("--lvsd=/run/lvsd");
         living().into_iter().filter(|(_, _, line)| ours(line)).map(|(pid, name, _)| format!("{name} {pid}")).collect()
+    }
+
+    /// active_cmd and inactive_cmd note that they ran after so much time.
+    pub fn commands_take(&self, time: Duration) {
+        program("/run/note", &format!("#!/bin/sh\nsleep {}\necho $1 >> /run/commands\n", time.as_secs()));
+    }
+
+    /// How many of those run.
+    pub fn sleepers(&self) -> usize {
+        living().into_iter().filter(|(_, name, _)| name == "sleep").count()
     }
 
     /// What active_cmd and inactive_cmd noted.

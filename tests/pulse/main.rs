@@ -20,7 +20,7 @@ mod segment;
 mod stand_in;
 mod syslog;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ground::{Ground, inside, wait_until};
 
@@ -173,6 +173,7 @@ fn nothing_a_careless_caller_leaves_open_or_blocked_is_kept() {
 fn a_start_during_a_stop_waits_for_its_end_and_then_starts() {
     inside("a_start_during_a_stop_waits_for_its_end_and_then_starts", |ground| {
         ground.lvsd_is_slow_to_stop();
+        ground.commands_take(Duration::from_secs(1));
         ground.start();
         ground.wait_for_vip("10.0.0.9/24");
         let guardian = ground.guardian();
@@ -184,8 +185,25 @@ fn a_start_during_a_stop_waits_for_its_end_and_then_starts() {
         assert_eq!(ground.count_lines("STARTING PULSE AS MASTER"), 2, "the command returned before its pulse was up");
         ground.wait_for_vip("10.0.0.9/24");
         assert!(ground.worker_if_any().is_some());
-        assert_eq!(ground.commands(), "active\ninactive\nactive\n");
+        // each waited for the one before, also that of the pulse that was stopped
+        wait_until("active_cmd ran again", || ground.commands() == "active\ninactive\nactive\n");
         ground.stop();
+        assert_eq!(ground.commands(), "active\ninactive\nactive\ninactive\n", "the stop waited for it");
+    });
+}
+
+#[test]
+fn a_stop_waits_for_a_command_that_hangs_but_not_for_ever() {
+    inside("a_stop_waits_for_a_command_that_hangs_but_not_for_ever", |ground| {
+        ground.commands_take(Duration::from_secs(1234));
+        ground.start();
+        ground.wait_for_vip("10.0.0.9/24");
+        let since = Instant::now();
+        ground.stop();
+        assert!(since.elapsed() > Duration::from_secs(8), "active_cmd ran all the time");
+        // it went on, and so does the one that nobody waits for any more
+        wait_until("both run", || ground.sleepers() == 2);
+        assert_eq!(ground.commands(), "");
     });
 }
 

@@ -11,6 +11,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use super::Hands;
+use super::commands::Order;
 use crate::messages::Message;
 use crate::node::{Command as UserCommand, Event};
 use crate::notify::Notice;
@@ -22,7 +23,8 @@ impl Hands {
             UserCommand::Inactive => (&self.settings.inactive_cmd, "inactive_cmd"),
         };
         if let Some(words) = command.as_ref().filter(|words| !words.is_empty()) {
-            self.commands.run(keyword, words, self.settings.cmd_timeout, Instant::now(), &self.log);
+            let order = Order { keyword, words: words.clone(), within: self.settings.cmd_timeout };
+            self.commands.run(order, Instant::now(), &self.log);
         }
         self.is_active = which == UserCommand::Active;
         self.tell_lvsd();
@@ -44,8 +46,8 @@ impl Hands {
             if self.lvsd.as_ref().is_some_and(|lvsd| lvsd.ours && lvsd.pid == pid) {
                 self.lvsd = None;
                 events.push_back(Event::Lvsd(child::Event::Gone(exit)));
-            } else if self.commands.reaped(pid, exit, &self.log) {
-                // what it means was told
+            } else if self.commands.reaped(pid, exit, Instant::now(), &self.log) {
+                self.end_if_over();
             } else if let Some(at) = self.guardians.iter().position(|started| *started == pid) {
                 self.guardians.swap_remove(at);
                 if guardian == Some(pid) {

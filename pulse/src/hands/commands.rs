@@ -1,58 +1,113 @@
-//! Runs active_cmd and inactive_cmd: started and not waited for, and killed when
-//! their time is over. One that runs does not keep the other from being run: which
-//! comes last is about how things are. A stop of pulse leaves what runs alone.
+//! Runs active_cmd and inactive_cmd, one at a time and not waited for: whichever was
+//! asked for last is about how things are, and must be the last to act. One is
+//! killed when its time is over. At the end of pulse they get a moment, because what
+//! the next pulse starts must not overtake them.
 
 use std::time::{Duration, Instant};
 
 use common::child::Exit;
-use common::command::{Failure, Running};
+use common::command::Running;
 use common::log::Log;
 
 use crate::messages::Message;
 
-/// Those that run, or were killed and have not ended yet, with their keywords.
+/// How long an orderly end of pulse waits for a command that runs. What runs longer
+/// is left alone, and goes on.
+const PARTING: Duration = Duration::from_secs(10);
+
+/// The one that runs, and the one that is to follow it.
 #[derive(Debug, Default)]
 pub struct Commands {
-    all: Vec<(&'static str, Running)>,
+    runs: Option<Run>,
+    next: Option<Order>,
+    /// Pulse ends when they are over, at this time at the latest.
+    part_at: Option<Instant>,
+}
+
+/// A command that was asked for.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Its keyword in the configuration.
+    pub keyword: &'static str,
+    /// The program and its arguments.
+    pub words: Vec<String>,
+    /// How long it may run.
+    pub within: Duration,
+}
+
+/// One that was started, or was killed and has not ended yet.
+#[derive(Debug)]
+struct Run {
+    keyword: &'static str,
+    running: Running,
 }
 
 impl Commands {
-    /// Starts one.
-    pub fn run(&mut self, keyword: &'static str, words: &[String], within: Duration, now: Instant, log: &Log) {
-        log.say(&Message::Executing(words.join(" ")));
-        match Running::start(words, within, now) {
-            Ok(running) => self.all.push((keyword, running)),
-            Err(failure) => say(keyword, failure, log),
+    /// Starts one, now or when the one that runs is over. What waited is no more about
+    /// how things are, and what runs already need not be run again.
+    pub fn run(&mut self, order: Order, now: Instant, log: &Log) {
+        match &self.runs {
+            Some(run) => self.next = (run.keyword != order.keyword).then_some(order),
+            None => self.start(order, now, log),
         }
+    }
+
+    fn start(&mut self, order: Order, now: Instant, log: &Log) {
+        let Order { keyword, words, within } = order;
+        log.say(&Message::Executing(words.join(" ")));
+        match Running::start(&words, within, now) {
+            Ok(running) => self.runs = Some(Run { keyword, running }),
+            Err(failure) => log.say(&Message::CommandFailed { keyword, failure }),
+        }
+    }
+
+    /// Pulse ends, as soon as [`Commands::is_over`].
+    pub fn part(&mut self, now: Instant) {
+        self.part_at.get_or_insert(now + PARTING);
+    }
+
+    /// Whether the end was asked for.
+    pub fn is_parting(&self) -> bool {
+        self.part_at.is_some()
+    }
+
+    /// Whether nothing runs, or has had its moment.
+    pub fn is_over(&self, now: Instant) -> bool {
+        self.runs.is_none() || self.part_at.is_some_and(|at| now >= at)
     }
 
     /// When [`Commands::turn`] is next needed.
     pub fn deadline(&self) -> Option<Instant> {
-        self.all.iter().map(|(_, running)| running.deadline()).min()
+        let run = self.runs.as_ref()?;
+        [Some(run.running.deadline()), self.part_at].into_iter().flatten().min()
     }
 
     /// Kills what had its time.
     pub fn turn(&mut self, now: Instant, log: &Log) {
-        for (keyword, running) in &mut self.all {
-            if let Some(failure) = running.due(now) {
-                say(keyword, failure, log);
-            }
+        if let Some(Run { keyword, running }) = &mut self.runs
+            && let Some(failure) = running.due(now)
+        {
+            log.say(&Message::CommandFailed { keyword, failure });
+        }
+        // Nobody is here afterwards to start it.
+        if self.is_over(now)
+            && let Some(order) = self.next.take()
+        {
+            self.start(order, now, log);
         }
     }
 
     /// A child ended; `false`: it was not ours.
-    pub fn reaped(&mut self, pid: u32, exit: Exit, log: &Log) -> bool {
-        let Some(at) = self.all.iter().position(|(_, running)| running.pid() == pid) else { return false };
-        let (keyword, running) = self.all.swap_remove(at);
+    pub fn reaped(&mut self, pid: u32, exit: Exit, now: Instant, log: &Log) -> bool {
+        let Some(Run { keyword, running }) = self.runs.take_if(|run| run.running.pid() == pid) else { return false };
         if !running.is_killed()
             && let Err(failure) = running.judge(exit)
         {
-            say(keyword, failure, log);
+            log.say(&Message::CommandFailed { keyword, failure });
+        }
+        if let Some(order) = self.next.take() {
+            self.start(order, now, log);
         }
         true
     }
-}
-
-fn say(keyword: &'static str, failure: Failure, log: &Log) {
-    log.say(&Message::CommandFailed { keyword, failure });
 }
