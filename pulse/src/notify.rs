@@ -26,10 +26,10 @@ const SERVICES_MAX: usize = 1024;
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// `state`, `partner`, `path`, `witness`, `configuration`, `check`, `services`;
-    /// `server`, `virtual`, `sorry`, `vip`.
+    /// `state`, `partner`, `path`, `witness`, `configuration`, `links`, `check`,
+    /// `services`; `server`, `virtual`, `sorry`, `vip`.
     pub event: &'static str,
-    /// `active`, `standby`; `lost`, `back`, `left`, `claimed`; `differs`, `agrees`;
+    /// `active`, `standby`; `lost`, `back`, `left`, `deaf`, `claimed`; `differs`, `agrees`;
     /// `failing`, `mended`; `up`, `down`; `in`, `out`; `withdrawn`, `raised`.
     pub what: &'static str,
     /// Whom it happened to: `VIRTUAL/SERVER`, `VIRTUAL`, a virtual IP; empty if to this
@@ -84,6 +84,11 @@ impl Notice {
             Message::Pair(Line::PartnerLost { .. }) => ("partner", "lost"),
             Message::Pair(Line::PartnerAlive | Line::PartnerRestarted) => ("partner", "back"),
             Message::Pair(Line::PartnerLeft) => ("partner", "left"),
+            Message::Pair(Line::PartnerDeaf) => ("partner", "deaf"),
+            Message::Pair(Line::ResendingArps | Line::Rivalled) => ("partner", "active"),
+            Message::Pair(Line::Uncontested | Line::Unrivalled) => ("partner", "standby"),
+            Message::Pair(Line::LinksFailed) => ("links", "failing"),
+            Message::Pair(Line::LinksRestored) => ("links", "mended"),
             Message::Pair(Line::PathLost { .. }) => ("path", "lost"),
             Message::Pair(Line::PathRestored { .. }) => ("path", "back"),
             Message::Pair(Line::Isolated) => ("witness", "lost"),
@@ -259,6 +264,12 @@ mod tests {
             (Message::Pair(Line::PathRestored { path: path() }), "path", "back"),
             (Message::Pair(Line::Isolated), "witness", "lost"),
             (Message::Pair(Line::Connected), "witness", "back"),
+            (Message::Pair(Line::ResendingArps), "partner", "active"),
+            (Message::Pair(Line::Uncontested), "partner", "standby"),
+            (Message::Pair(Line::Rivalled), "partner", "active"),
+            (Message::Pair(Line::Unrivalled), "partner", "standby"),
+            (Message::Pair(Line::LinksFailed), "links", "failing"),
+            (Message::Pair(Line::LinksRestored), "links", "mended"),
             (Message::Pair(Line::ConfigurationDiffers), "configuration", "differs"),
             (Message::Pair(Line::ConfigurationAgrees), "configuration", "agrees"),
             (Message::PutBack { address, device: device() }, "vip", "lost"),
