@@ -14,7 +14,7 @@
 //!                                                              Leaving ─► Over
 //! ```
 //!
-//! What holds (the simulator in `tests/` looks for the opposite):
+//! What holds (the simulator in `node/tests/` looks for the opposite):
 //!
 //! * A takeover needs evidence: the partner was silent on every path for
 //!   `deadtime` while we were awake, connected and heard a witness if there are

@@ -11,7 +11,6 @@ use crate::heartbeat::{Echo, Service};
 mod behaviour;
 mod hands_over;
 mod rivals;
-mod simulator;
 mod table;
 
 const MS: Duration = Duration::from_millis(1);

@@ -11,6 +11,7 @@ use crate::heartbeat::{Claim, Datagram, Echo, Flags, Heartbeat, Service, StartId
 use crate::identity::Role;
 
 mod pair;
+mod simulator;
 
 /// As late as a loop must be to be told that it slept.
 const LATE: Duration = Duration::from_secs(3600);

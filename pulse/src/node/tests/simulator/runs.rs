@@ -65,8 +65,8 @@ fn a_pair_with_an_original_survives_whatever_goes_wrong() {
 fn boot(original: Option<usize>, apart: u8, seed: u64) -> Scenario {
     Scenario {
         seed,
-        keepalive: KEEPALIVE,
-        deadtime: DEADTIME,
+        keepalive: Duration::from_secs(2),
+        deadtime: Duration::from_secs(5),
         paths: 2,
         is_keyed: seed.is_multiple_of(2) && original.is_none(),
         has_witness: false,

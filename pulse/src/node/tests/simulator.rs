@@ -7,13 +7,19 @@
 //! Time is a number; nothing here sleeps. The election has no time scale of its
 //! own, so the slow pairs among the scenarios (a beat in minutes) stand for any.
 
+#![allow(clippy::cast_possible_truncation, reason = "a mistake in a test fails it")]
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use super::*;
-use crate::heartbeat::{Key, Keyring, Service, Trust, decode};
+use crate::election::{
+    Action, Activation, Answer, Deactivation, Election, Event, Path, Request, Role, Settings, Start, State, Watched,
+};
+use crate::heartbeat::{
+    Claim, Datagram, Flags, Heartbeat, Key, Keyring, Service, StartId, State as Doing, Trust, Word, decode,
+};
 
 mod judge;
 mod network;
