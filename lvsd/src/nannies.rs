@@ -442,6 +442,7 @@ impl Nannies {
         let guest = self.take_guest(id);
         let Some(nanny) = self.all.get_mut(&id) else { return };
         nanny.monitor = None;
+        nanny.found_with = None;
         nanny.is_going = true;
         if let Some(guest) = guest {
             // None is wanted, and there is one: it goes.

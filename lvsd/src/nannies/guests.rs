@@ -56,7 +56,7 @@ impl Nannies {
             }
             return;
         }
-        if monitor.assignment.is_some() && self.shelter(id, monitor.target) {
+        if monitor.assignment.is_some() && self.shelter(id, monitor.target, arguments) {
             // It goes on until the nanny that keeps several has taken over.
             return;
         }
@@ -72,13 +72,14 @@ impl Nannies {
         }
     }
 
-    /// A guest is not wanted, and keeps this destination; it works on for now. `false`:
-    /// another keeps it.
-    pub fn shelter(&mut self, id: Id, target: Target) -> bool {
+    /// A guest with these arguments is not wanted, and keeps this destination; it works on
+    /// for now. `false`: another keeps it.
+    pub fn shelter(&mut self, id: Id, target: Target, arguments: Option<&Arguments>) -> bool {
         if self.by_target.contains_key(&target) {
             return false;
         }
         if let Some(nanny) = self.all.get_mut(&id) {
+            nanny.found_with = arguments.filter(|_| !nanny.is_shared()).cloned();
             nanny.seats.insert(target, Seat { is_sheltered: true, ..Seat::default() });
             self.by_target.insert(target, id);
         }

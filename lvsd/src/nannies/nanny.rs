@@ -14,6 +14,7 @@ use super::Action;
 use super::seat::Seat;
 use super::sharing::Words;
 use crate::messages::Message;
+use crate::nanny_command::Arguments;
 use crate::wanted::{Monitor, Target};
 
 /// A process found at a meeting place, of which we await the Hello.
@@ -40,6 +41,8 @@ pub(super) struct Nanny {
     pub(super) place: String,
     pub(super) line: Option<Line>,
     pub(super) guest: Option<Guest>,
+    /// The command line of one that was found, and is sheltered.
+    pub(super) found_with: Option<Arguments>,
     /// Its destination stays when it goes.
     pub(super) leaves_destination: bool,
     /// It was told to end, and is not to be told anything else.
@@ -74,6 +77,7 @@ impl Nanny {
             place: place.to_owned(),
             line: None,
             guest: None,
+            found_with: None,
             leaves_destination: false,
             is_going: false,
             is_predecessor: false,

@@ -596,12 +596,30 @@ fn a_guest_that_is_not_wanted_works_on_until_it_is_told_to_leave() {
     guest.hello(&["-c"]);
     stage.read(id);
     stage.taken();
-    assert!(stage.nannies.shelter(id, monitor(3).target));
+    assert!(stage.nannies.shelter(id, monitor(3).target, Some(&arguments(&["-c"]))));
     assert_eq!(stage.nannies.running().iter().map(|it| it.target).collect::<Vec<_>>(), [monitor(3).target]);
     assert!(stage.nannies.owns(&monitor(3).target));
     stage.nannies.leave(&monitor(3).target, false, stage.now, &mut stage.out);
     assert_eq!(stage.taken(), [Action::Terminate(70)]);
     assert!(stage.nannies.running().is_empty());
+}
+
+#[test]
+fn a_sheltered_one_that_the_file_wants_again_is_kept_or_replaced_by_its_arguments() {
+    for (said, wish) in [(["-c", "-w", "1"], Wish::Unchanged), (["-c", "-w", "7"], Wish::Replaced)] {
+        let mut stage = Stage::new();
+        let (line, theirs) = Line::pair().unwrap();
+        let id = stage.nannies.guest("place", line, 70, stage.now);
+        let guest = FakeNanny(theirs);
+        guest.hello(&said);
+        stage.read(id);
+        assert!(stage.nannies.shelter(id, monitor(3).target, Some(&arguments(&said))));
+        stage.taken();
+        assert_eq!(stage.want(&monitor(3)), wish);
+        let asked = (wish == Wish::Replaced).then_some(Ask::Release);
+        assert_eq!((stage.taken(), guest.was_asked()), (vec![], asked));
+        assert_eq!((stage.want(&monitor(3)), stage.pid(3)), (Wish::Unchanged, Some(70)), "it is said once");
+    }
 }
 
 #[test]

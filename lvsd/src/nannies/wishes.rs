@@ -24,16 +24,22 @@ impl Nannies {
         if nanny.is_shared() || monitor.assignment.is_some() {
             return self.want_shared(id, monitor, now, out);
         }
-        let before = nanny.monitor.clone();
+        let found_with = nanny.found_with.take();
+        let (arguments, is_same_program) = match &nanny.monitor {
+            Some(before) => (Some(&before.arguments), before.program == monitor.program),
+            // The file wants again what was sheltered.
+            None => (found_with.as_ref(), true),
+        };
+        let is_same = arguments.map(|arguments| is_same_program && *arguments == monitor.arguments);
+        let is_outdated =
+            is_same == Some(false) && arguments.is_some_and(|it| !nanny_command::same_checks(it, &monitor.arguments));
         self.assign(id, monitor);
-        match before {
+        match is_same {
             // On its way out: another follows when it is gone.
             None => Wish::Started,
-            Some(before) if before.arguments == monitor.arguments && before.program == monitor.program => {
-                Wish::Unchanged
-            }
-            Some(before) => {
-                self.outdate(id, !nanny_command::same_checks(&before.arguments, &monitor.arguments));
+            Some(true) => Wish::Unchanged,
+            Some(false) => {
+                self.outdate(id, is_outdated);
                 self.feed(id, Event::Replace, now, out);
                 Wish::Replaced
             }
@@ -104,7 +110,7 @@ impl Nannies {
             seat.wanted = Some(Rc::clone(monitor));
             seat.label = Some(Rc::clone(monitor));
             seat.next = None;
-            seat.is_sheltered &= is_told;
+            seat.is_sheltered = false;
         } else {
             // A nanny that followed another has its destination instead of that one's.
             let before = if monitor.assignment.is_none() { nanny.seats.pop_first() } else { None };

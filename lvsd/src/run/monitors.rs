@@ -124,7 +124,7 @@ impl<K: Ipvs> Daemon<K> {
         } else {
             self.strays += 1;
             let shelter = target.filter(|_| self.phase == Phase::Meeting);
-            if !shelter.is_some_and(|target| self.nannies.shelter(id, target)) {
+            if !shelter.is_some_and(|target| self.nannies.shelter(id, target, arguments)) {
                 self.nannies.dismiss(id, target, now, &mut out);
             }
         }
@@ -155,7 +155,7 @@ impl<K: Ipvs> Daemon<K> {
                 // Another's soon, or nobody's.
                 Some(_) | None if self.phase == Phase::Meeting => {
                     self.strays += usize::from(monitor.is_none());
-                    has_seats |= self.nannies.shelter(id, target);
+                    has_seats |= self.nannies.shelter(id, target, arguments);
                 }
                 Some(_) | None => {}
             }

@@ -294,7 +294,7 @@ fn a_guest_is_taken_with_what_it_keeps_and_told_what_differs() {
     let heavier = Assignment { weight: 7, ..assignment(2) };
     let monitor = Rc::new(Monitor { assignment: Some(heavier), ..(*shared(2)).clone() });
     stage.nannies.place(id, &monitor, None, stage.now, &mut stage.out);
-    assert!(stage.nannies.shelter(id, target(4)));
+    assert!(stage.nannies.shelter(id, target(4), None));
     stage.nannies.settle_in(id, stage.now, &mut stage.out);
     assert_eq!(stage.want(&shared(3)), Wish::Started);
     stage.taken();
@@ -315,7 +315,7 @@ fn what_another_keeps_is_left_to_it() {
     second.holds(&[(2, Some((true, 1))), (5, Some((true, 1)))]);
     second.hello();
     stage.read(id);
-    assert!(!stage.nannies.shelter(id, target(2)));
+    assert!(!stage.nannies.shelter(id, target(2), None));
     stage.nannies.settle_in(id, stage.now, &mut stage.out);
     stage.nannies.release(id, stage.now, &mut stage.out);
     let drop = |stays, service| Ask::Drop { stays, targets: vec![target(service)] };
