@@ -171,6 +171,12 @@ impl Nannies {
     pub fn settle_in(&mut self, id: Id, now: Instant, out: &mut Vec<Action>) {
         let Some(nanny) = self.all.get_mut(&id) else { return };
         let claims = std::mem::take(&mut nanny.words.claims);
+        for Held { assignment, .. } in &claims {
+            if let Some(seat) = nanny.seats.get_mut(&assignment.target) {
+                // Who is held by a floor stays there until that is judged again.
+                seat.stays.get_or_insert(assignment.stays);
+            }
+        }
         nanny.words.begin(&nanny.seats);
         self.heard_holds(id, claims, now, out);
     }

@@ -17,7 +17,7 @@ use crate::messages::Message;
 use crate::nannies::Wish;
 use crate::nanny_command::Arguments;
 use crate::services::Keepers as _;
-use crate::wanted::Monitor;
+use crate::wanted::{Monitor, Pool, Virtual};
 
 const FIRST: Id = 16;
 const WORDS: [&str; 5] = ["-c", "-h", "10.0.0.1", "--shared", "1"];
@@ -63,6 +63,22 @@ fn shared(service: u8) -> Rc<Monitor> {
 fn alone(service: u8) -> Rc<Monitor> {
     let arguments: Arguments = ["-c", "-V"].iter().collect();
     Rc::new(Monitor { arguments, place: format!("tcp-{service}"), assignment: None, ..(*shared(service)).clone() })
+}
+
+/// A service with this floor.
+fn virtual_service(service: u8, min_up: u32) -> Virtual {
+    Virtual {
+        name: format!("w{service}"),
+        port: 80,
+        service: common::ipvs::Service::new(target(service).service, "rr"),
+        vip: None,
+        sorry: None,
+        pool: Pool { min_up, ..Pool::default() },
+        timeout: Duration::from_secs(6),
+        drain: Duration::ZERO,
+        monitors: vec![shared(service)],
+        disabled: Vec::new(),
+    }
 }
 
 /// The nanny's end of a line.
@@ -307,6 +323,32 @@ fn a_guest_is_taken_with_what_it_keeps_and_told_what_differs() {
 }
 
 #[test]
+fn a_guest_that_an_lvsd_before_us_told_to_stay_is_not_told_otherwise_by_its_adoption() {
+    let mut stage = Stage::new();
+    let (line, theirs) = Line::pair().unwrap();
+    let id = stage.nannies.guest(&place(), line, 100, stage.now);
+    let nanny = FakeNanny(theirs);
+    let stays = Assignment { stays: true, ..assignment(1) };
+    nanny.says(&Said::Holds(vec![Held { assignment: stays, verdict: Some((false, 1)) }]));
+    nanny.holds(&[(2, Some((false, 0)))]);
+    nanny.hello();
+    stage.read(id);
+    for service in [1, 2] {
+        stage.nannies.place(id, &shared(service), None, stage.now, &mut stage.out);
+    }
+    stage.nannies.settle_in(id, stage.now, &mut stage.out);
+    stage.taken();
+    assert_eq!(nanny.was_asked(), [], "it is among the last, and would be out of the kernel");
+    // The floor is judged when its service is set up: it counts, and stays.
+    stage.nannies.keep_floor(&virtual_service(1, 1));
+    stage.taken();
+    assert_eq!(nanny.was_asked(), []);
+    stage.nannies.keep_floor(&virtual_service(1, 0));
+    stage.taken();
+    assert_eq!(nanny.was_asked(), [hold(&[1])]);
+}
+
+#[test]
 fn what_another_keeps_is_left_to_it() {
     let (mut stage, first) = Stage::running(&[1, 2]);
     let (line, theirs) = Line::pair().unwrap();
@@ -326,20 +368,7 @@ fn what_another_keeps_is_left_to_it() {
 #[test]
 fn the_floor_of_one_service_is_told_with_its_destination() {
     let (mut stage, nanny) = Stage::running(&[1, 2]);
-    let service = common::ipvs::Service::new(target(1).service, "rr");
-    let wanted = crate::wanted::Virtual {
-        name: "w1".to_owned(),
-        port: 80,
-        service,
-        vip: None,
-        sorry: None,
-        pool: crate::wanted::Pool { min_up: 1, ..crate::wanted::Pool::default() },
-        timeout: Duration::from_secs(6),
-        drain: Duration::ZERO,
-        monitors: vec![shared(1)],
-        disabled: Vec::new(),
-    };
-    stage.nannies.keep_floor(&wanted);
+    stage.nannies.keep_floor(&virtual_service(1, 1));
     stage.taken();
     let stays = Assignment { stays: true, ..assignment(1) };
     assert_eq!(nanny.was_asked(), [Ask::Hold(vec![stays])]);
