@@ -79,7 +79,8 @@ impl Nannies {
     /// the others notice nothing.
     pub(super) fn let_go(&mut self, id: Id, target: &Target, stays: bool, now: Instant, out: &mut Vec<Action>) {
         let Some(nanny) = self.all.get_mut(&id) else { return };
-        let has_process = nanny.child.pid().is_some();
+        // One that was found and did not say its name yet may keep it.
+        let has_process = nanny.child.pid().is_some() || nanny.guest.is_some();
         let Some(seat) = nanny.seats.get_mut(target) else { return };
         (seat.wanted, seat.is_sheltered, seat.stays_behind) = (None, false, stays);
         if has_process {
@@ -136,9 +137,13 @@ impl Nannies {
                 Some(seat) if seat.assignment() == Some(assignment) => nanny.words.forget(&target),
                 Some(_) => {}
                 None => {
-                    // Nobody gave it this one, or another keeps it by now.
-                    let stays = self.by_target.contains_key(&target);
-                    nanny.say(&Ask::Drop { stays, targets: vec![target] });
+                    // Nobody gave it this one, or another keeps it by now: it is to let go of it.
+                    let stays_behind = self.by_target.contains_key(&target);
+                    if nanny.seats.len() < DESTINATIONS_MAX {
+                        nanny.seats.insert(target, Seat { stays_behind, ..Seat::default() });
+                        nanny.words.add(target);
+                        self.by_target.entry(target).or_insert(id);
+                    }
                     continue;
                 }
             }
@@ -167,7 +172,7 @@ impl Nannies {
         Some(nanny.words.claims.iter().map(|held| held.assignment.target).collect())
     }
 
-    /// What a guest said that it keeps counts from here on.
+    /// What a guest said that it keeps counts from here on. One that keeps nothing leaves.
     pub fn settle_in(&mut self, id: Id, now: Instant, out: &mut Vec<Action>) {
         let Some(nanny) = self.all.get_mut(&id) else { return };
         let claims = std::mem::take(&mut nanny.words.claims);
@@ -179,11 +184,9 @@ impl Nannies {
         }
         nanny.words.begin(&nanny.seats);
         self.heard_holds(id, claims, now, out);
-    }
-
-    /// A guest from which nothing is wanted leaves, after it did what it was told by now.
-    pub fn release(&mut self, id: Id, now: Instant, out: &mut Vec<Action>) {
-        self.feed(id, Event::Replace, now, out);
+        if self.all.get(&id).is_some_and(|nanny| nanny.seats.is_empty()) {
+            self.feed(id, Event::Replace, now, out);
+        }
     }
 
     /// The nannies that keep something in this service are to look at the kernel now.

@@ -143,27 +143,22 @@ impl<K: Ipvs> Daemon<K> {
             wanted.monitors().filter(|monitor| monitor.place == place).map(|monitor| monitor.target).collect()
         };
         let mut out = Vec::new();
-        let mut has_seats = false;
         for target in claims {
             let of_service = self.services.find(&target.service);
             let monitor = of_service.and_then(|it| it.monitors.iter().find(|monitor| monitor.target == target));
             match monitor {
                 Some(monitor) if monitor.place == place => {
                     self.nannies.place(id, monitor, arguments, now, &mut out);
-                    has_seats = true;
                 }
                 // Another's soon, or nobody's.
                 Some(_) | None if self.phase == Phase::Meeting => {
                     self.strays += usize::from(monitor.is_none());
-                    has_seats |= self.nannies.shelter(id, target, arguments);
+                    self.nannies.shelter(id, target, arguments);
                 }
                 Some(_) | None => {}
             }
         }
         self.nannies.settle_in(id, now, &mut out);
-        if !has_seats {
-            self.nannies.release(id, now, &mut out);
-        }
         self.perform(out, now);
     }
 }

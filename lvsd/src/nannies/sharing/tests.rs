@@ -359,10 +359,49 @@ fn what_another_keeps_is_left_to_it() {
     stage.read(id);
     assert!(!stage.nannies.shelter(id, target(2), None));
     stage.nannies.settle_in(id, stage.now, &mut stage.out);
-    stage.nannies.release(id, stage.now, &mut stage.out);
+    stage.taken();
     let drop = |stays, service| Ask::Drop { stays, targets: vec![target(service)] };
-    assert_eq!(second.was_asked(), [drop(true, 2), drop(false, 5), Ask::Release]);
+    assert_eq!(second.was_asked(), [drop(true, 2), drop(false, 5)]);
+    assert!(stage.nannies.owns(&target(5)), "until it let go of it");
+    // A line may lose a word.
+    stage.nannies.repeat();
+    stage.taken();
+    assert_eq!(second.was_asked(), [drop(true, 2), drop(false, 5)]);
+    second.says(&Said::Dropped(vec![target(2), target(5)]));
+    stage.read(id);
+    let ended = |service| Action::Ended(Some(target(service)));
+    assert_eq!(stage.taken(), [ended(2), ended(5), Action::Terminate(101)]);
+    assert!(stage.nannies.owns(&target(2)) && !stage.nannies.owns(&target(5)));
     assert_eq!(first.was_asked(), []);
+}
+
+#[test]
+fn a_guest_that_keeps_nothing_leaves() {
+    let mut stage = Stage::new();
+    let (line, theirs) = Line::pair().unwrap();
+    let id = stage.nannies.guest(&place(), line, 101, stage.now);
+    let nanny = FakeNanny(theirs);
+    nanny.hello();
+    stage.read(id);
+    stage.nannies.settle_in(id, stage.now, &mut stage.out);
+    assert_eq!(nanny.was_asked(), [Ask::Release]);
+}
+
+#[test]
+fn what_a_guest_may_keep_is_not_free_before_it_said_so() {
+    let mut stage = Stage::new();
+    stage.want(&shared(1));
+    stage.want(&shared(2));
+    let (line, theirs) = Line::pair().unwrap();
+    stage.nannies.found(FIRST, line, 100, stage.now);
+    let nanny = FakeNanny(theirs);
+    stage.taken();
+    stage.leave(1, true);
+    assert_eq!((stage.taken(), stage.nannies.owns(&target(1))), (vec![], true));
+    nanny.holds(&[(1, Some((true, 1))), (2, Some((true, 1)))]);
+    nanny.hello();
+    stage.read(FIRST);
+    assert_eq!(nanny.was_asked(), [Ask::Drop { stays: true, targets: vec![target(1)] }]);
 }
 
 #[test]
