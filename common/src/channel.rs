@@ -29,8 +29,10 @@ use nix::sys::socket::{
 use crate::destinations::{Assignment, Held, Record, Target, unpack};
 use crate::ipvs::ServiceKey;
 
+mod flaps;
 mod meeting;
 
+pub use flaps::Flaps;
 pub use meeting::{MeetingPlace, failover_place, join, nanny_place};
 
 pub mod services;
@@ -106,6 +108,9 @@ pub enum Said {
     Withdrawn(services::Page),
     /// lvsd's word that something happened to its services.
     News(services::News),
+    /// nanny: how its real server comes and goes, where that is dampened; said on every
+    /// change and after Hello.
+    Flaps(Flaps),
     /// A shared nanny: it keeps these, and this is what became of them. Said of all
     /// before Hello, after [`Ask::Hold`] of those in it, and of each at every change.
     Holds(Vec<Held>),
@@ -156,6 +161,9 @@ pub enum Ask {
     /// nanny: its predecessor, whose checks were the same, found the real server good, or
     /// bad. Said before its first check.
     Was(bool),
+    /// nanny: what that predecessor knew of how the real server comes and goes. Said before
+    /// its first check.
+    Flapped(Flaps),
     /// lvsd: the operator wants something of one real server.
     Order {
         /// `drain`, `disable`, `enable` or `weight=N`.
@@ -227,6 +235,7 @@ impl Said {
             Self::Able => b"able".to_vec(),
             Self::News(news) => format!("news {news}").into_bytes(),
             Self::Withdrawn(page) => format!("withdrawn {page}").into_bytes(),
+            Self::Flaps(flaps) => format!("flaps {flaps}").into_bytes(),
             Self::Holds(held) => records("holds", held),
             Self::Dropped(targets) => records("dropped", targets),
             Self::Answer { done, next, text } => {
@@ -262,6 +271,7 @@ impl Said {
             "able" => Ok(Self::Able),
             "news" => rest.parse().map(Self::News).map_err(|()| DecodeError::BadField("news")),
             "withdrawn" => rest.parse().map(Self::Withdrawn).map_err(|()| DecodeError::BadField("withdrawn")),
+            "flaps" => rest.parse().map(Self::Flaps).map_err(|()| DecodeError::BadField("flaps")),
             "holds" => unpack(rest).map(Self::Holds).ok_or(DecodeError::BadField("holds")),
             "dropped" => unpack(rest).map(Self::Dropped).ok_or(DecodeError::BadField("dropped")),
             "answer" => Self::decode_answer(rest).ok_or(DecodeError::BadField("answer")),
@@ -301,6 +311,7 @@ impl Ask {
             Self::Stay(false) => b"stay not".to_vec(),
             Self::Was(true) => b"was up".to_vec(),
             Self::Was(false) => b"was down".to_vec(),
+            Self::Flapped(flaps) => format!("flapped {flaps}").into_bytes(),
             Self::Hold(assignments) => records("hold", assignments),
             Self::Drop { stays: true, targets } => records("leave", targets),
             Self::Drop { stays: false, targets } => records("drop", targets),
@@ -341,6 +352,7 @@ impl Ask {
                         let targets = unpack(rest).ok_or(bad("drop"))?;
                         Ok(Self::Drop { stays: word == "leave", targets })
                     }
+                    Some(("flapped", flaps)) => flaps.parse().map(Self::Flapped).map_err(|()| bad("flapped")),
                     Some(("check", service)) => ServiceKey::parse(service).map(Self::CheckService).ok_or(bad("check")),
                     Some(_) | None => Err(DecodeError::UnknownWord(other.chars().take(32).collect())),
                 }

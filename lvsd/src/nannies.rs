@@ -295,7 +295,7 @@ impl Nannies {
         for seat in nanny.seats.values_mut() {
             seat.stays.get_or_insert(false);
         }
-        nanny.hand_over();
+        nanny.hand_over(now);
         self.speaking.insert(id);
         self.by_pid.insert(pid, id);
         for label in nanny.seats.values().filter_map(|seat| seat.label.as_ref()) {
@@ -466,6 +466,10 @@ impl Nannies {
                 self.feed(id, Event::Heard, now, out);
             }
             Said::Alive | Said::Unable(_) | Said::Able | Said::Withdrawn(_) | Said::News(_) => {
+                self.feed(id, Event::Heard, now, out);
+            }
+            Said::Flaps(flaps) => {
+                nanny.flaps = Some((flaps, now)).filter(|_| !nanny.is_predecessor);
                 self.feed(id, Event::Heard, now, out);
             }
             Said::Ready => self.feed(id, Event::Ready, now, out),

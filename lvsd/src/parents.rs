@@ -218,7 +218,13 @@ impl Parents {
                 Received::Message(Ask::Status(from)) => requests.push(Request::Status { line: token, from }),
                 // What we ask our nannies is not asked of us.
                 Received::Message(
-                    Ask::Stay(_) | Ask::Was(_) | Ask::Why | Ask::Hold(_) | Ask::Drop { .. } | Ask::CheckService(_),
+                    Ask::Stay(_)
+                    | Ask::Was(_)
+                    | Ask::Flapped(_)
+                    | Ask::Why
+                    | Ask::Hold(_)
+                    | Ask::Drop { .. }
+                    | Ask::CheckService(_),
                 )
                 | Received::Garbage(_) => {}
                 Received::Nothing => return,

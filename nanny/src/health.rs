@@ -30,11 +30,9 @@ use std::time::{Duration, Instant};
 
 pub use common::destinations::Failed;
 
+use crate::flaps::Flaps;
 use crate::ramp::Ramp;
 use crate::record::Standing;
-
-/// How often falling again and again doubles what it takes to return.
-const STRIKES_MAX: u32 = 4;
 
 /// How health is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,10 +154,8 @@ pub struct Health {
     state: State,
     /// lvsd's word.
     stays: bool,
-    /// When it last returned after a failure.
-    returned: Option<Instant>,
-    /// How often in a row it fell too soon after that.
-    strikes: u32,
+    /// How it comes and goes.
+    flaps: Flaps,
 }
 
 const FULL: State = State::Up { bad: 0, ramp: None };
@@ -168,7 +164,7 @@ const FALLEN: State = State::Down { good: 0 };
 impl Health {
     /// Nothing is known.
     pub fn new(rules: Rules) -> Self {
-        Self { rules, state: State::New, stays: false, returned: None, strikes: 0 }
+        Self { rules, state: State::New, stays: false, flaps: Flaps::default() }
     }
 
     /// One event; changes are appended to `out` in the order they are to be said.
@@ -210,9 +206,7 @@ impl Health {
             (State::Up { bad, ramp }, Event::Bad) if bad + 1 < self.rules.fall => State::Up { bad: bad + 1, ramp },
             (State::Up { .. } | State::Adopted { .. }, Event::Bad) => {
                 say(if self.stays { Change::Held } else { Change::Removed });
-                let soon = self.returned.take().is_some_and(|at| now < at + self.rules.dampen);
-                self.strikes = if soon { (self.strikes + 1).min(STRIKES_MAX) } else { 0 };
-                if soon {
+                if self.flaps.fall_at(self.rules.dampen, now) {
                     say(Change::Dampened(self.returns_after()));
                 }
                 FALLEN
@@ -224,7 +218,7 @@ impl Health {
 
             (State::Down { good }, Event::Good) if good.saturating_add(1) >= self.returns_after() => {
                 say(Change::Admitted);
-                self.returned = Some(now);
+                self.flaps.return_at(now);
                 // What is in the kernel with its full weight has no way to go.
                 let ramp = Ramp::begin(self.rules.weight, self.rules.slow_start, now).filter(|_| !self.stays);
                 State::Up { bad: 0, ramp }
@@ -303,6 +297,8 @@ impl Health {
             Standing::Unknown => {}
             Standing::Doubtful { bad } => self.repeat(Event::Bad, bad, now, out),
             Standing::Up { bad } => {
+                // Weight 0 in the kernel is no failure of it: this process saw it well.
+                self.handle(Event::Was(true), now, out);
                 self.handle(Event::Good, now, out);
                 self.repeat(Event::Bad, bad, now, out);
             }
@@ -385,9 +381,19 @@ impl Health {
         self.state
     }
 
+    /// How it comes and goes.
+    pub fn flaps(&self) -> Flaps {
+        self.flaps
+    }
+
+    /// It came and went so before; what was judged stands.
+    pub fn recall(&mut self, flaps: Flaps) {
+        self.flaps = flaps;
+    }
+
     /// How many good checks in a row a failed server needs now.
     pub fn returns_after(&self) -> u32 {
-        self.rules.threshold.max(1).saturating_mul(1 << self.strikes.min(STRIKES_MAX))
+        self.flaps.returns_after(self.rules.threshold)
     }
 
     fn weight(&self, ramp: Option<Ramp>) -> u32 {

@@ -11,6 +11,7 @@
 //! | --- | --- |
 //! | [`args`] | the command line |
 //! | [`health`] | PURE: is the server in use? |
+//! | [`flaps`] | PURE: how a server comes and goes, and what that costs it |
 //! | [`record`] | PURE: what a destination that joins others is judged by |
 //! | [`ramp`] | PURE: the weights of a server that returns |
 //! | [`watch`] | PURE: when an idle connection is held whose end means "check now" |
@@ -26,6 +27,7 @@
 
 pub mod args;
 pub mod destination;
+pub mod flaps;
 pub mod hands;
 pub mod health;
 pub mod load;

@@ -26,6 +26,7 @@ use common::log::Log;
 use nix::sys::signal::Signal;
 
 use crate::args::{Args, Place};
+use crate::flaps::Flaps;
 use crate::hands::conversation::Certificate;
 use crate::hands::secure::Begin;
 use crate::hands::table::{Kernel, Open};
@@ -44,7 +45,7 @@ mod kept;
 mod sharing;
 
 use destinations::say_of;
-use kept::Kept;
+use kept::{Before, Kept};
 
 /// How many destinations are looked at in one turn: a millisecond or two.
 const LOOKS_PER_TURN: usize = 16;
@@ -131,6 +132,10 @@ struct Nanny {
     kernel: Option<Kernel>,
     /// Where the checks stand, for who joins.
     standing: Standing,
+    /// What is known from before, for the same.
+    before: Before,
+    /// What lvsd was told of how the server comes and goes.
+    told_flaps: Flaps,
     /// The weight the last good check asked for, for the same.
     asked_weight: Option<u32>,
     /// The glasses that are on.
@@ -191,6 +196,8 @@ impl Nanny {
             kept: own.into_iter().collect(),
             kernel,
             standing: Standing::Unknown,
+            before: Before::default(),
+            told_flaps: Flaps::default(),
             asked_weight: None,
             glasses: None,
             looked: 0,
@@ -419,7 +426,9 @@ impl Nanny {
             self.asked_weight = Some(weight);
             self.kept.iter_mut().for_each(|kept| kept.weigh(weight));
         }
-        self.standing = self.standing.after(outcome.is_good(), self.args.fall, self.args.threshold());
+        let returns_after = self.before.flaps.returns_after(self.args.threshold());
+        self.standing = self.standing.after(outcome.is_good(), self.args.fall, returns_after);
+        self.before.was = None;
         self.feed(if outcome.is_good() { Event::Good } else { Event::Bad }, now);
         if self.kept.iter().any(|kept| kept.health.is_doubtful()) {
             self.next_check = self.next_check.min(now + self.retry);
@@ -433,6 +442,7 @@ impl Nanny {
             self.log.say(&Message::Judged { good: outcome.is_good(), active, count });
         }
         self.settle();
+        self.tell_flaps(now);
         self.watch(if outcome.is_good() { watch::Event::Good } else { watch::Event::Bad }, now);
     }
 
@@ -660,12 +670,8 @@ impl Nanny {
                     let (at, text) = self.why.clone().unwrap_or_default();
                     self.hands.parents.tell_one(number, &Said::Why { at, text });
                 }
-                Received::Message(Ask::Was(good)) if self.args.service.is_some() => {
-                    if self.standing == Standing::Unknown {
-                        self.feed(Event::Was(good), now);
-                        self.settle();
-                    }
-                }
+                Received::Message(Ask::Was(good)) => self.inherit(good, now),
+                Received::Message(Ask::Flapped(flaps)) => self.recall(flaps, now),
                 Received::Message(Ask::Stay(stays)) if self.args.service.is_some() => {
                     self.feed(Event::Stay(stays), now);
                     self.settle();
@@ -676,7 +682,6 @@ impl Nanny {
                     Ask::Hold(_)
                     | Ask::Drop { .. }
                     | Ask::Stay(_)
-                    | Ask::Was(_)
                     | Ask::Order { .. }
                     | Ask::Status(_)
                     | Ask::Renew
@@ -710,6 +715,9 @@ impl Nanny {
         self.hands.parents.tell_one(number, &hello);
         if self.ready {
             self.hands.parents.tell_one(number, &Said::Ready);
+        }
+        if self.told_flaps != Flaps::default() {
+            self.hands.parents.tell_one(number, &Said::Flaps(self.told_flaps.told(Instant::now())));
         }
         if let Some((available, weight)) = self.kept.first().and_then(|kept| kept.told)
             && self.args.service.is_some()

@@ -300,6 +300,7 @@ impl Guardian {
                     | Said::Able
                     | Said::Withdrawn(_)
                     | Said::News(_)
+                    | Said::Flaps(_)
                     | Said::Holds(_)
                     | Said::Dropped(_)
                     | Said::Answer { .. },

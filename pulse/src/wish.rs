@@ -66,6 +66,7 @@ impl Asked {
             | Ask::Rest
             | Ask::Stay(_)
             | Ask::Was(_)
+            | Ask::Flapped(_)
             | Ask::Hold(_)
             | Ask::Drop { .. }
             | Ask::CheckService(_)

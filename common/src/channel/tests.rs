@@ -50,6 +50,8 @@ fn any_said() -> impl Strategy<Value = Said> {
             next,
             text
         }),
+        (any::<u32>(), prop::option::of(0..=2_592_000_000_u64))
+            .prop_map(|(strikes, ago)| { Said::Flaps(Flaps { strikes, returned: ago.map(Duration::from_millis) }) }),
         prop::collection::vec((any::<u8>(), any::<Option<(bool, u32)>>()), 0..9).prop_map(|all| {
             Said::Holds(all.into_iter().map(|(n, verdict)| Held { assignment: assignment(n), verdict }).collect())
         }),
@@ -88,6 +90,8 @@ fn asks_round_trip() {
         Ask::Stay(false),
         Ask::Was(true),
         Ask::Was(false),
+        Ask::Flapped(Flaps { strikes: 0, returned: None }),
+        Ask::Flapped(Flaps { strikes: 4, returned: Some(Duration::from_millis(86_400_001)) }),
         Ask::Status(7),
         order,
     ];

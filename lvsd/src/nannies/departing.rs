@@ -55,6 +55,7 @@ impl Nannies {
         self.assign(id, monitor);
         if let Some(nanny) = self.all.get_mut(&id) {
             nanny.is_predecessor = nanny.child.pid().is_some();
+            nanny.flaps = None;
         }
         self.feed(id, Event::Replace, now, out);
         true

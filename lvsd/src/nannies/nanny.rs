@@ -6,7 +6,7 @@ use std::hash::{Hash as _, Hasher as _};
 use std::rc::Rc;
 use std::time::Instant;
 
-use common::channel::{Ask, Line};
+use common::channel::{Ask, Flaps, Line};
 use common::child::{Child, Report, Rules};
 use common::destinations::is_shared_place;
 
@@ -57,6 +57,8 @@ pub(super) struct Nanny {
     pub(super) speaks_otherwise: bool,
     /// How its last check failed, a line a step, while its server is down.
     pub(super) why: Option<String>,
+    /// How its server comes and goes, and when it said so.
+    pub(super) flaps: Option<(Flaps, Instant)>,
     pub(super) leaving: Option<String>,
     /// When its line last ended although it may live.
     pub(super) line_ended: Option<Instant>,
@@ -85,6 +87,7 @@ impl Nanny {
             spoke: false,
             speaks_otherwise: false,
             why: None,
+            flaps: None,
             leaving: None,
             line_ended: None,
             queued: None,
@@ -109,16 +112,24 @@ impl Nanny {
     }
 
     /// Says to a process that just began what its predecessor found, if its checks are the
-    /// same: what the kernel has does not tell a drained server from a failed one.
-    pub(super) fn hand_over(&mut self) {
-        if self.is_shared() {
+    /// same: what the kernel has does not tell a drained server from a failed one, nor one
+    /// that keeps falling from one that fell once.
+    pub(super) fn hand_over(&mut self, now: Instant) {
+        let (mut was, mut is_outdated) = (None, false);
+        for seat in self.seats.values_mut() {
+            is_outdated |= std::mem::take(&mut seat.is_outdated);
+            // Where there are several it is one server: who is drained was not found bad.
+            was = was.max(seat.verdict.map(|(good, _)| good));
+        }
+        if is_outdated {
+            self.flaps = None;
             return;
         }
-        for seat in self.seats.values_mut() {
-            let is_outdated = std::mem::take(&mut seat.is_outdated);
-            if let (Some((good, _)), Some(line), false) = (seat.verdict, &self.line, is_outdated) {
+        let flaps = self.flaps.map(|(flaps, at)| Ask::Flapped(flaps.after(now.saturating_duration_since(at))));
+        if let Some(line) = &self.line {
+            for ask in was.map(Ask::Was).into_iter().chain(flaps) {
                 // A line that is broken shows when it is read.
-                let _ = line.send(&Ask::Was(good).encode());
+                let _ = line.send(&ask.encode());
             }
         }
     }

@@ -1,6 +1,7 @@
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 
+use common::channel::Flaps;
 use common::ipvs::{DestinationKey, Protocol};
 use nix::sys::socket::{MsgFlags, recv, send};
 
@@ -56,12 +57,13 @@ impl FakeNanny {
     /// The next of what it was asked, but for why its server is down and what its
     /// predecessor found.
     fn was_asked(&self) -> Option<Ask> {
-        std::iter::from_fn(|| self.hears()).find(|ask| !matches!(ask, Ask::Why | Ask::Was(_)))
+        std::iter::from_fn(|| self.hears()).find(|ask| !matches!(ask, Ask::Why | Ask::Was(_) | Ask::Flapped(_)))
     }
 
     /// What it was told of its predecessor.
-    fn inherited(&self) -> Option<Ask> {
-        std::iter::from_fn(|| self.hears()).find(|ask| matches!(ask, Ask::Was(_)))
+    fn inherited(&self) -> Vec<Ask> {
+        let all = std::iter::from_fn(|| self.hears());
+        all.filter(|ask| matches!(ask, Ask::Was(_) | Ask::Flapped(_))).collect()
     }
 }
 
@@ -293,7 +295,7 @@ fn a_nanny_that_is_found_is_told_what_holds_now() {
 #[test]
 fn a_nanny_hears_what_its_predecessor_found_unless_its_checks_are_others() {
     let (mut stage, first) = Stage::running(3, 100);
-    assert_eq!(first.inherited(), None, "it is the first");
+    assert_eq!(first.inherited(), [], "it is the first");
     stage.verdict(&first, FIRST, true, 0);
     let mut pid = 100;
     let mut next = |stage: &mut Stage| {
@@ -303,17 +305,19 @@ fn a_nanny_hears_what_its_predecessor_found_unless_its_checks_are_others() {
         stage.start(FIRST, pid)
     };
     let second = next(&mut stage);
-    assert_eq!(second.inherited(), Some(Ask::Was(true)), "drained, and well");
+    assert_eq!(second.inherited(), [Ask::Was(true)], "drained, and well");
     second.hello(&["-c", "-w", "1"]);
+    second.says(&Said::Flaps(Flaps { strikes: 2, returned: Some(Duration::from_secs(1)) }));
     stage.verdict(&second, FIRST, false, 0);
     stage.want(&monitor_with(3, &["-c", "-w", "5"]));
     let third = next(&mut stage);
-    assert_eq!(third.inherited(), Some(Ask::Was(false)));
+    let ago = |seconds| Flaps { strikes: 2, returned: Some(Duration::from_secs(seconds)) };
+    assert_eq!(third.inherited(), [Ask::Was(false), Ask::Flapped(ago(61))]);
     third.hello(&["-c", "-w", "5"]);
     stage.read(FIRST);
     stage.want(&monitor_with(3, &["-c", "-w", "5", "-x", "OK"]));
     let fourth = next(&mut stage);
-    assert_eq!(fourth.inherited(), None, "another question, another answer");
+    assert_eq!(fourth.inherited(), [], "another question, another answer");
 }
 
 #[test]

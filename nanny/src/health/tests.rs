@@ -45,7 +45,7 @@ fn states(now: Instant) -> [State; 11] {
 }
 
 fn at(rules: Rules, state: State, stays: bool) -> Health {
-    Health { rules, state, stays, returned: None, strikes: 0 }
+    Health { rules, state, stays, flaps: Flaps::default() }
 }
 
 fn after(rules: Rules, state: State, stays: bool, event: Event, now: Instant) -> (State, Vec<Change>) {

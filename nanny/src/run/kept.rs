@@ -11,6 +11,7 @@ use common::ipvs::{self, ServiceKey};
 
 use crate::args::Args;
 use crate::destination::Owned;
+use crate::flaps::Flaps;
 use crate::hands::table::{Kernel, Table};
 use crate::health::{Change, Event, Health, Rules};
 use crate::load::Load;
@@ -19,6 +20,15 @@ use crate::record::Standing;
 
 /// Where lines about one destination go, with its service's name.
 pub(super) type Say<'a> = &'a mut dyn FnMut(&str, &Message);
+
+/// What is known of the server from before a destination was kept here.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Before {
+    /// What this process was told that its predecessor found, until its own first check.
+    pub(super) was: Option<bool>,
+    /// How the server comes and goes.
+    pub(super) flaps: Flaps,
+}
 
 /// See the module.
 pub(super) struct Kept {
@@ -102,10 +112,15 @@ impl Kept {
         }
     }
 
-    /// It joins others: first what the kernel has, then what the checks showed so far.
-    pub(super) fn join(&mut self, standing: Standing, now: Instant, out: &mut Vec<Change>) {
+    /// It joins others: first what the kernel has, then what a nanny before this one knew,
+    /// then what the checks showed so far.
+    pub(super) fn join(&mut self, before: &Before, standing: Standing, now: Instant, out: &mut Vec<Change>) {
         if self.assignment.stays {
             self.health.handle(Event::Stay(true), now, out);
+        }
+        self.health.recall(before.flaps);
+        if let Some(good) = before.was {
+            self.health.handle(Event::Was(good), now, out);
         }
         self.health.join(standing, now, out);
     }

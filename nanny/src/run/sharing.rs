@@ -3,12 +3,14 @@
 
 use std::time::Instant;
 
-use common::channel::Said;
+use common::channel::{self, Said};
 use common::destinations::{Assignment, DESTINATIONS_MAX, Held, Target};
 
 use super::Nanny;
 use super::destinations::say_of;
-use super::kept::{self, Kept};
+use super::kept::{self, Before, Kept};
+use crate::flaps::Flaps;
+use crate::health::Event;
 use crate::messages::Message;
 use crate::record::Standing;
 use crate::watch;
@@ -30,7 +32,7 @@ impl Nanny {
             self.say_changes(n, &mut changes);
             held.push(assignment.target);
         }
-        if self.standing == Standing::Unknown && was_empty && !self.kept.is_empty() {
+        if (self.standing == Standing::Unknown || self.before.was.is_some()) && was_empty && !self.kept.is_empty() {
             self.next_check = now;
             self.next_look = now;
         }
@@ -57,13 +59,48 @@ impl Nanny {
             if let Some(weight) = self.asked_weight {
                 kept.weigh(weight);
             }
-            kept.join(self.standing, now, &mut changes);
+            kept.join(&self.before, self.standing, now, &mut changes);
             if let Some(glasses) = self.glasses {
                 kept.health.handle(glasses, now, &mut changes);
             }
         }
         self.say_changes(n, &mut changes);
         Some(n)
+    }
+
+    /// What its predecessor found. Its own checks know better.
+    pub(super) fn inherit(&mut self, good: bool, now: Instant) {
+        if self.standing != Standing::Unknown {
+            return;
+        }
+        self.before.was = Some(good);
+        if !good {
+            self.standing = Standing::Down { good: 0 };
+        }
+        self.feed(Event::Was(good), now);
+        self.settle();
+    }
+
+    /// How the server came and went for its predecessor.
+    pub(super) fn recall(&mut self, told: channel::Flaps, now: Instant) {
+        if self.standing == Standing::Unknown || self.before.was.is_some() {
+            let flaps = Flaps::recall(told, now);
+            self.before.flaps = flaps;
+            self.kept.iter_mut().for_each(|kept| kept.health.recall(flaps));
+        }
+    }
+
+    /// Says how the server comes and goes, for a successor of this process; if nobody
+    /// cares, nothing.
+    pub(super) fn tell_flaps(&mut self, now: Instant) {
+        let flaps = self.kept.iter().map(|kept| kept.health.flaps()).max().unwrap_or_default();
+        self.before.flaps = flaps;
+        if flaps != self.told_flaps
+            && !self.args.dampen.is_zero()
+            && self.hands.parents.tell(&Said::Flaps(flaps.told(now)))
+        {
+            self.told_flaps = flaps;
+        }
     }
 
     /// These are not kept any more; they stay in the kernel as they are, or go.
@@ -85,6 +122,7 @@ impl Nanny {
             self.watch(watch::Event::Suspended, now);
             // Who comes next begins anew.
             (self.standing, self.asked_weight, self.complained) = (Standing::Unknown, None, None);
+            self.before = Before::default();
         }
     }
 

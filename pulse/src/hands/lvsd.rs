@@ -126,6 +126,7 @@ impl Hands {
                 Received::Message(
                     Said::Alive
                     | Said::Verdict { .. }
+                    | Said::Flaps(_)
                     | Said::Holds(_)
                     | Said::Dropped(_)
                     | Said::Leaving(_)

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::channel::{ASK_MAX, Line, Said};
+use common::channel::{ASK_MAX, Flaps, Line, Said};
 use common::child::{Exit, Rules};
 use common::destinations::{Failed, shared_place};
 use common::ipvs::{ForwardingMethod, Protocol};
@@ -93,15 +93,20 @@ impl FakeNanny {
         self.says(&Said::hello(WORDS.iter().map(|word| (*word).to_owned()).collect()));
     }
 
-    /// All that it was asked since the last time, but for why its server is down.
+    /// All that it was asked since the last time, but for why its server is down and what
+    /// its predecessor found.
     fn was_asked(&self) -> Vec<Ask> {
+        self.hears().into_iter().filter(|ask| !matches!(ask, Ask::Why | Ask::Was(_) | Ask::Flapped(_))).collect()
+    }
+
+    fn hears(&self) -> Vec<Ask> {
         let mut buffer = [0; ASK_MAX];
         let asks = std::iter::from_fn(|| {
             let length =
                 recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT).ok().filter(|length| *length > 0)?;
             Ask::decode(&buffer[..length]).ok()
         });
-        asks.filter(|ask| *ask != Ask::Why).collect()
+        asks.collect()
     }
 
     fn holds(&self, all: &[(u8, Option<(bool, u32)>)]) {
@@ -273,6 +278,20 @@ fn a_dead_one_is_followed_by_one_with_all_its_destinations() {
     assert!(actions.contains(&Action::Find(FIRST)) && actions.contains(&Action::Ended(Some(target(2)))), "{actions:?}");
     let nanny = stage.start(FIRST, 101);
     assert_eq!(nanny.was_asked(), [hold(&[1, 3])]);
+}
+
+#[test]
+fn the_next_one_hears_first_what_the_dead_one_found_of_the_server() {
+    for (verdicts, was) in [([(true, 1), (true, 0)], true), ([(false, 0), (false, 1)], false)] {
+        let (mut stage, nanny) = Stage::running(&[1, 2]);
+        nanny.holds(&[(1, Some(verdicts[0])), (2, Some(verdicts[1]))]);
+        let flaps = Flaps { strikes: 3, returned: None };
+        nanny.says(&Said::Flaps(flaps));
+        stage.read(FIRST);
+        stage.reaped(100);
+        let next = stage.start(FIRST, 101);
+        assert_eq!(next.hears(), [Ask::Was(was), Ask::Flapped(flaps), hold(&[1, 2])]);
+    }
 }
 
 #[test]

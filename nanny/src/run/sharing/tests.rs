@@ -211,6 +211,88 @@ fn how_one_is_kept_changes_in_place() {
     assert_eq!(stage.fake.count(Operation::EditDestination), edits, "to hear it twice does nothing");
 }
 
+/// Its predecessor died, and the server is down for a while still.
+#[test]
+fn what_a_predecessor_found_bad_has_to_earn_its_place_in_every_service() {
+    let mut stage = Stage::new("--rise 2");
+    stage.nanny.inherit(false, Instant::now());
+    stage.hold(&[assignment(0), assignment(1)]);
+    assert!(stage.nanny.deadline() <= Instant::now(), "it is checked at once");
+    stage.checked(true);
+    stage.hold(&[assignment(2)]);
+    assert_eq!(stage.weights(), [None; 4]);
+    stage.checked(true);
+    assert_eq!(stage.weights(), [Some(10), Some(11), Some(12), None], "all of them together");
+    // Its own checks know better than a word that comes late.
+    stage.nanny.inherit(false, Instant::now());
+    assert_eq!(stage.weights(), [Some(10), Some(11), Some(12), None]);
+}
+
+#[test]
+fn one_that_joins_a_server_that_comes_and_goes_waits_as_long_as_the_others() {
+    let mut stage = Stage::new("--rise 2 --dampen 60");
+    stage.hold(&[assignment(0), assignment(1)]);
+    let fall_and_return = |stage: &mut Stage, good: u32| {
+        stage.checked(false);
+        (0..good).for_each(|_| stage.checked(true));
+    };
+    stage.checked(true);
+    fall_and_return(&mut stage, 2);
+    assert_eq!(stage.weights(), [Some(10), Some(11), None, None]);
+    stage.heard();
+    // It fell again: twice as many.
+    fall_and_return(&mut stage, 2);
+    assert!(stage.heard().contains(&Said::Flaps(channel::Flaps { strikes: 1, returned: None })));
+    stage.hold(&[assignment(2)]);
+    stage.checked(true);
+    assert_eq!(stage.weights(), [None; 4]);
+    stage.checked(true);
+    assert_eq!(stage.weights(), [Some(10), Some(11), Some(12), None]);
+    // And falls with them the next time.
+    fall_and_return(&mut stage, 7);
+    assert_eq!(stage.weights(), [None; 4]);
+    stage.checked(true);
+    assert_eq!(stage.weights(), [Some(10), Some(11), Some(12), None]);
+}
+
+#[test]
+fn a_successor_goes_on_with_the_strikes_of_the_nanny_before_it() {
+    let flaps = |stage: &Stage| {
+        let all = stage.heard().into_iter();
+        all.filter_map(|said| if let Said::Flaps(flaps) = said { Some(flaps) } else { None }).next_back()
+    };
+    let mut first = Stage::new("--rise 2 --dampen 60");
+    first.hold(&[assignment(0)]);
+    for good in [true, false, true, true, false, true, true, true, true] {
+        first.checked(good);
+    }
+    assert_eq!(first.weights()[0], Some(10), "after four");
+    let told = flaps(&first).unwrap();
+    assert_eq!((told.strikes, told.returned.is_some()), (1, true));
+    let mut second = Stage::new("--rise 2 --dampen 60");
+    second.nanny.inherit(true, Instant::now());
+    second.nanny.recall(told, Instant::now());
+    second.hold(&[assignment(0)]);
+    for good in [true, false, true, true, true, true, true, true, true] {
+        second.checked(good);
+    }
+    assert_eq!(second.weights()[0], None, "it takes eight now");
+    second.checked(true);
+    assert_eq!(second.weights()[0], Some(10));
+    assert_eq!(flaps(&second).map(|flaps| flaps.strikes), Some(2));
+}
+
+#[test]
+fn weight_0_in_the_kernel_is_no_failure_of_a_server_that_is_known_to_be_well() {
+    let mut stage = Stage::new("--rise 3");
+    stage.hold(&[assignment(0)]);
+    stage.checked(true);
+    let drained = Destination::new(target(1).destination, ForwardingMethod::Masquerade, 0);
+    stage.fake.clone().add_destination(&service(1), &drained).unwrap();
+    stage.hold(&[Assignment { failed: Failed::Quiesced, ..assignment(1) }]);
+    assert_eq!(stage.weights(), [Some(10), Some(11), None, None]);
+}
+
 #[test]
 fn glasses_are_on_for_all_and_for_who_comes() {
     let mut stage = Stage::new("");
@@ -259,7 +341,7 @@ fn no_more_are_taken_than_a_nanny_keeps() {
         Assignment { target: Target { service, ..target(0) }, ..assignment(0) }
     });
     let many: Vec<Assignment> = many.collect();
-    for packet in common::destinations::pack(&many, common::channel::ASK_ROOM) {
+    for packet in common::destinations::pack(&many, channel::ASK_ROOM) {
         let text = packet.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         assert_eq!(unpack(&text).as_ref(), Some(&packet));
         stage.hold(&packet);
