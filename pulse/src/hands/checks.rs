@@ -20,6 +20,8 @@ pub struct Checks {
     running: Option<Running>,
     /// Killed and not ended yet: no other is started beside it.
     dying: Option<Running>,
+    /// A run is due and waits for that; a failure if it still does then.
+    waits_until: Option<Instant>,
     /// A reload mended it.
     mended: bool,
 }
@@ -36,6 +38,7 @@ impl Checks {
             (Some(check), Some(rules)) => check.set_rules(rules, now),
             (None, Some(rules)) => self.check = Some(Check::new(rules, now)),
             (check, None) => {
+                self.waits_until = None;
                 if check.take().is_some_and(|check| check.fails()) {
                     log.say(&Message::CheckMended);
                     self.mended = true;
@@ -56,9 +59,9 @@ impl Checks {
     /// When [`Checks::turn`] is next needed.
     pub fn deadline(&self) -> Option<Instant> {
         let commands = [&self.running, &self.dying].map(|command| command.as_ref().map(Running::deadline));
-        let next = self.check.as_ref().and_then(Check::deadline).filter(|_| self.dying.is_none());
+        let next = self.check.as_ref().and_then(Check::deadline);
         let mended = self.mended.then(Instant::now);
-        commands.into_iter().chain([next, mended]).flatten().min()
+        commands.into_iter().chain([next, self.waits_until, mended]).flatten().min()
     }
 
     /// What is due.
@@ -72,21 +75,30 @@ impl Checks {
         }
         if let Some(dying) = &mut self.dying {
             dying.due(now);
-            return;
         }
         let Some(check) = &mut self.check else { return };
         if check.tick(now) == Some(Action::Run) {
-            let rules = check.rules();
-            match Running::start(&rules.words, rules.timeout, now) {
-                Ok(running) => self.running = Some(running),
-                Err(failure) => self.ended(Err(failure), now, events, log),
-            }
+            self.waits_until = Some(now + check.rules().timeout);
+        }
+        let rules = check.rules();
+        let outcome = match (self.waits_until, &self.dying) {
+            (Some(_), None) => Running::start(&rules.words, rules.timeout, now).map(Some),
+            // What hangs in the kernel, over a dead disk, cannot be killed, and neither
+            // could the next one: that this host is sick must not be hidden by it.
+            (Some(until), Some(_)) if now >= until => Err(Failure::TimedOut(rules.timeout, String::new())),
+            (Some(_), Some(_)) | (None, _) => return,
+        };
+        self.waits_until = None;
+        match outcome {
+            Ok(running) => self.running = running,
+            Err(failure) => self.ended(Err(failure), now, events, log),
         }
     }
 
     /// A child ended; `false`: it was not ours.
     pub fn reaped(&mut self, pid: u32, exit: Exit, now: Instant, events: &mut VecDeque<Event>, log: &Log) -> bool {
         if self.dying.take_if(|dying| dying.pid() == pid).is_some() {
+            self.waits_until = self.waits_until.map(|_| now);
             return true;
         }
         let Some(running) = self.running.take_if(|running| running.pid() == pid) else { return false };
@@ -119,4 +131,50 @@ impl Checks {
 
 fn told(event: fn(Watched) -> election::Event) -> Event {
     Event::Pair(Box::new(event(Watched::Check)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use nix::sys::wait::waitpid;
+    use nix::unistd::Pid;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Nobody reaps it, as nobody can one that hangs in the kernel.
+    #[test]
+    fn a_check_that_cannot_even_be_killed_fails_again_and_again_and_one_that_ends_is_followed() {
+        let (log, start) = (Log::new(false), Instant::now());
+        let words = vec!["sleep".to_owned(), "1000".to_owned()];
+        let rules = Rules { words, interval: SECOND * 5, timeout: SECOND * 3, fall: 3, rise: 1 };
+        let mut checks = Checks::new(Some(rules), start);
+        let (mut events, mut now, mut turns) = (VecDeque::new(), start, 0);
+        checks.turn(now, &mut events, &log);
+        let pid = checks.running.as_ref().unwrap().pid();
+        while !checks.fails() && turns < 50 {
+            now = checks.deadline().unwrap();
+            checks.turn(now, &mut events, &log);
+            assert!(checks.running.is_none(), "one at a time");
+            turns += 1;
+        }
+        // three runs of 3 s with a pause of 5 s between them
+        assert_eq!((checks.fails(), now - start), (true, SECOND * 19));
+        assert_eq!(events, [told(election::Event::Failing)]);
+        while checks.waits_until.is_none() {
+            now = checks.deadline().unwrap();
+            checks.turn(now, &mut events, &log);
+        }
+        assert!(checks.reaped(pid, Exit::Signal(9), now, &mut events, &log));
+        assert_eq!(checks.deadline(), Some(now), "the run that waits");
+        checks.turn(now, &mut events, &log);
+        let next = checks.running.as_ref().unwrap().pid();
+        checks.end(now);
+        for pid in [pid, next] {
+            waitpid(Pid::from_raw(i32::try_from(pid).unwrap()), None).unwrap();
+        }
+        assert_eq!(events.len(), 1);
+    }
 }
