@@ -256,6 +256,22 @@ fn what_waited_in_a_buffer_while_we_slept_does_not_say_that_we_may_go_on() {
 }
 
 #[test]
+fn a_good_bye_of_before_our_sleep_is_no_evidence() {
+    let mut node = Node::standby(Role::Backup);
+    node.now += DEADTIME * 3;
+    let said = node.said;
+    node.event(Event::Tick);
+    assert!(node.said.sequence > said.sequence, "it asks who is there");
+    let echo = Echo { start: said.start, sequence: said.sequence };
+    let out = node.partner_says_with(Doing::Standby, |beat| {
+        (beat.heard, beat.flags.leaving) = (Some(echo), true);
+    });
+    assert_eq!(deeds(out), [], "it came out of a buffer");
+    let out = node.partner_says_with(Doing::Standby, |beat| beat.flags.leaving = true);
+    assert_eq!(deeds(out), [Action::BecomeActive { why: Activation::PartnerLeft }]);
+}
+
+#[test]
 fn a_short_sleep_of_the_active_director_changes_nothing() {
     let mut node = Node::active(Role::Master);
     let out = node.event(Event::Slept { lasted: DEADTIME / 3 });
