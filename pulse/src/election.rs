@@ -449,9 +449,9 @@ impl Election {
         self.fitness.reason(&self.settings.paths, now, self.settings.steady)
     }
 
-    /// Why it could not serve if it had to. Being well for a while first is for two
-    /// that could throw the VIPs to and fro; one that is alone keeps clients waiting
-    /// for nothing.
+    /// Why it could not serve if it had to. Being well for a while first is for one to
+    /// whom the VIPs could be handed, lest two throw them to and fro; where nobody else
+    /// serves it keeps clients waiting for nothing, and who serves has no reason to go.
     fn defect(&self, now: Instant) -> Option<Reason> {
         self.fitness.reason(&self.settings.paths, now, Duration::ZERO)
     }

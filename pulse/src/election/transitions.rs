@@ -189,7 +189,8 @@ impl Election {
         self.failback_from = None;
         let Some(why) = self.evidence(was_heard, now) else { return };
         let is_dead = matches!(why, Activation::PartnerDead { .. });
-        let is_alone = is_dead || why == Activation::PartnerLeft;
+        let cannot = self.said().is_some_and(|said| said.state == Doing::Unfit);
+        let is_alone = is_dead || cannot || why == Activation::PartnerLeft;
         if let Some(reason) = if is_alone { self.defect(now) } else { self.reason(now) } {
             if self.unable.rises(is_dead) {
                 out.push(Action::Say(Line::Unable { reason }));
@@ -361,7 +362,7 @@ impl Election {
 
     /// Active: is there a reason not to be any more?
     fn consider_yielding(&mut self, was_heard: bool, now: Instant, out: &mut Vec<Action>) {
-        let reason = self.reason(now);
+        let reason = self.defect(now);
         if reason == Some(Reason::Link) {
             return self.lower(Deactivation::Unfit(Reason::Link), Then::Standby, now, out);
         }
@@ -421,7 +422,7 @@ impl Election {
     pub(super) fn is_handing_over(&self, now: Instant) -> bool {
         self.state == State::Active
             && self.can_hand_over()
-            && (self.relocate_until.is_some() || self.reason(now).is_some())
+            && (self.relocate_until.is_some() || self.defect(now).is_some())
     }
 
     /// Both are active.

@@ -167,15 +167,25 @@ fn what_was_mended_must_hold_for_a_while_before_it_counts_between_two() {
     let mut node = Node::standby(Role::Backup);
     node.event(Event::Failing(Watched::Check));
     node.event(Event::Mended(Watched::Check));
-    let mut out = Vec::new();
-    for _ in 0..29 {
-        out.extend(node.partner_says(Doing::Unfit).to_vec());
-        out.extend(node.wait(KEEPALIVE));
-    }
-    assert_eq!(deeds(&out), []);
-    node.partner_says(Doing::Unfit);
-    node.wait(KEEPALIVE);
-    assert_eq!(deeds(node.partner_says(Doing::Unfit)).len(), 1);
+    node.wait_with(Duration::from_secs(58), Doing::Active);
+    assert_eq!((node.said.state, node.said.reason), (Doing::Unfit, Some(Reason::Check)), "it hands nothing to us");
+    node.wait_with(KEEPALIVE * 2, Doing::Active);
+    assert_eq!((node.said.state, node.said.reason), (Doing::Standby, None));
+}
+
+#[test]
+fn what_was_mended_counts_at_once_where_the_partner_cannot_serve() {
+    let mut node = Node::standby(Role::Backup);
+    node.event(Event::Failing(Watched::Check));
+    assert_eq!(deeds(&node.wait_with(KEEPALIVE, Doing::Unfit)), [], "neither of us can");
+    node.event(Event::Mended(Watched::Check));
+    let out = node.partner_says(Doing::Unfit).to_vec();
+    assert_eq!(deeds(&out), [Action::BecomeActive { why: Activation::PartnerInactive }], "clients wait");
+    let out = node.wait_with(KEEPALIVE * 2, Doing::Standby);
+    assert_eq!((deeds(&out), node.election.state()), (vec![], State::Active), "it is well, and has no reason to go");
+    node.event(Event::Failing(Watched::Check));
+    let out = node.partner_says(Doing::Standby).to_vec();
+    assert_eq!(deeds(&out), [Action::Yield { why: Deactivation::Unfit(Reason::Check) }]);
 }
 
 #[test]
