@@ -26,6 +26,7 @@
 //!   other's announcements there: the outranked one yields, and is the standby for
 //!   as long as the other one answers for the VIPs (`rival`).
 //! * There is no fail-back unless it is asked for.
+//! * Failover services that run on neither director move ever more rarely (`rest`).
 //! * No heartbeat stops a director, and none makes it yield to nobody: who yields
 //!   has heard somebody who is active or will be.
 //!
@@ -47,6 +48,7 @@ mod fitness;
 mod lines;
 mod partner;
 mod report;
+mod rest;
 mod rival;
 mod settings;
 
@@ -352,7 +354,7 @@ impl Election {
             }
             Event::Link { path, is_up } => self.link(path, is_up, now, out),
             Event::Failing(watched) => {
-                self.fitness.fail(watched);
+                self.fitness.fail(watched, now);
                 Turn::Failing
             }
             Event::Mended(watched) => {
@@ -371,6 +373,7 @@ impl Election {
             }
             Event::Asked(Request::Restore) => {
                 self.fitness.is_released = false;
+                self.fitness.rest.forget();
                 self.is_relocated = false;
                 Turn::Restore
             }
@@ -379,6 +382,7 @@ impl Election {
                 self.settings = settings.sane();
                 (self.settings.role, self.settings.service) = fixed;
                 self.fitness.resize(self.settings.paths.len());
+                self.fitness.rest.forget();
                 self.partner.resize(self.settings.paths.len());
                 self.partner.extend(now);
                 self.next_beat = now;
@@ -449,6 +453,12 @@ impl Election {
         self.fitness.reason(&self.settings.paths, now, self.settings.steady)
     }
 
+    /// Why the partner should not hand over to us.
+    fn reserve(&self, now: Instant) -> Option<Reason> {
+        let rests = !self.holds_vips() && self.fitness.rest.left(now).is_some();
+        self.reason(now).or_else(|| rests.then_some(Reason::Rests))
+    }
+
     /// Why it could not serve if it had to. Being well for a while first is for one to
     /// whom the VIPs could be handed, lest two throw them to and fro; where nobody else
     /// serves it keeps clients waiting for nothing, and who serves has no reason to go.
@@ -484,7 +494,7 @@ impl Election {
     fn beat(&mut self, now: Instant, out: &mut Vec<Action>) {
         self.last_beat = Some(now);
         self.next_beat = now + self.settings.keepalive;
-        let reason = self.reason(now);
+        let reason = self.reserve(now);
         let doing = match (self.state, reason) {
             (State::Active, _) => Doing::Active,
             (State::Listening { .. }, _) => Doing::Listening,

@@ -203,6 +203,9 @@ pub enum Reason {
     Check,
     /// It was released by hand.
     Released,
+    /// Its failover services could not run a while ago; it takes them if nobody else
+    /// has them, or by hand.
+    Rests,
     /// One that a later version knows.
     Other(u8),
 }
@@ -215,6 +218,7 @@ impl Reason {
             Some(Self::Lvsd) => 2,
             Some(Self::Check) => 3,
             Some(Self::Released) => 4,
+            Some(Self::Rests) => 5,
             Some(Self::Other(code)) => code,
         }
     }
@@ -226,6 +230,7 @@ impl Reason {
             2 => Some(Self::Lvsd),
             3 => Some(Self::Check),
             4 => Some(Self::Released),
+            5 => Some(Self::Rests),
             other => Some(Self::Other(other)),
         }
     }

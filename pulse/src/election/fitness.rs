@@ -1,8 +1,9 @@
-//! Whether this director could serve: links, lvsd, `check_cmd`, and whether it
-//! was released by hand.
+//! Whether this director could serve: links, lvsd, `check_cmd`, failover services,
+//! and whether it was released by hand.
 
 use std::time::{Duration, Instant};
 
+use super::rest::Rest;
 use super::settings::Path;
 use crate::heartbeat::Reason;
 
@@ -35,7 +36,9 @@ pub enum Watched {
 pub(super) struct Fitness {
     lvsd: Condition,
     check: Condition,
-    services: Condition,
+    /// They run here only while this director is active, and can fail only then.
+    pub(super) services_fail: bool,
+    pub(super) rest: Rest,
     /// Per path, whether its link is down.
     down: Vec<bool>,
     pub(super) is_released: bool,
@@ -43,8 +46,8 @@ pub(super) struct Fitness {
 
 impl Fitness {
     pub(super) fn new(paths: usize) -> Self {
-        let (lvsd, check, services) = Default::default();
-        Self { lvsd, check, services, down: vec![false; paths], is_released: false }
+        let (lvsd, check, rest) = Default::default();
+        Self { lvsd, check, services_fail: false, rest, down: vec![false; paths], is_released: false }
     }
 
     /// After a reload; a link that is gone from the file is forgotten.
@@ -52,22 +55,31 @@ impl Fitness {
         self.down.resize(paths, false);
     }
 
-    pub(super) fn fail(&mut self, watched: Watched) {
-        *self.watched(watched) = Condition { fails: true, mended: None };
-    }
-
-    pub(super) fn mend(&mut self, watched: Watched, now: Instant) {
-        let condition = self.watched(watched);
-        if condition.fails {
-            *condition = Condition { fails: false, mended: Some(now) };
+    pub(super) fn fail(&mut self, watched: Watched, now: Instant) {
+        if let Some(condition) = self.watched(watched) {
+            *condition = Condition { fails: true, mended: None };
+        } else if !std::mem::replace(&mut self.services_fail, true) {
+            self.rest.failing(now);
         }
     }
 
-    fn watched(&mut self, watched: Watched) -> &mut Condition {
+    pub(super) fn mend(&mut self, watched: Watched, now: Instant) {
+        match self.watched(watched) {
+            Some(condition) if condition.fails => *condition = Condition { fails: false, mended: Some(now) },
+            Some(_) => {}
+            None => {
+                self.services_fail = false;
+                self.rest.mended(now);
+            }
+        }
+    }
+
+    /// `None`: the services.
+    fn watched(&mut self, watched: Watched) -> Option<&mut Condition> {
         match watched {
-            Watched::Lvsd => &mut self.lvsd,
-            Watched::Check => &mut self.check,
-            Watched::Services => &mut self.services,
+            Watched::Lvsd => Some(&mut self.lvsd),
+            Watched::Check => Some(&mut self.check),
+            Watched::Services => None,
         }
     }
 
@@ -86,7 +98,7 @@ impl Fitness {
     pub(super) fn reason(&self, paths: &[Path], now: Instant, steady: Duration) -> Option<Reason> {
         if self.is_cut_off(paths) {
             Some(Reason::Link)
-        } else if !self.lvsd.holds(now, steady) || !self.services.holds(now, steady) {
+        } else if !self.lvsd.holds(now, steady) || self.services_fail {
             Some(Reason::Lvsd)
         } else if !self.check.holds(now, steady) {
             Some(Reason::Check)

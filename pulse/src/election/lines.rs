@@ -84,6 +84,15 @@ pub enum Line {
     Reluctant {
         /// Why.
         reason: Reason,
+        /// The partner could, but has failed as well.
+        partner_rests: bool,
+    },
+    /// The failover services were handed over, as they cannot run here.
+    Rests {
+        /// How often in a row.
+        times: u32,
+        /// How long it does not want them back.
+        lasts: Duration,
     },
     /// The partner is silent, and so is every witness.
     Isolated,
@@ -153,6 +162,7 @@ pub(super) fn words(reason: Reason) -> String {
         Reason::Lvsd => "lvsd cannot serve".to_owned(),
         Reason::Check => "check_cmd fails".to_owned(),
         Reason::Released => "released by hand".to_owned(),
+        Reason::Rests => "failover services failed here".to_owned(),
         Reason::Other(code) => format!("unfit by reason {code}"),
     }
 }
@@ -186,8 +196,22 @@ impl fmt::Display for Line {
             Self::SameRole(Role::Master) => f.write_str("partner says that it is the MASTER too: check primary"),
             Self::SameRole(Role::Backup) => f.write_str("partner says that it is the BACKUP too: check primary"),
             Self::Unable { reason } => write!(f, "partner dead, but {}: not activating", words(*reason)),
-            Self::Reluctant { reason } => {
+            Self::Reluctant { reason, partner_rests: false } => {
                 write!(f, "{}, but the partner cannot take over: staying active", words(*reason))
+            }
+            Self::Reluctant { reason, partner_rests: true } => {
+                write!(
+                    f,
+                    "{}, but on the partner, too, services failed: staying active until it has rested",
+                    words(*reason)
+                )
+            }
+            Self::Rests { times, lasts } => {
+                write!(
+                    f,
+                    "failover services were handed over (number {times} in a row): not taken back for {}",
+                    Seconds(*lasts)
+                )
             }
             Self::Isolated => f.write_str("neither partner nor witness heard: not activating"),
             Self::Connected => f.write_str("witness heard again: listening for the partner"),
@@ -266,6 +290,7 @@ impl Message for Line {
             | Self::Slept { .. }
             | Self::Refused(_)
             | Self::Reluctant { .. }
+            | Self::Rests { .. }
             | Self::NotLowered => Level::Warning,
             Self::Unable { .. } | Self::Isolated | Self::VipHeld { .. } => Level::Error,
         }

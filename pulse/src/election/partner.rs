@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::lines::Line;
 use super::settings::{Role, Settings};
 use super::{Action, Mark};
-use crate::heartbeat::{Claim, Datagram, Heartbeat, Service, State, Word};
+use crate::heartbeat::{Claim, Datagram, Heartbeat, Reason, Service, State, Word};
 use crate::replay::{Counters, Proof, Session};
 
 /// Who sends.
@@ -31,6 +31,8 @@ pub(super) struct Said {
     /// It has let go for us to take.
     pub(super) hands_over: bool,
     pub(super) wants: bool,
+    /// It is unfit for no other reason than that its services failed a while ago.
+    pub(super) rests: bool,
     /// It has our role; a mistake in the configuration.
     has_our_role: bool,
 }
@@ -243,7 +245,7 @@ impl Partner {
             Standing::Says(said) => Some(said),
             Standing::Unknown | Standing::Left | Standing::Silent => None,
         };
-        let said = |state, hands_over| Said { state, hands_over, wants: false, has_our_role: false };
+        let said = |state, hands_over| Said { state, hands_over, wants: false, rests: false, has_our_role: false };
         match word {
             Word::Lvs(Claim::Running) | Word::Fos(Claim::Running) => {
                 self.standing = Standing::Says(said(State::Active, false));
@@ -309,6 +311,7 @@ impl Partner {
                 state: beat.state,
                 hands_over: beat.flags.handover,
                 wants: beat.flags.want,
+                rests: beat.state == State::Unfit && beat.reason == Some(Reason::Rests),
                 has_our_role: beat.flags.master == (settings.role == Role::Master),
             });
         }

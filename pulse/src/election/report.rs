@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Instant;
 
 use super::lines::{Seconds, words};
-use super::{Doing, Election, Kind, Role, Said, Standing, State};
+use super::{Doing, Election, Kind, Reason, Role, Said, Standing, State};
 
 /// The lines; see [`Election::report`].
 pub struct Report<'a> {
@@ -28,7 +28,11 @@ impl fmt::Display for Report<'_> {
             State::Leaving { .. } | State::Over => "stopping",
         };
         writeln!(f, "role: {role}\nstate: {state}")?;
-        match election.reason(now) {
+        match election.reserve(now) {
+            Some(reason @ Reason::Rests) => {
+                let left = Seconds(election.fitness.rest.left(now).unwrap_or_default());
+                writeln!(f, "fit: no, {}, not taking them for another {left}", words(reason))?;
+            }
             Some(reason) => writeln!(f, "fit: no, {}", words(reason))?,
             None => writeln!(f, "fit: yes")?,
         }
@@ -39,6 +43,7 @@ impl fmt::Display for Report<'_> {
             Standing::Silent if election.is_seen(now) => f.write_str("silent, but it answers for a VIP")?,
             Standing::Silent if election.is_rivalled() => f.write_str("silent, but it announces our VIPs")?,
             Standing::Silent => f.write_str("silent")?,
+            Standing::Says(Said { rests: true, .. }) => f.write_str("unfit, failover services failed there")?,
             Standing::Says(Said { state, .. }) => f.write_str(match state {
                 Doing::Standby => "standby",
                 Doing::Active => "active",

@@ -48,8 +48,9 @@ pub struct Settings {
     /// The MASTER takes the VIPs back this long after it is fit and hears the
     /// partner; `None`: it does not, as the original.
     pub auto_failback: Option<Duration>,
-    /// How long lvsd or `check_cmd` must be well again before the director is fit.
-    /// Keeps two directors that both fail from throwing the VIPs to and fro.
+    /// How long lvsd or `check_cmd` must be well again before the director is fit, and
+    /// how long its first rest is once it has handed over failover services. Keeps two
+    /// directors that both fail from throwing the VIPs to and fro.
     pub steady: Duration,
     /// Of the configuration, told to the partner; 0: not told.
     pub fingerprint: u64,

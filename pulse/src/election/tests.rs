@@ -5,11 +5,13 @@
     reason = "a mistake in a test fails it"
 )]
 
+use super::lines::Seconds;
 use super::*;
 use crate::heartbeat::{Echo, Service};
 
 mod behaviour;
 mod hands_over;
+mod rests;
 mod rivals;
 mod table;
 

@@ -171,9 +171,11 @@ impl Election {
         }
     }
 
-    /// Whether the partner is there, fit and standby.
-    fn can_hand_over(&self) -> bool {
-        self.said().is_some_and(|said| said.state == Doing::Standby)
+    /// Whether the partner is there, fit and standby; somebody who wants it moved by
+    /// hand knows better than a rest.
+    fn can_hand_over(&self, now: Instant) -> bool {
+        let by_hand = self.relocate_until.is_some() || self.reason(now) == Some(Reason::Released);
+        self.said().is_some_and(|said| said.state == Doing::Standby || said.rests && by_hand)
     }
 
     fn consider_takeover(&mut self, was_heard: bool, now: Instant, out: &mut Vec<Action>) {
@@ -242,7 +244,7 @@ impl Election {
     fn consider_failback(&mut self, now: Instant, out: &mut Vec<Action>) {
         let is_right = self.settings.role == Role::Master
             && !self.is_relocated
-            && self.reason(now).is_none()
+            && self.reserve(now).is_none()
             && !self.partner.is_deaf(&self.settings, self.active_since, now);
         let Some(delay) = self.settings.auto_failback.filter(|_| is_right) else {
             self.failback_from = None;
@@ -267,6 +269,7 @@ impl Election {
     /// Somebody wants the VIPs to be here.
     fn want(&mut self, now: Instant, out: &mut Vec<Action>) {
         let is_there = self.said().is_some_and(|said| said.state == Doing::Active);
+        self.fitness.rest.forget();
         let refusal = match (self.reason(now), is_there, self.partner.kind) {
             (Some(reason), _, _) => Refusal::Unfit(reason),
             (None, false, _) => Refusal::Pointless,
@@ -313,6 +316,10 @@ impl Election {
     }
 
     pub(super) fn activate(&mut self, why: Activation, now: Instant, out: &mut Vec<Action>) {
+        // By itself the partner would not have done that during a rest.
+        if self.fitness.rest.left(now).is_some() && self.said().is_some_and(|said| said.hands_over) {
+            self.fitness.rest.forget();
+        }
         self.state = State::Active;
         self.active_since = now;
         self.first_refusal_until = None;
@@ -394,13 +401,14 @@ impl Election {
 
     /// Hands over, if there is a reason to and the partner has just said that it can.
     fn consider_handing_over(&mut self, was_heard: bool, reason: Option<Reason>, now: Instant, out: &mut Vec<Action>) {
-        let can = self.can_hand_over();
+        let can = self.can_hand_over(now);
         if self.relocate_until.is_some_and(|until| now >= until || !can) {
             self.relocate_until = None;
             out.push(Action::Say(Line::Refused(Refusal::PartnerCannot)));
         }
         if let Some(reason) = reason.filter(|_| self.reluctant.rises(reason.is_some() && !can)) {
-            out.push(Action::Say(Line::Reluctant { reason }));
+            let partner_rests = self.said().is_some_and(|said| said.rests);
+            out.push(Action::Say(Line::Reluctant { reason, partner_rests }));
         }
         if !(was_heard && can) {
             return;
@@ -412,7 +420,12 @@ impl Election {
             (None, None) if is_wanted => Deactivation::Wanted,
             (None, None) => return,
         };
+        let rests = why == Deactivation::Unfit(Reason::Lvsd) && self.fitness.services_fail;
         self.lower(why, Then::HandOver, now, out);
+        if rests {
+            let (times, lasts) = self.fitness.rest.begin(self.settings.steady, now);
+            out.push(Action::Say(Line::Rests { times, lasts }));
+        }
         // Moved by hand: here, or by the BACKUP, which has no other way to want it.
         self.is_relocated =
             why == Deactivation::Relocated || (why == Deactivation::Wanted && self.settings.role == Role::Master);
@@ -421,7 +434,7 @@ impl Election {
     /// Whether the partner's answer is what a hand-over waits for.
     pub(super) fn is_handing_over(&self, now: Instant) -> bool {
         self.state == State::Active
-            && self.can_hand_over()
+            && self.can_hand_over(now)
             && (self.relocate_until.is_some() || self.defect(now).is_some())
     }
 
@@ -466,10 +479,11 @@ impl Election {
 
     /// Somebody wants the VIPs to be there.
     fn relocate(&mut self, now: Instant, out: &mut Vec<Action>) {
-        if self.can_hand_over() {
-            self.relocate_until = Some(now + self.allowed());
+        self.relocate_until = Some(now + self.allowed());
+        if self.can_hand_over(now) {
             self.answer(now);
         } else {
+            self.relocate_until = None;
             out.push(Action::Say(Line::Refused(Refusal::PartnerCannot)));
         }
     }

@@ -18,7 +18,7 @@ use crate::election::{
     Action, Activation, Answer, Deactivation, Election, Event, Path, Request, Role, Settings, Start, State, Watched,
 };
 use crate::heartbeat::{
-    Claim, Datagram, Flags, Heartbeat, Key, Keyring, Service, StartId, State as Doing, Trust, Word, decode,
+    Claim, Datagram, Flags, Heartbeat, Key, Keyring, Reason, Service, StartId, State as Doing, Trust, Word, decode,
 };
 
 mod judge;
@@ -26,6 +26,7 @@ mod network;
 mod original;
 mod runs;
 mod scenario;
+mod services;
 
 use judge::Judge;
 use network::ANNOUNCEMENTS;
@@ -94,6 +95,16 @@ enum Happening {
     /// The other host's announcement is seen.
     Sees {
         to: usize,
+    },
+    /// A service that is broken here has shown that it is.
+    ServicesFail {
+        host: usize,
+        life: u32,
+    },
+    /// lvsd has stopped what does not belong here.
+    ServicesRest {
+        host: usize,
+        life: u32,
     },
     /// Whoever holds the VIPs asks who else does.
     Probes {
@@ -203,6 +214,9 @@ struct Host {
     is_released: bool,
     fails: [bool; 2],
     mended: Duration,
+    /// How often its failover services were broken and not mended yet.
+    broken: u32,
+    services_fail: bool,
 }
 
 struct World {
@@ -263,6 +277,8 @@ impl World {
             is_released: false,
             fails: [false; 2],
             mended: Duration::ZERO,
+            broken: 0,
+            services_fail: false,
         });
         Self {
             now: Duration::ZERO,
@@ -349,6 +365,8 @@ impl World {
             | Happening::Lowered { host, life }
             | Happening::Answered { host, life, .. }
             | Happening::Announces { host, life, .. }
+            | Happening::ServicesFail { host, life }
+            | Happening::ServicesRest { host, life }
             | Happening::Probes { host, life } => {
                 if *life != self.hosts[*host].life {
                     return;
@@ -371,14 +389,19 @@ impl World {
                 self.hosts[host].vips = true;
                 self.announce(host, life, ANNOUNCEMENTS);
                 self.later(self.now + self.unit(host), Happening::Probes { host, life });
+                self.serve(host);
             }
             Happening::Announces { host, life, more } => self.announce(host, life, more),
             Happening::Sees { to } => self.see(to),
             Happening::Probes { host, life } => self.probe(host, life),
             Happening::Lowered { host, .. } => {
                 self.hosts[host].vips = false;
+                let (life, work) = (self.hosts[host].life, self.hosts[host].settings.keepalive / 20);
+                self.later(self.now + work, Happening::ServicesRest { host, life });
                 self.feed(host, Event::Lowered);
             }
+            Happening::ServicesFail { host, .. } => self.fail_services(host),
+            Happening::ServicesRest { host, .. } => self.rest_services(host),
             Happening::Answered { host, answer, .. } => self.feed(host, Event::Witness(answer)),
             Happening::SecondStarts(_) | Happening::Begins(_) | Happening::Ends(_) => {}
         }
@@ -561,6 +584,7 @@ impl World {
         h.overdue.clear();
         h.next_wake = Duration::MAX;
         h.is_released = false;
+        h.services_fail &= h.vips;
         self.judge.started(host, self.now);
         self.tell(|_| format!("{host} starts: {how:?}"));
         let h = &mut self.hosts[host];
@@ -583,6 +607,9 @@ impl World {
             if self.hosts[host].fails[n] {
                 self.feed(host, Event::Failing(watched));
             }
+        }
+        if self.hosts[host].services_fail {
+            self.feed(host, Event::Failing(Watched::Services));
         }
     }
 }

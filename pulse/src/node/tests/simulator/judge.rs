@@ -16,6 +16,8 @@
 //! 8. Where both see each other's announcements, two of ours that hear nothing of
 //!    each other are not both holders for long; after a bound one of them is, if one
 //!    is fit, and that does not change any more.
+//! 9. Failover services are not handed over to a director that rests from their
+//!    failure there.
 
 use super::*;
 
@@ -48,6 +50,11 @@ pub(super) struct Judge {
     faults: u64,
     is_mixed: bool,
     disturbed: Duration,
+    /// When services failed, or a rest began or ended.
+    stirred: Duration,
+    pub(super) rests: services::Rests,
+    /// Moves on their account; how many there may be, 9 says.
+    service_moves: u64,
     relocated: Duration,
     /// Since when it is running, awake and connected.
     awake_from: [Duration; HOSTS],
@@ -90,6 +97,9 @@ impl Judge {
             faults: scenario.faults.len() as u64,
             is_mixed: scenario.original.is_some(),
             disturbed: Duration::ZERO,
+            stirred: Duration::ZERO,
+            rests: services::Rests::default(),
+            service_moves: 0,
             relocated: Duration::ZERO,
             awake_from: [Duration::ZERO; HOSTS],
             born: [Duration::ZERO; HOSTS],
@@ -118,6 +128,10 @@ impl Judge {
         self.disturbed = now;
     }
 
+    pub(super) fn stirred(&mut self, now: Duration) {
+        self.stirred = now;
+    }
+
     pub(super) fn relocated(&mut self, now: Duration) {
         self.relocated = now;
     }
@@ -137,6 +151,7 @@ impl Judge {
 
     pub(super) fn started(&mut self, host: usize, now: Duration) {
         self.disturbed = now;
+        self.rests.forget(host);
         self.awake_from[host] = now;
         self.born[host] = now;
         self.is_active[host] = false;
@@ -215,6 +230,10 @@ impl Judge {
         if let Some(wrong) = wrong {
             self.blame(format!("1: {host} took over ({why:?}) {wrong}"));
         }
+        let handed = matches!(last, Some(Last { datagram: Datagram::Ours(beat), .. }) if beat.flags.handover);
+        if handed && self.rests.holds(host, now, hosts) {
+            self.rests.forget(host);
+        }
         self.is_active[host] = true;
         self.reannounced[host] += 1; // part of it
         if why == Activation::Resumed {
@@ -222,7 +241,8 @@ impl Judge {
         }
         self.takeovers += 1;
         self.dead_takeovers += u64::from(matches!(why, Activation::PartnerDead { .. }));
-        if self.takeovers - self.dead_takeovers > 2 + 3 * self.faults + self.dead_takeovers {
+        let unforced = (self.takeovers - self.dead_takeovers).saturating_sub(self.service_moves);
+        if unforced > 2 + 3 * self.faults + self.dead_takeovers {
             self.blame(format!("5: {} takeovers for {} faults", self.takeovers, self.faults));
         }
         self.changed(now);
@@ -251,6 +271,13 @@ impl Judge {
         };
         if !has_cause {
             self.blame(format!("6: {host} yields ({why:?}) after {:?}", self.honest[host]));
+        }
+        if why == Deactivation::Unfit(Reason::Lvsd) && hosts[host].services_fail {
+            if self.rests.holds(1 - host, now, hosts) {
+                self.blame(format!("9: {host} hands services over, and the other one rests"));
+            }
+            self.rests.begin(host, now, hosts);
+            self.service_moves += 1;
         }
         if why == Deactivation::PartnerActive && !hosts[1 - host].is_original {
             self.must_announce = Some(Announcement { host: 1 - host, had: self.reannounced[1 - host], since: now });
@@ -281,15 +308,18 @@ impl Judge {
 
     /// For how long both hear each other and nothing else has happened.
     fn quiet_for(&self, now: Duration) -> Option<Duration> {
-        self.well_since.map(|since| now - since.max(self.disturbed))
+        self.well_since.map(|since| now - since.max(self.disturbed).max(self.stirred))
     }
 
     /// For how long both see each other's announcements and nothing else has happened.
     fn seen_for(&self, now: Duration) -> Option<Duration> {
-        self.seen_since.filter(|_| !self.is_mixed).map(|since| now - since.max(self.disturbed))
+        self.seen_since.filter(|_| !self.is_mixed).map(|since| now - since.max(self.disturbed).max(self.stirred))
     }
 
     pub(super) fn observe(&mut self, now: Duration, hosts: &[Host], wires: &[Vec<Wire>]) {
+        if self.rests.turned(now, hosts) {
+            self.stirred = now;
+        }
         let runs: Vec<bool> = hosts.iter().map(Host::runs).collect();
         for (from, since) in self.way_since.iter_mut().enumerate() {
             let works = runs[0] && runs[1] && is_connected(from, hosts, wires);
@@ -316,7 +346,7 @@ impl Judge {
         let holders: Vec<usize> = (0..HOSTS).filter(|host| hosts[*host].vips).collect();
         let is_right = match holders.as_slice() {
             [] => !fit[0] && !fit[1],
-            [holder] => fit[*holder] || !fit[1 - *holder],
+            [holder] => fit[*holder] || !fit[1 - *holder] || self.rests.holds(1 - *holder, now, hosts),
             _ => false,
         };
         if !is_right {
@@ -377,6 +407,7 @@ impl Host {
                     && !self.is_released
                     && !self.fails[0]
                     && !self.fails[1]
+                    && !self.services_fail
                     && now - self.mended >= self.settings.steady
             }
         }

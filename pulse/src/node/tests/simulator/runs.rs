@@ -4,8 +4,10 @@ use std::cell::RefCell;
 
 use proptest::test_runner::{Config, TestError, TestRunner};
 
-use super::scenario::any_scenario;
+use super::scenario::{Trouble, any_scenario};
 use super::*;
+
+const DEADTIME: Duration = Duration::from_secs(5);
 
 /// Simulated hours of every test run, unless `PIRANHA_SIM_HOURS` says otherwise.
 const HOURS: f64 = 10_000.0;
@@ -66,7 +68,7 @@ fn boot(original: Option<usize>, apart: u8, seed: u64) -> Scenario {
     Scenario {
         seed,
         keepalive: Duration::from_secs(2),
-        deadtime: Duration::from_secs(5),
+        deadtime: DEADTIME,
         paths: 2,
         is_keyed: seed.is_multiple_of(2) && original.is_none(),
         has_witness: false,
@@ -104,6 +106,33 @@ fn a_backup_of_ours_booted_with_an_original_master_leaves_it_active() {
         for apart in 0..20 {
             let tally = World::run(&boot(Some(0), apart, seed)).unwrap();
             assert_eq!((tally.takeovers, tally.holders), (0, [true, false]), "apart {apart}, seed {seed}");
+        }
+    }
+}
+
+/// A day, if a deadtime were a minute.
+fn broken(first: Fault, seed: u64) -> Scenario {
+    Scenario { faults: vec![first], ..boot(None, 0, seed) }
+}
+
+#[test]
+fn services_that_run_on_neither_director_move_ever_more_rarely() {
+    for seed in 0..4 {
+        let lasts = DEADTIME * 24 * 60;
+        let tally =
+            World::run(&broken(Fault { gap: DEADTIME, lasts, trouble: Trouble::Broken { hosts: 3 } }, seed)).unwrap();
+        // 14 until each rests for an hour, and then one in an hour
+        assert!((30..=36).contains(&tally.takeovers), "{} moves, seed {seed}", tally.takeovers);
+    }
+}
+
+#[test]
+fn services_that_run_on_one_director_only_end_there() {
+    for seed in 0..4 {
+        for host in 0..HOSTS {
+            let trouble = Trouble::Broken { hosts: 1 << host };
+            let tally = World::run(&broken(Fault { gap: DEADTIME, lasts: DEADTIME * 24 * 60, trouble }, seed)).unwrap();
+            assert_eq!((tally.takeovers, tally.holders[host]), (1 + u64::from(host == 0), false), "seed {seed}");
         }
     }
 }

@@ -64,6 +64,10 @@ pub(super) enum Trouble {
         host: usize,
         path: usize,
     },
+    /// Failover services that cannot run on a host: bit n is host n.
+    Broken {
+        hosts: u8,
+    },
     /// Other timers; the other host gets them when it ends.
     Reloaded {
         host: usize,
@@ -182,6 +186,7 @@ fn trouble(mixed: bool, keyed: bool, paths: usize) -> BoxedStrategy<Trouble> {
     let ours = prop_oneof![
         2 => host().prop_map(|host| Trouble::Killed { host }),
         1 => host().prop_map(|host| Trouble::Detached { host }),
+        2 => (1..4_u8).prop_map(|hosts| Trouble::Broken { hosts }),
         2 => (host(), 1..40_u8).prop_map(|(to, times)| Trouble::Replayed { to, times }),
         1 => (host(), 0..7_u8).prop_map(move |(to, word)| {
             if keyed { Trouble::Forged { to, word } } else { Trouble::Replayed { to, times: word } }
@@ -268,7 +273,7 @@ impl World {
             Trouble::Detached { host } => self.stop(host, Request::Detach),
             Trouble::Relocated { host } => {
                 self.judge.relocated(self.now);
-                self.ask(host, Event::Asked(Request::Relocate));
+                self.relocate(host);
             }
             Trouble::Released { host } => {
                 self.hosts[host].is_released = true;
@@ -282,6 +287,7 @@ impl World {
                 self.hosts[host].links_down[path] = true;
                 self.ask(host, Event::Link { path, is_up: false });
             }
+            Trouble::Broken { hosts } => self.each_host(hosts, Self::break_services),
             Trouble::Reloaded { host, keepalive, deadtime } => self.reload(host, keepalive, deadtime),
             Trouble::Replayed { to, times } => self.replay(to, times),
             Trouble::Forged { to, word } => self.forge(to, word),
@@ -313,6 +319,7 @@ impl World {
             Trouble::Released { host } => {
                 self.thaw(host, false);
                 self.hosts[host].is_released = false;
+                self.judge.rests.forget(host);
                 self.ask(host, Event::Asked(Request::Restore));
             }
             Trouble::Failing { host, watched } => {
@@ -330,8 +337,15 @@ impl World {
                 }
                 self.ask(host, Event::Link { path, is_up: true });
             }
+            Trouble::Broken { hosts } => self.each_host(hosts, Self::mend_services),
             Trouble::Reloaded { host, keepalive, deadtime } => self.reload(1 - host, keepalive, deadtime),
             Trouble::Relocated { .. } | Trouble::Replayed { .. } | Trouble::Forged { .. } => {}
+        }
+    }
+
+    fn each_host(&mut self, hosts: u8, change: impl Fn(&mut Self, usize)) {
+        for host in (0..HOSTS).filter(|host| hosts & (1 << host) != 0) {
+            change(self, host);
         }
     }
 
@@ -355,7 +369,7 @@ impl World {
         }
     }
 
-    fn thaw(&mut self, host: usize, clock_stands: bool) {
+    pub(super) fn thaw(&mut self, host: usize, clock_stands: bool) {
         if !std::mem::take(&mut self.hosts[host].is_frozen) {
             return;
         }
@@ -408,7 +422,7 @@ impl World {
     }
 
     /// What nobody reads now is read later.
-    fn ask(&mut self, host: usize, event: Event) {
+    pub(super) fn ask(&mut self, host: usize, event: Event) {
         self.thaw(host, false);
         self.feed(host, event);
     }
@@ -420,6 +434,7 @@ impl World {
         let settings = Settings { keepalive, deadtime, ..self.hosts[host].settings.clone() };
         self.judge.reloaded(host, self.hosts[host].settings.deadtime, self.now);
         self.hosts[host].settings = settings.clone();
+        self.judge.rests.forget(host);
         self.ask(host, Event::Reloaded(Box::new(settings)));
     }
 
