@@ -630,9 +630,7 @@ impl Nannies {
                 self.by_target.remove(&target);
             }
             out.push(Action::Ended(Some(target)));
-            if let Some(next) = seat.next {
-                self.want(&next, now, out);
-            }
+            self.hand_on(seat, nanny.flaps, now, out);
         }
     }
 

@@ -96,7 +96,7 @@ impl Nannies {
         let Some(nanny) = self.all.get_mut(&id) else { return };
         let Some(seat) = nanny.seats.remove(target) else { return };
         nanny.words.forget(target);
-        let is_idle = nanny.seats.is_empty();
+        let (is_idle, flaps) = (nanny.seats.is_empty(), nanny.flaps);
         if is_idle {
             nanny.monitor = None;
         }
@@ -104,9 +104,7 @@ impl Nannies {
             self.by_target.remove(target);
         }
         out.push(Action::Ended(Some(*target)));
-        if let Some(next) = seat.next {
-            self.want(&next, now, out);
-        }
+        self.hand_on(seat, flaps, now, out);
         if is_idle && self.all.get(&id).is_some_and(|nanny| nanny.seats.is_empty()) {
             self.end(id, now, out);
         }

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use common::channel::Flaps;
 use common::child::Event;
 
 use super::nanny::Nanny;
@@ -95,6 +96,20 @@ impl Nannies {
         if let Some(pid) = nanny.child.pid().filter(|_| nanny.guest.is_none() && !nanny.is_going) {
             let (name, server) = (monitor.name.clone(), monitor.server.clone());
             out.push(Action::Say(Message::MonitorCreated { name, server, pid }));
+        }
+    }
+
+    /// Its nanny let go of it: who waits for it comes, and goes on with what is known.
+    pub(super) fn hand_on(&mut self, seat: Seat, flaps: Option<(Flaps, Instant)>, now: Instant, out: &mut Vec<Action>) {
+        let Some(next) = seat.next else { return };
+        self.want(&next, now, out);
+        let Some(nanny) = self.by_target.get(&next.target).and_then(|id| self.all.get_mut(id)) else { return };
+        let Some(new) = nanny.seats.get_mut(&next.target) else { return };
+        (new.stays, new.refuses, new.fell) = (new.stays.or(seat.stays), seat.refuses, seat.fell);
+        // Its server is as it was found, if the next one would have found it in the same way.
+        if seat.label.is_some_and(|label| nanny_command::same_checks(&label.arguments, &next.arguments)) {
+            (new.verdict, new.since) = (seat.verdict, seat.since);
+            nanny.flaps = nanny.flaps.or(flaps);
         }
     }
 

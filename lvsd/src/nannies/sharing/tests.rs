@@ -61,7 +61,7 @@ fn shared(service: u8) -> Rc<Monitor> {
 
 /// The same by one of its own.
 fn alone(service: u8) -> Rc<Monitor> {
-    let arguments: Arguments = ["-c", "-V"].iter().collect();
+    let arguments: Arguments = ["-c", "-h", "10.0.0.1", "-V", "192.0.2.1"].iter().collect();
     Rc::new(Monitor { arguments, place: format!("tcp-{service}"), assignment: None, ..(*shared(service)).clone() })
 }
 
@@ -311,6 +311,34 @@ fn one_moves_to_a_nanny_of_its_own_and_back_when_the_one_before_let_go() {
     let actions = stage.reaped(101);
     assert_eq!(actions, [Action::Ended(Some(target(1))), created(1)]);
     assert_eq!(nanny.was_asked(), [hold(&[1])]);
+}
+
+/// The last server of a service with a floor fails, and a reload has it kept by another.
+#[test]
+fn one_that_moves_stays_among_the_last_and_is_judged_as_before() {
+    let (mut stage, nanny) = Stage::running(&[1, 2]);
+    stage.nannies.keep_floor(&virtual_service(1, 1));
+    stage.taken();
+    let held = Held { assignment: Assignment { stays: true, ..assignment(1) }, verdict: Some((false, 1)) };
+    nanny.says(&Said::Holds(vec![held]));
+    let flaps = Flaps { strikes: 1, returned: None };
+    nanny.says(&Said::Flaps(flaps));
+    stage.read(FIRST);
+    assert_eq!(stage.want(&alone(1)), Wish::Replaced);
+    stage.taken();
+    nanny.says(&Said::Dropped(vec![target(1)]));
+    stage.read(FIRST);
+    stage.nannies.keep_floor(&virtual_service(1, 1));
+    assert_eq!(stage.nannies.tally([target(1)].iter()).kept, 1);
+    let own = stage.start(FIRST + 1, 101);
+    assert_eq!(own.hears(), [Ask::Stay(true), Ask::Was(false), Ask::Flapped(flaps)]);
+    // And back.
+    own.says(&Said::Verdict { available: false, weight: 1 });
+    stage.read(FIRST + 1);
+    nanny.was_asked();
+    stage.want(&shared(1));
+    stage.reaped(101);
+    assert_eq!(nanny.was_asked(), [Ask::Hold(vec![Assignment { stays: true, ..assignment(1) }])]);
 }
 
 #[test]
