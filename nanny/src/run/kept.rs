@@ -83,9 +83,16 @@ impl Kept {
         &self.assignment.target
     }
 
-    /// It is to be kept in another way; what was judged stands. [`Self::settle`] is to
-    /// follow.
-    pub(super) fn change(&mut self, args: &Args, assignment: Assignment, now: Instant, out: &mut Vec<Change>) {
+    /// It is to be kept in another way; what was judged stands, and the weight that checks
+    /// `asked` for. [`Self::settle`] is to follow.
+    pub(super) fn change(
+        &mut self,
+        args: &Args,
+        assignment: Assignment,
+        asked: Option<u32>,
+        now: Instant,
+        out: &mut Vec<Change>,
+    ) {
         let before = std::mem::replace(&mut self.assignment, assignment);
         if before.stays != assignment.stays {
             self.health.handle(Event::Stay(assignment.stays), now, out);
@@ -99,6 +106,8 @@ impl Kept {
         }
         if let Some(load) = &self.load {
             self.health.weigh(load.weight());
+        } else if let Some(weight) = asked {
+            self.weigh(weight);
         }
         if let Some(table) = &mut self.table {
             table.own(owned(&assignment));

@@ -27,7 +27,7 @@ impl Nanny {
             let Some(n) = n else { continue };
             let mut changes = Vec::new();
             if let Some(kept) = self.kept.get_mut(n) {
-                kept.change(&self.args, *assignment, now, &mut changes);
+                kept.change(&self.args, *assignment, self.asked_weight, now, &mut changes);
             }
             self.say_changes(n, &mut changes);
             held.push(assignment.target);

@@ -211,6 +211,19 @@ fn how_one_is_kept_changes_in_place() {
     assert_eq!(stage.fake.count(Operation::EditDestination), edits, "to hear it twice does nothing");
 }
 
+#[test]
+fn a_weight_that_the_check_asks_for_outlives_a_change_of_anything_else() {
+    let mut stage = Stage::new("");
+    stage.hold(&[assignment(0)]);
+    let (said, transcript) = (Vec::new(), String::new());
+    let ended = Ended { outcome: Outcome::Good, weight: Some(48), by: 0, said, transcript };
+    stage.nanny.judge(&ended, Instant::now());
+    stage.hold(&[Assignment { failed: Failed::Quiesced, ..assignment(0) }]);
+    assert_eq!(stage.weights()[0], Some(48));
+    stage.hold(&[Assignment { weight: 0, ..assignment(0) }]);
+    assert_eq!(stage.weights()[0], Some(0), "it undoes no drain");
+}
+
 /// Its predecessor died, and the server is down for a while still.
 #[test]
 fn what_a_predecessor_found_bad_has_to_earn_its_place_in_every_service() {
