@@ -196,6 +196,11 @@ fn what_was_mended_counts_at_once_where_there_is_no_partner() {
     assert_eq!(deeds(&out), []);
     assert_eq!(lines(&out), ["partner dead, but check_cmd fails: not activating"]);
     assert_eq!(deeds(node.event(Event::Mended(Watched::Check))).len(), 1, "clients wait");
+    let mut node = Node::standby(Role::Backup);
+    node.event(Event::Failing(Watched::Check));
+    node.event(Event::Mended(Watched::Check));
+    let out = node.partner_says_with(Doing::Standby, |beat| beat.flags.leaving = true);
+    assert_eq!(deeds(out), [Action::BecomeActive { why: Activation::PartnerLeft }]);
 }
 
 #[test]

@@ -518,6 +518,19 @@ fn a_takeover_is_on_loan_from_the_first_moment_and_a_standby_lends_nothing() {
     assert!(at(&Action::Lend(Some(4))) < at(&Action::Look(Reach::All)), "{out:?}");
 }
 
+/// Of before the reload they would outlive the partner's new patience.
+#[test]
+fn a_reload_with_another_deadtime_lends_anew() {
+    let mut pair = Pair::active();
+    assert_eq!(lent(&pair.wait(KEEPALIVE)), [Some(4)]);
+    for (deadtime, valid) in [(DEADTIME * 4, 17), (KEEPALIVE * 2, 3)] {
+        let settings = Settings { deadtime, ..settings(election::Role::Backup) };
+        pair.after(MS, Event::Reread(Some(Box::new(settings))));
+        assert_eq!(lent(&pair.after(MS, Event::Tick)), [Some(valid)], "{deadtime:?}");
+        pair.hear(Doing::Standby);
+    }
+}
+
 #[test]
 fn a_pulse_that_comes_back_renews_what_is_there_while_it_listens() {
     let mut pair = Pair::begin(Start { carrying_on: true, ..paired(Role::Backup) });
