@@ -378,13 +378,15 @@ impl Election {
                 Turn::Restore
             }
             Event::Reloaded(settings) => {
-                let fixed = (self.settings.role, self.settings.service);
-                self.settings = settings.sane();
-                (self.settings.role, self.settings.service) = fixed;
+                let Settings { role, service, .. } = self.settings;
+                let before = std::mem::replace(&mut self.settings, Settings { role, service, ..settings.sane() });
                 self.fitness.resize(self.settings.paths.len());
                 self.fitness.rest.forget();
                 self.partner.resize(self.settings.paths.len());
-                self.partner.extend(now);
+                // The silence so far was that of another address, or is measured by other times.
+                if self.settings != before {
+                    self.partner.extend(now);
+                }
                 self.next_beat = now;
                 Turn::Reloaded
             }

@@ -357,6 +357,21 @@ fn a_partner_whose_beat_is_slower_than_our_deadtime_is_not_taken_for_dead() {
 }
 
 #[test]
+fn a_reload_counts_a_silence_anew_unless_it_changes_nothing() {
+    let slower = Settings { deadtime: DEADTIME * 2, ..settings(Role::Backup) };
+    let faster = Settings { deadtime: DEADTIME / 2, ..settings(Role::Backup) };
+    let other = Settings { fingerprint: 2, ..settings(Role::Backup) };
+    let same = settings(Role::Backup);
+    for (reloaded, left) in [(slower, DEADTIME * 2), (faster, DEADTIME / 2), (other, DEADTIME), (same, DEADTIME / 5)] {
+        let mut node = Node::standby(Role::Backup);
+        node.wait(DEADTIME * 4 / 5);
+        node.event(Event::Reloaded(Box::new(reloaded)));
+        assert_eq!(deeds(&node.wait(left - MS)), [], "{left:?}");
+        assert_eq!(deeds(&node.wait(MS)).len(), 1, "{left:?}");
+    }
+}
+
+#[test]
 fn drifted_configurations_and_one_role_for_both_are_said_once() {
     let mut node = Node::standby(Role::Backup);
     let drifted = |beat: &mut Heartbeat| beat.fingerprint = 2;
