@@ -298,7 +298,9 @@ fn begin(args: Args, log: &Rc<Log>, wait: &Wait, guardian: Option<Line>) -> Resu
     let facts = Start {
         role: ready.role,
         carrying_on: ready.carrying_on,
-        forced: args.forceactive,
+        // A supervisor says the same words each time. One that died was perhaps the
+        // standby; a guardian knows that by itself.
+        forced: args.forceactive && !(args.foreground && ready.follows_another),
         guardian: guardian.as_ref().map(|(_, pid)| *pid),
         released: start::is_released(),
         pair: election.zip(id).map(|(settings, id)| Part { settings, id }),

@@ -189,6 +189,12 @@ pub fn keep(read: &Read) {
     let _ = std::fs::write(&new, &read.copy).and_then(|()| std::fs::rename(&new, &path));
 }
 
+/// Whether a pulse was here before that did not end in order: it was killed, or was
+/// asked to make room.
+fn follows_another() -> bool {
+    copy_path().exists()
+}
+
 /// Forgets it, and what an operator wanted; done at an orderly end.
 pub fn forget() {
     let _ = std::fs::remove_file(copy_path());
@@ -256,6 +262,8 @@ pub struct Ready {
     pub role: Role,
     /// The last pulse was killed while active.
     pub carrying_on: bool,
+    /// The last pulse did not end in order, active or not.
+    pub follows_another: bool,
     /// Links and addresses.
     pub interfaces: Interfaces,
     /// The kernel's news about them.
@@ -295,6 +303,7 @@ pub fn prepare(args: &Args, log: &Log, beat: impl FnMut()) -> Result<Ready, Refu
     let monitor = Monitor::open().map_err(|e| Refused::system("watch interfaces", &e))?;
     let (ledger, trouble) = Ledger::open(&ledger_path(), daemon::boot_id());
     let carrying_on = ledger.contents().active;
+    let follows_another = follows_another();
     let held = ledger.contents().clone();
     let mut interfaces = Interfaces::new(route, packets, ledger);
     let host = interfaces.read().map_err(|e| Refused::system("read interfaces and addresses", &e))?;
@@ -321,7 +330,7 @@ pub fn prepare(args: &Args, log: &Log, beat: impl FnMut()) -> Result<Ready, Refu
     let role = our_role(&settings, &here, log)?;
     executable(&lvsd_program(args))?;
     let heartbeats = heartbeats(&settings, keyring, role, carrying_on, log)?;
-    Ok(Ready { settings, role, carrying_on, interfaces, monitor, heartbeats })
+    Ok(Ready { settings, role, carrying_on, follows_another, interfaces, monitor, heartbeats })
 }
 
 /// The heartbeat sockets. A fresh start without one is refused, as ever: another

@@ -81,6 +81,34 @@ fn a_director_that_is_gone_is_followed_after_deadtime_and_comes_back_as_the_stan
     });
 }
 
+/// The words of a supervisor's unit are the same at every start.
+#[test]
+fn a_forced_start_is_one_that_was_asked_for_and_none_that_follows_a_death() {
+    inside("pair::a_forced_start_is_one_that_was_asked_for_and_none_that_follows_a_death", |_| {
+        let site = Site::new(QUICK);
+        site.backup.start();
+        wait_until("the backup has the VIP", || site.backup.has_vip());
+        let mut pulse = site.master.supervised(&["--forceactive"]);
+        site.wait_for(&site.master);
+        site.master.ask("--relocate").unwrap();
+        site.wait_for(&site.backup);
+        pulse.kill().unwrap();
+        pulse.wait().unwrap();
+        let mut next = site.master.supervised(&["--forceactive"]);
+        wait_until("it is back", || site.master.count("STARTING PULSE AS MASTER") == 2);
+        a_while();
+        assert!(site.backup.has_vip() && !site.master.has_vip(), "a dead standby moves nothing");
+        assert_eq!(site.master.count("Forced active on startup"), 1);
+        site.master.kill(&[next.id()], "TERM");
+        assert_eq!(next.wait().unwrap().code(), Some(0));
+        let mut last = site.master.supervised(&["--forceactive"]);
+        site.wait_for(&site.master);
+        assert_eq!(site.master.count("Forced active on startup"), 2);
+        site.master.kill(&[last.id()], "TERM");
+        last.wait().unwrap();
+    });
+}
+
 #[test]
 fn a_killed_pulse_is_back_before_anybody_takes_over() {
     inside("pair::a_killed_pulse_is_back_before_anybody_takes_over", |_| {

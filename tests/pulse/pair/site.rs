@@ -256,6 +256,11 @@ impl Host {
         (output.status.code().unwrap_or(-1), String::from_utf8(text).unwrap())
     }
 
+    /// As a supervisor starts it.
+    pub fn supervised(&self, arguments: &[&str]) -> Child {
+        self.pulse().arg("--foreground").args(arguments).spawn().unwrap()
+    }
+
     fn begin_start(&self) -> Child {
         self.pulse().spawn().unwrap()
     }
