@@ -195,6 +195,19 @@ fn four_bytes_are_dropped_while_the_partner_is_one_of_ours_and_alive() {
 }
 
 #[test]
+fn what_was_overtaken_on_its_way_says_nothing_any_more() {
+    let mut node = Node::standby(Role::Backup);
+    node.partner_says_with(Doing::Active, |beat| beat.sequence += 1);
+    let out = node.partner_says_with(Doing::Standby, |beat| {
+        beat.sequence -= 1;
+        beat.flags.handover = true;
+    });
+    assert_eq!(deeds(out), [], "it took them back meanwhile");
+    let out = node.wait(DEADTIME - MS);
+    assert_eq!(deeds(&out), [], "but it was alive");
+}
+
+#[test]
 fn a_start_that_has_proved_nothing_is_no_evidence_but_not_silence_either() {
     let mut node = Node::fresh(Role::Backup);
     let mut all = Vec::new();
@@ -243,6 +256,18 @@ fn an_active_director_that_slept_listens_and_yields_to_one_that_took_over() {
 }
 
 #[test]
+fn who_sleeps_again_while_it_listens_listens_anew() {
+    let mut node = Node::active(Role::Backup);
+    for _ in 0..3 {
+        node.now += DEADTIME * 3;
+        assert_eq!(deeds(node.event(Event::Tick)), [], "nobody was heard because nobody listened");
+        assert_eq!(node.election.state(), State::Listening { until: node.now + DEADTIME });
+    }
+    let out = node.partner_says(Doing::Active).to_vec();
+    assert_eq!(deeds(&out), [Action::Yield { why: Deactivation::PartnerActive }]);
+}
+
+#[test]
 fn what_waited_in_a_buffer_while_we_slept_does_not_say_that_we_may_go_on() {
     let mut node = Node::active(Role::Master);
     let before = node.said;
@@ -269,6 +294,21 @@ fn a_good_bye_of_before_our_sleep_is_no_evidence() {
     assert_eq!(deeds(out), [], "it came out of a buffer");
     let out = node.partner_says_with(Doing::Standby, |beat| beat.flags.leaving = true);
     assert_eq!(deeds(out), [Action::BecomeActive { why: Activation::PartnerLeft }]);
+}
+
+/// Four bytes do not say when they were sent.
+#[test]
+fn what_an_original_said_while_we_slept_is_no_evidence_until_it_must_be_new() {
+    let mut node = Node::fresh(Role::Master);
+    node.original_says(Word::Lvs(Claim::Running));
+    node.now += DEADTIME * 3;
+    node.event(Event::Tick);
+    assert_eq!(deeds(node.original_says(Word::Lvs(Claim::Stopped))), []);
+    node.wait(KEEPALIVE * 2 - MS);
+    assert_eq!(deeds(node.original_says(Word::Lvs(Claim::Stopped))), []);
+    node.wait(MS);
+    let out = node.original_says(Word::Lvs(Claim::Stopped)).to_vec();
+    assert_eq!(deeds(&out), [Action::BecomeActive { why: Activation::PartnerInactive }]);
 }
 
 #[test]
