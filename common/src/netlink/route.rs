@@ -1,5 +1,6 @@
 //! Interfaces and their addresses (rtnetlink): the verbs a director needs to hold
-//! a virtual address, and a [`Monitor`] of what others change.
+//! a virtual address, and a [`Monitor`] of what others change; in [`policy`] those
+//! to serve packets for one that it holds no more.
 //!
 //! ```no_run
 //! use common::netlink::Agreement;
@@ -42,6 +43,7 @@ use super::message::{Refusal, Request, messages};
 use super::socket::{self, Socket, netlink_socket, receive};
 
 pub mod message;
+pub mod policy;
 
 /// How long a call waits for the kernel's answers in all.
 pub const DEADLINE: Duration = Duration::from_secs(1);
@@ -138,6 +140,15 @@ pub enum Error {
     /// There is no such neighbour (ENOENT).
     #[error("no such neighbour")]
     NoSuchNeighbour,
+    /// There is no such rule.
+    #[error("no such rule")]
+    NoSuchRule,
+    /// There is no such route.
+    #[error("no such route")]
+    NoSuchRoute,
+    /// The kernel looks everything up in the same tables.
+    #[error("the kernel has no policy routing")]
+    NoPolicyRouting,
     /// The address is there already (EEXIST).
     #[error("already exists")]
     Exists,
@@ -184,7 +195,13 @@ impl Agreement for Result<(), Error> {
     fn or_absent(self) -> Result<bool, Error> {
         match self {
             Ok(()) => Ok(true),
-            Err(Error::NoSuchAddress | Error::NoSuchNeighbour | Error::NoSuchLink) => Ok(false),
+            Err(
+                Error::NoSuchAddress
+                | Error::NoSuchNeighbour
+                | Error::NoSuchLink
+                | Error::NoSuchRule
+                | Error::NoSuchRoute,
+            ) => Ok(false),
             Err(e) => Err(e),
         }
     }

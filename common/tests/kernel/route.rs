@@ -5,6 +5,7 @@ use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use common::netlink::Agreement as _;
+use common::netlink::route::policy::{LocalRoute, Rule};
 use common::netlink::route::{Address, Change, Error, Link, Monitor, Neighbour, Route};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -315,4 +316,39 @@ fn neighbours_are_what_ip_shows() {
     }
     neighbours = route.neighbours().unwrap();
     assert!(neighbours.iter().all(|one| one.index != index), "{neighbours:?}");
+}
+
+#[test]
+#[ignore = "needs root and dummy interfaces: run by the lab"]
+fn packets_of_a_rules_protocol_are_ours_and_nothing_else_is() {
+    let _guard = namespace();
+    let mut route = Route::open().unwrap();
+    let before = route.rules().unwrap();
+    assert!(before.iter().any(|rule| !rule.ipv6 && rule.table == 254 && rule.priority == 32766), "{before:?}");
+    assert!(before.iter().any(|rule| rule.ipv6 && rule.table == 255), "{before:?}");
+    for (ipv6, vip, client) in [(false, "192.0.2.80", "192.0.2.7"), (true, "2001:db8::80", "2001:db8::7")] {
+        let rule = Rule { ipv6, priority: 539, table: 539, ip_protocol: Some(6), origin: Some(53) };
+        assert!(route.add_rule(&rule).or_exists().unwrap());
+        assert!(!route.add_rule(&rule).or_exists().unwrap());
+        assert!(route.rules().unwrap().contains(&rule));
+        let seen = run("ip", &format!("-{} rule", if ipv6 { 6 } else { 4 }));
+        assert!(seen.contains("539:\tfrom all ipproto tcp lookup 539"), "{seen}");
+
+        let index = link(&mut route, "lo").index;
+        let local = LocalRoute { address: vip.parse().unwrap(), index, table: 539, origin: 53 };
+        assert!(route.add_local(&local).or_exists().unwrap());
+        assert!(!route.add_local(&local).or_exists().unwrap());
+        let way = |of: &str| run("ip", &format!("route get {vip} from {client} iif d0 {of}"));
+        assert!(way("ipproto tcp").starts_with("local "), "{}", way("ipproto tcp"));
+        // Nor is ARP's question, which is of no protocol.
+        for of in ["ipproto udp", ""] {
+            assert!(!way(of).starts_with("local "), "{}", way(of));
+        }
+
+        route.delete_local(&local).unwrap();
+        assert!(!route.delete_local(&local).or_absent().unwrap());
+        route.delete_rule(&rule).unwrap();
+        assert!(!route.delete_rule(&rule).or_absent().unwrap());
+    }
+    assert_eq!(route.rules().unwrap(), before);
 }

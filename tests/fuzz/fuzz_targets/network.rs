@@ -1,11 +1,11 @@
 //! Any bytes as what pulse hears from a network: ARP, neighbour advertisements, the
-//! answers of witnesses; and as what the kernel says of links, addresses and
-//! neighbours. No panic, and nobody is believed to be nobody.
+//! answers of witnesses; and as what the kernel says of links, addresses,
+//! neighbours and rules. No panic, and nobody is believed to be nobody.
 #![no_main]
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use common::netlink::route::message;
+use common::netlink::route::{message, policy};
 use libfuzzer_sys::fuzz_target;
 use pulse::arp::{advertisement_claim, arp_claim};
 use pulse::icmp::{Token, is_echo_reply};
@@ -21,6 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(!is_answer || bytes.ends_with(&token.0));
     }
     let _ = (message::read_link(bytes), message::read_address(bytes), message::read_neighbour(bytes));
+    let _ = policy::message::read_rule(bytes);
     for kind in 16..32 {
         let _ = message::read_change(kind, bytes);
     }

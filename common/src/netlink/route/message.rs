@@ -85,9 +85,9 @@ const FOR_EVER: u32 = u32::MAX;
 const UNKNOWN_NEIGHBOUR: u16 = 0x01 | 0x20;
 
 /// Address families as the first byte of a body.
-const UNSPECIFIED: u8 = 0;
-const INET: u8 = 2;
-const INET6: u8 = 10;
+pub(super) const UNSPECIFIED: u8 = 0;
+pub(super) const INET: u8 = 2;
+pub(super) const INET6: u8 = 10;
 const _: () = assert!(INET as libc::c_int == libc::AF_INET && INET6 as libc::c_int == libc::AF_INET6);
 
 /// Bytes of struct ifinfomsg and struct ifaddrmsg.
@@ -281,7 +281,7 @@ pub fn read_change(kind: u16, body: &[u8]) -> Result<Option<Change>, Malformed> 
     })
 }
 
-fn split(body: &[u8], header: usize) -> Option<(u8, Attributes<'_>)> {
+pub(super) fn split(body: &[u8], header: usize) -> Option<(u8, Attributes<'_>)> {
     Some((*body.first()?, Attributes::new(body.get(header..)?)))
 }
 
