@@ -208,6 +208,17 @@ pub fn kernel_table(first_pid: u32) -> Table {
     Table::from_proc(&read_at_once(&format!("/proc/{first_pid}/net/ip_vs")).unwrap_or_default())
 }
 
+/// The IPv4 addresses that the machine with this first process answers for. Of the
+/// kernel's tables that is the local one: what another calls local is nobody's address.
+pub fn local_addresses(first_pid: u32) -> BTreeSet<Ipv4Addr> {
+    let trie = fs::read_to_string(format!("/proc/{first_pid}/net/fib_trie")).unwrap_or_default();
+    let table = trie.lines().skip_while(|line| *line != "Local:").skip(1).take_while(|line| !line.ends_with(':'));
+    // "|-- ADDRESS" with "/32 host LOCAL" below it
+    let lines: Vec<&str> = table.map(str::trim).collect();
+    let local = lines.windows(2).filter(|pair| pair[1] == "/32 host LOCAL");
+    local.filter_map(|pair| pair[0].strip_prefix("|-- ")?.parse().ok()).collect()
+}
+
 /// What the kernel tells in one call, up to a page. It counts services between two
 /// calls, so that a reader of small pieces may miss or repeat what moves meanwhile.
 fn read_at_once(path: &str) -> std::io::Result<String> {
@@ -232,12 +243,7 @@ pub struct Seen {
 
 impl Seen {
     fn now(first_pid: u32) -> Self {
-        let trie = fs::read_to_string(format!("/proc/{first_pid}/net/fib_trie")).unwrap_or_default();
-        // "|-- ADDRESS" with "/32 host LOCAL" below it
-        let lines: Vec<&str> = trie.lines().map(str::trim).collect();
-        let local = lines.windows(2).filter(|pair| pair[1] == "/32 host LOCAL");
-        let addresses = local.filter_map(|pair| pair[0].strip_prefix("|-- ")?.parse().ok()).collect();
-        Self { table: kernel_table(first_pid).configured(), addresses }
+        Self { table: kernel_table(first_pid).configured(), addresses: local_addresses(first_pid) }
     }
 }
 

@@ -7,19 +7,14 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::ground::director::local_addresses;
+
 use super::site::VIP_ADDRESS;
 
 /// Whether the machine with that first process answers for the VIP.
 pub fn holds(first_pid: u32) -> bool {
-    let trie = std::fs::read_to_string(format!("/proc/{first_pid}/net/fib_trie")).unwrap_or_default();
-    // "|-- ADDRESS" with "/32 host LOCAL" below it
-    let mut lines = trie.lines().map(str::trim);
-    while let Some(line) = lines.next() {
-        if line.strip_prefix("|-- ") == Some(VIP_ADDRESS) && lines.next() == Some("/32 host LOCAL") {
-            return true;
-        }
-    }
-    false
+    let vip = VIP_ADDRESS.parse().expect("an address");
+    local_addresses(first_pid).contains(&vip)
 }
 
 /// From that moment on, whether the master and the backup held it.
