@@ -273,6 +273,10 @@ impl Hands {
                 return (reach == crate::addresses::Reach::All).then_some(Event::Looked { held, raised, more });
             }
             Action::Withhold(vips) => self.withheld = vips,
+            Action::Linger => {
+                return self.interfaces.linger(&self.settings.served, &self.log).then_some(Event::Lingers);
+            }
+            Action::Cease => self.interfaces.cease(&self.log),
             Action::Lower => return Some(Event::Lowered(self.interfaces.lower(&self.log))),
             Action::Announce(vips) => self.interfaces.announce(&vips, &self.settings.wanted, &self.log),
             Action::SendHeartbeat(beat) => {

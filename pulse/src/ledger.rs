@@ -38,6 +38,8 @@ pub struct Contents {
     pub lent: bool,
     /// The addresses pulse added.
     pub entries: BTreeSet<Entry>,
+    /// The virtual IPs for which late packets are served ([`crate::linger`]).
+    pub late: BTreeSet<IpAddr>,
 }
 
 /// Why a file is no ledger. It is then ignored: what is on the interfaces counts
@@ -75,6 +77,9 @@ impl Contents {
             // Writing into a String cannot fail.
             let _ = writeln!(text, "address {address}/{prefix} {device}");
         }
+        for address in &self.late {
+            let _ = writeln!(text, "late {address}");
+        }
         text.push_str(END);
         text.push('\n');
         text
@@ -102,6 +107,9 @@ impl Contents {
                 Some(("boot", id)) => same_boot = id == boot,
                 Some(("address", rest)) => {
                     contents.entries.insert(entry(rest).ok_or(bad)?);
+                }
+                Some(("late", address)) => {
+                    contents.late.insert(address.parse().map_err(|_| bad)?);
                 }
                 Some(_) | None => return Err(bad),
             }

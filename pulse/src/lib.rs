@@ -19,6 +19,7 @@
 //! | [`announce`], [`arp`] | pure: when an address is announced, and with which bytes |
 //! | [`sync`] | pure: which half of the connection synchronisation runs |
 //! | [`lease`] | pure: how long the kernel keeps the addresses of a pulse that is gone |
+//! | [`linger`] | pure: how packets are served that come late, when the addresses are gone |
 //! | [`claimants`], [`sieve`] | pure: who else claims them, and what of the network is heard at all |
 //! | [`witness`], [`icmp`], [`links`] | pure: whether it is us who is cut off |
 //! | [`start`], [`run`], [`hands`] | the start, the one loop, the one place that acts |
@@ -56,6 +57,7 @@ pub mod identity;
 pub mod inspect;
 pub mod lease;
 pub mod ledger;
+pub mod linger;
 pub mod links;
 pub mod messages;
 pub mod node;

@@ -364,6 +364,10 @@ pub enum Message {
     },
     /// Interfaces and addresses could not be read.
     NotRead(String),
+    /// Late packets cannot be served.
+    NotLingering(String),
+    /// What they were served by could not be removed.
+    NotCeased(String),
     /// Addresses are left at a stop.
     LeftBehind(usize),
     /// A frame could not be sent.
@@ -636,6 +640,10 @@ impl fmt::Display for Message {
                 write!(f, "virtual IP {address} cannot be removed from {device} ({error}), trying again")
             }
             Self::NotRead(error) => write!(f, "cannot read interfaces and addresses ({error}), trying again"),
+            Self::NotLingering(error) => {
+                write!(f, "cannot serve late packets for the virtual IPs ({error}), they wait for the partner")
+            }
+            Self::NotCeased(error) => write!(f, "cannot remove the rules and routes for late packets ({error})"),
             Self::LeftBehind(1) => f.write_str("one virtual IP could not be removed and stays"),
             Self::LeftBehind(count) => write!(f, "{count} virtual IPs could not be removed and stay"),
             Self::NotAnnounced { address, device, error } => {
@@ -750,6 +758,8 @@ impl log::Message for Message {
             | Self::DeviceDown { .. }
             | Self::NotRemoved { .. }
             | Self::NotRead(_)
+            | Self::NotLingering(_)
+            | Self::NotCeased(_)
             | Self::NotAnnounced { .. }
             | Self::GuardianGone(_) => Level::Warning,
             Self::Able

@@ -13,6 +13,9 @@
 //!     any of them, TERM, INT ──► Lowering ──► StoppingLvsd ──► Over
 //! ```
 //!
+//! When it gives addresses up in order it goes on serving late packets for a moment
+//! ([`crate::linger`]), in Standby or before lvsd is told to end.
+//!
 //! The addresses come after lvsd's rules, and go before them: a client that
 //! reaches a virtual IP without rules gets a reset, one that reaches no virtual
 //! IP tries again. What lvsd does meanwhile (it dies, freezes, comes back) moves
@@ -36,6 +39,7 @@ use crate::withdrawal;
 
 mod children;
 mod event;
+mod linger;
 mod pair;
 mod transitions;
 mod vips;
@@ -123,6 +127,8 @@ pub struct Node {
     guardian: Option<Child>,
     announcements: Announcements,
     vips: Vips,
+    /// Late packets are served, until then.
+    lingers: Option<Instant>,
     /// What the last look found or raised.
     held: BTreeSet<IpAddr>,
     /// Everything held is announced after the first look, later only what is new.
@@ -167,6 +173,7 @@ impl Node {
             guardian,
             announcements: Announcements::default(),
             vips: Vips::default(),
+            lingers: None,
             held: BTreeSet::new(),
             announced: false,
             told_ready: false,
@@ -240,6 +247,7 @@ impl Node {
             guardian.and_then(Child::deadline),
             self.announcements.deadline(),
             self.vips.deadline(),
+            self.lingers,
         ];
         let sync = self.sync.map(|(_, look_at)| look_at);
         others.into_iter().chain([state, election, sync, Some(self.alive_at)]).flatten().min()
@@ -254,6 +262,7 @@ impl Node {
             Event::AddressesChanged => self.on_addresses_changed(now),
             Event::CarrierBack(vips) => self.on_carrier_back(&vips, now),
             Event::Looked { held, raised, more } => self.on_looked(&held, &raised, more, now, out),
+            Event::Lingers => self.on_lingers(now, out),
             Event::Lowered(left) => self.on_lowered(left, now, out),
             Event::Reread(settings) => self.on_reread(settings, now, out),
             Event::Pair(event) => self.feed_pair(*event, now, out),

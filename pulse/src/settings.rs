@@ -13,6 +13,7 @@ use crate::check;
 use crate::election;
 use crate::hands::listeners::Rules as Listeners;
 use crate::heartbeat::{Service, Trust};
+use crate::linger;
 use crate::messages::Message;
 use crate::witness::Plan;
 
@@ -46,6 +47,8 @@ pub struct Settings {
     pub real_servers: Vec<IpAddr>,
     /// The addresses to hold while active, in file order.
     pub wanted: Vec<Wanted>,
+    /// The virtual IPs, and what serves each.
+    pub served: Vec<linger::Served>,
     /// Whether this director can serve, if a command says.
     pub check: Option<check::Rules>,
     /// Who is told of what happens.
@@ -228,6 +231,7 @@ impl Settings {
             sync: config.syncdaemon.then(|| sync(config)),
             real_servers: real_servers(config),
             wanted,
+            served: linger::served(config),
             check: words(config.check_cmd.as_deref()).map(|words| check::Rules {
                 words,
                 interval: config.check_interval,
@@ -260,6 +264,7 @@ impl Settings {
             sync: None,
             real_servers: Vec::new(),
             wanted,
+            served: Vec::new(),
             check: None,
             listeners: Listeners::default(),
             active_cmd: None,

@@ -307,6 +307,7 @@ pub fn prepare(args: &Args, log: &Log, beat: impl FnMut()) -> Result<Ready, Refu
     let held = ledger.contents().clone();
     let mut interfaces = Interfaces::new(route, packets, ledger);
     let host = interfaces.read().map_err(|e| Refused::system("read interfaces and addresses", &e))?;
+    interfaces.cease(log); // what a killed one left
     let (settings, keyring) = match read(&args.configfile, &hosts(&args.configfile, beat)) {
         Ok(read) => {
             read.warnings.iter().for_each(|warning| complain(warning));

@@ -18,6 +18,8 @@ use crate::notify::Notice;
 use crate::packet_socket::PacketSocket;
 use crate::witness::{self, Onlink};
 
+mod linger;
+
 /// How many additions are made in one turn of the loop: a file with thousands of
 /// virtual IPs must not stop the beat.
 const SLICE: usize = 256;

@@ -13,8 +13,9 @@ fn any_contents() -> impl Strategy<Value = Contents> {
     ];
     let entry = (entry, "[a-z][a-z0-9.@-]{0,14}");
     let entry = entry.prop_map(|((address, prefix), device)| Entry { address, prefix, device });
-    (any::<bool>(), any::<bool>(), prop::collection::btree_set(entry, 0..12))
-        .prop_map(|(active, lent, entries)| Contents { active, lent, entries })
+    let late = prop::collection::btree_set(any::<IpAddr>(), 0..4);
+    (any::<bool>(), any::<bool>(), prop::collection::btree_set(entry, 0..12), late)
+        .prop_map(|(active, lent, entries, late)| Contents { active, lent, entries, late })
 }
 
 proptest! {
@@ -40,7 +41,12 @@ proptest! {
 
 #[test]
 fn a_ledger_of_another_boot_owns_nothing() {
-    let contents = Contents { active: true, lent: true, entries: [entry_of("10.0.0.9", 24, "eth0")].into() };
+    let contents = Contents {
+        active: true,
+        lent: true,
+        entries: [entry_of("10.0.0.9", 24, "eth0")].into(),
+        late: [[10, 0, 0, 9].into()].into(),
+    };
     assert_eq!(Contents::parse(&contents.print("before"), "now"), Ok(Contents::default()));
     assert_eq!(Contents::parse(&format!("{HEAD}\naddress 10.0.0.9/24 eth0\nend\n"), "now"), Ok(Contents::default()));
 }
@@ -48,7 +54,9 @@ fn a_ledger_of_another_boot_owns_nothing() {
 #[test]
 fn a_line_that_means_nothing_is_named() {
     let text = |line| format!("{HEAD}\nboot b\n{line}\nend\n");
-    for line in ["address 10.0.0.9 eth0", "address 10.0.0.9/33 eth0", "address 10.0.0.9/24", "inactive", ""] {
+    for line in
+        ["address 10.0.0.9 eth0", "address 10.0.0.9/33 eth0", "address 10.0.0.9/24", "inactive", "late 10.0.0.9/24", ""]
+    {
         assert_eq!(Contents::parse(&text(line), "b"), Err(Unreadable::Line(3)), "{line}");
     }
 }

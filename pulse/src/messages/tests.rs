@@ -118,6 +118,8 @@ fn samples() -> Vec<Message> {
         Message::NotAdded { address, device: device(), error: error() },
         Message::NotRemoved { address, device: device(), error: error() },
         Message::NotRead(error()),
+        Message::NotLingering(error()),
+        Message::NotCeased(error()),
         Message::LeftBehind(1),
         Message::LeftBehind(2),
         Message::NotAnnounced { address, device: device(), error: error() },

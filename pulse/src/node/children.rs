@@ -91,7 +91,8 @@ impl Node {
 
     pub(super) fn stop_lvsd(&mut self, now: Instant, out: &mut Vec<Action>) {
         // TERM for its time, KILL for as long again.
-        self.state = State::StoppingLvsd { until: now + lvsd_rules().stop_within * 2 };
+        let from = self.lingers.unwrap_or(now);
+        self.state = State::StoppingLvsd { until: from + lvsd_rules().stop_within * 2 };
         self.stop_due = true;
         self.stop_lvsd_if_due(now, out);
         self.finish_if_over(out);
@@ -99,8 +100,9 @@ impl Node {
 
     /// When it can take the signal, and not before the last word: it takes down what
     /// the successor does not need, and that is work for the processor and the network.
+    /// Late packets need it a little longer.
     pub(super) fn stop_lvsd_if_due(&mut self, now: Instant, out: &mut Vec<Action>) {
-        if !self.stop_due || !self.has_left() {
+        if !self.stop_due || !self.has_left() || self.lingers.is_some() {
             return;
         }
         let coming = self.lvsd.is_spawning() || self.lvsd.pid().is_some();

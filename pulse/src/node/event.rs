@@ -67,6 +67,8 @@ pub enum Event {
         /// Whether there is more to do at once.
         more: bool,
     },
+    /// The answer to [`Action::Linger`], if it can be done.
+    Lingers,
     /// The answer to [`Action::Lower`]: so many of ours are still there.
     Lowered(usize),
     /// The answer to [`Action::Reread`], with what the election goes by from now on.
@@ -154,6 +156,11 @@ pub enum Action {
     Look(Reach),
     /// From now on look, raise and announce as if these were not wanted.
     Withhold(BTreeSet<IpAddr>),
+    /// Serve what comes for our virtual IPs when they are gone, too; answered with
+    /// [`Event::Lingers`].
+    Linger,
+    /// Cease to.
+    Cease,
     /// Remove every address that is ours; answered with [`Event::Lowered`].
     Lower,
     /// Announce these.

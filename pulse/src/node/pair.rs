@@ -145,7 +145,7 @@ impl Node {
                     }
                     self.become_active(now, out);
                 }
-                election::Action::Yield { .. } => self.give_way(now, out),
+                election::Action::Yield { why } => self.give_way(why, now, out),
                 election::Action::Reannounce => self.reannounce(now),
                 election::Action::AskWitness => out.push(Action::AskWitness),
                 election::Action::Say(line) => out.push(Action::Say(Message::Pair(line))),

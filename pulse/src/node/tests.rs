@@ -106,6 +106,7 @@ fn all_events() -> Vec<Event> {
         Event::AddressesChanged,
         Event::CarrierBack(vec![vip(9)]),
         looked(&[9], &[]),
+        Event::Lingers,
         Event::Lowered(0),
         Event::Lowered(2),
         Event::Reread(None),
@@ -507,6 +508,7 @@ impl Play {
                 }
                 Action::Lower => Some(Event::Lowered(usize::from(self.stuck))),
                 Action::Reread => Some(Event::Reread(None)),
+                Action::Linger => Some(Event::Lingers),
                 Action::Say(_)
                 | Action::TerminateLvsd(_)
                 | Action::HangupLvsd(_)
@@ -524,6 +526,7 @@ impl Play {
                 | Action::Listen(_)
                 | Action::Accuse(_)
                 | Action::Lend(_)
+                | Action::Cease
                 | Action::Exit { .. } => None,
             };
             if let Some(event) = answer {

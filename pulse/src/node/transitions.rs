@@ -11,7 +11,8 @@ use super::{
     Action, Command, LOOK_EVERY, LOOK_GAP, LOWER_AGAIN, LOWER_WITHIN, Node, RAISE_WITHIN, RELOAD_GRACE, State, Then,
 };
 use crate::addresses::Reach;
-use crate::election;
+use crate::election::{self, Deactivation};
+use crate::linger;
 use crate::messages::Message;
 use crate::withdrawal;
 
@@ -136,6 +137,7 @@ impl Node {
         match self.state {
             State::Lowering { then: Then::Standby, .. } if left == 0 => {
                 self.state = State::Standby;
+                self.linger_from(now);
                 // The partner waits for this word; the user's command can wait for it.
                 self.feed_pair(election::Event::Lowered, now, out);
                 if self.state == State::Standby {
@@ -147,6 +149,7 @@ impl Node {
                 if left > 0 {
                     out.push(Action::Say(Message::LeftBehind(left)));
                 }
+                self.linger_from(now);
                 self.feed_pair(election::Event::Lowered, now, out);
                 self.stop_lvsd(now, out);
             }
@@ -204,6 +207,7 @@ impl Node {
             | State::Lowering { then: Then::Standby, .. } => {
                 out.push(Action::Say(Message::Terminating(signal)));
                 out.push(Action::TellLeaving);
+                self.linger(true, out);
                 out.push(Action::Lower);
                 self.announcements.clear();
                 self.state =
@@ -223,6 +227,7 @@ impl Node {
             | State::Holding
             | State::Lowering { then: Then::Standby, .. } => {
                 out.push(Action::Say(Message::Released));
+                self.cease(out);
                 self.feed_pair(election::Event::Asked(election::Request::Detach), now, out);
                 out.push(Action::Exit { stopped: false });
                 self.announcements.clear();
@@ -242,6 +247,7 @@ impl Node {
         self.feed_pair(election::Event::Tick, now, out);
         self.judge_unready(now, out);
         self.sum_up(now, out);
+        self.turn_of_linger(now, out);
         if let Some((role, _)) = self.sync.filter(|(_, look_at)| now >= *look_at) {
             self.synchronise(role, now, out);
         }
@@ -308,6 +314,7 @@ impl Node {
         match self.state {
             State::Standby | State::Holding | State::Lowering { then: Then::Standby, .. } => {
                 self.announced = false;
+                self.cease(out);
                 if self.has_rules {
                     // Clients wait for the addresses, and for nothing else.
                     self.raise(now, out);
@@ -325,10 +332,11 @@ impl Node {
     }
 
     /// It is decided that the partner serves.
-    pub(super) fn give_way(&mut self, now: Instant, out: &mut Vec<Action>) {
+    pub(super) fn give_way(&mut self, why: Deactivation, now: Instant, out: &mut Vec<Action>) {
         match self.state {
             State::Standby | State::Starting { .. } | State::Active { .. } | State::Holding => {
                 self.announcements.clear();
+                self.linger(linger::is_in_order(why), out);
                 out.push(Action::Lower);
                 self.state = State::Lowering { again_at: now + LOWER_AGAIN, then: Then::Standby };
             }
@@ -386,12 +394,13 @@ impl Node {
     }
 
     pub(super) fn finish_if_over(&mut self, out: &mut Vec<Action>) {
-        if self.lvsd.is_over() && self.has_left() {
+        if self.lvsd.is_over() && self.has_left() && self.lingers.is_none() {
             self.finish(out);
         }
     }
 
     fn finish(&mut self, out: &mut Vec<Action>) {
+        self.cease(out);
         self.run(Command::Inactive, out);
         self.sync = None;
         out.push(Action::Synchronise(None));

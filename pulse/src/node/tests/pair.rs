@@ -4,6 +4,7 @@ use super::*;
 use crate::arp;
 use crate::claimants::Report;
 use crate::election::{Activation, Path, Request, Settings};
+use crate::linger::LINGER;
 use crate::messages::Message;
 use crate::replay::Counters;
 use crate::wish::Wish;
@@ -107,6 +108,26 @@ impl Pair {
         pair
     }
 
+    /// Standby by hand, and late packets are served.
+    fn lingering() -> Self {
+        let mut pair = Self::active();
+        pair.after(MS, Event::Pair(Box::new(election::Event::Asked(Request::Relocate))));
+        pair.hear(Doing::Standby);
+        pair.after(MS, Event::Lingers);
+        pair.after(MS, Event::Lowered(0));
+        assert_eq!(called(&pair.life.node), "Standby, lingering");
+        pair
+    }
+
+    /// The same, while it is being stopped.
+    fn lingering_at_last() -> Self {
+        let mut pair = Self::lowering();
+        pair.after(MS, Event::Lingers);
+        pair.after(MS, Event::Lowered(0));
+        assert_eq!(called(&pair.life.node), "StoppingLvsd, lingering");
+        pair
+    }
+
     fn note(&mut self, out: &[Action]) {
         let mut sent = out.iter().filter_map(|action| match action {
             Action::SendHeartbeat(beat) => Some(**beat),
@@ -176,11 +197,26 @@ fn told(actions: &[Action]) -> Vec<String> {
     actions.iter().map(short).collect()
 }
 
+/// The state, and whether late packets are served.
+fn called(node: &Node) -> String {
+    let lingers = if node.lingers.is_some() { ", lingering" } else { "" };
+    format!("{}{lingers}", name(node.state))
+}
+
 /// The same as `table.txt` for a director of a pair.
 #[test]
 fn every_event_in_every_state_of_a_pair_does_what_the_table_says() {
-    let makers: [fn() -> Pair; 7] =
-        [Pair::standby, Pair::starting, Pair::active, Pair::holding, Pair::yielding, Pair::lowering, Pair::stopping];
+    let makers: [fn() -> Pair; 9] = [
+        Pair::standby,
+        Pair::lingering,
+        Pair::starting,
+        Pair::active,
+        Pair::holding,
+        Pair::yielding,
+        Pair::lowering,
+        Pair::stopping,
+        Pair::lingering_at_last,
+    ];
     let asked = |request| Event::Pair(Box::new(election::Event::Asked(request)));
     let mut events: Vec<(String, Option<Event>)> =
         all_events().into_iter().map(|event| (format!("{event:?}"), Some(event))).collect();
@@ -192,14 +228,14 @@ fn every_event_in_every_state_of_a_pair_does_what_the_table_says() {
         table.push_str(&format!("{what}\n"));
         for make in makers {
             let mut pair = make();
-            let before = name(pair.life.node.state);
+            let before = called(&pair.life.node);
             let event = event.clone().unwrap_or_else(|| match what.as_str() {
                 "partner active" => pair.partner(Doing::Active, Flags { master: true, ..Flags::default() }),
                 "partner standby" => pair.partner(Doing::Standby, Flags { master: true, ..Flags::default() }),
                 _ => pair.partner(Doing::Standby, Flags { master: true, leaving: true, ..Flags::default() }),
             });
             let out = pair.after(MS, event);
-            let after = name(pair.life.node.state);
+            let after = called(&pair.life.node);
             table.push_str(&format!("    {before} -> {after}: {}\n", told(&out).join(", ")));
         }
     }
@@ -263,7 +299,7 @@ fn whoever_yields_says_so_when_the_addresses_are_gone_and_keeps_lvsd() {
     let mut pair = Pair::active();
     let out = pair.hear(Doing::Active);
     let line = "\"partner active: deactivating LVS\"";
-    assert_eq!(told(&out), ["<Active>", line, "Lower"], "once more, so that the MASTER announces after us");
+    assert_eq!(told(&out), ["<Active>", line, "Linger", "Lower"], "once more, so that the MASTER announces after us");
     assert_eq!(told(&pair.after(MS, Event::Lowered(1))), Vec::<String>::new());
     let out = pair.wait(LOWER_AGAIN * 2);
     assert!(out.contains(&Action::Lower), "tried until it is done");
@@ -293,6 +329,88 @@ fn a_stop_goes_on_as_soon_as_the_partner_is_seen_to_serve() {
     pair.after(MS, Event::Lowered(0));
     let out = pair.hear(Doing::Active);
     assert!(out.contains(&Action::TerminateLvsd(10)), "{out:?}");
+}
+
+/// Everything done up to the moment when late packets are served no more, and what is
+/// done then.
+fn lingers(pair: &mut Pair) -> (Vec<Action>, Vec<Action>) {
+    let before = pair.wait(LINGER - MS * 2);
+    assert!(pair.life.node.lingers.is_some());
+    let after = pair.wait(MS * 3);
+    assert!(pair.life.node.lingers.is_none());
+    (before, after)
+}
+
+#[test]
+fn a_stop_serves_late_packets_for_a_moment_and_lvsd_ends_after_it() {
+    let mut pair = Pair::active();
+    let out = pair.after(MS, Event::Terminate(15));
+    assert_eq!(told(&out)[1..4], ["TellLeaving", "Linger", "Lower"], "before the addresses go");
+    assert_eq!(pair.after(Duration::ZERO, Event::Lingers), []);
+    // However long that takes, its time begins when they are gone.
+    pair.after(LINGER / 2, Event::Lowered(1));
+    let out = pair.after(LINGER / 4, Event::Lowered(0));
+    assert_eq!(told(&out), ["<Standbyleaving>"], "the partner does not wait for it");
+    pair.hear(Doing::Active);
+    let (before, after) = lingers(&mut pair);
+    assert!(!before.contains(&Action::TerminateLvsd(10)) && !before.contains(&Action::Cease), "{before:?}");
+    let at = after.iter().position(|action| *action == Action::Cease).unwrap();
+    assert_eq!(after[at + 1], Action::TerminateLvsd(10));
+}
+
+#[test]
+fn a_stop_serves_late_packets_even_if_lvsd_is_gone_and_cannot_come_back() {
+    let mut pair = Pair::active();
+    pair.after(MS, Event::Lvsd(child::Event::Gone(Exit::Status(78))));
+    pair.after(MS, Event::Terminate(15));
+    pair.after(MS, Event::Lingers);
+    pair.after(MS, Event::Lowered(0));
+    pair.hear(Doing::Active);
+    let (before, after) = lingers(&mut pair);
+    assert!(!before.iter().any(|action| matches!(action, Action::Exit { .. })), "{before:?}");
+    let done = told(&after);
+    assert!(done.ends_with(&["Exit { stopped: true }".to_owned()]) && done.contains(&"Cease".to_owned()), "{done:?}");
+}
+
+#[test]
+fn whoever_hands_over_serves_late_packets_unless_it_becomes_active_again() {
+    let mut pair = Pair::lingering();
+    let (before, after) = lingers(&mut pair);
+    assert!(!before.contains(&Action::Cease) && after.contains(&Action::Cease));
+    assert!(!pair.wait(LINGER * 2).contains(&Action::Cease), "once");
+
+    let mut pair = Pair::lingering();
+    let leaves = pair.partner(Doing::Standby, Flags { master: true, leaving: true, ..Flags::default() });
+    let out = pair.after(MS, leaves);
+    let of = |wanted: &Action| out.iter().position(|action| action == wanted).unwrap();
+    assert!(of(&Action::Cease) < of(&Action::Look(Reach::All)), "{out:?}");
+    assert!(!pair.wait(LINGER * 2).contains(&Action::Cease));
+}
+
+#[test]
+fn late_packets_are_for_the_partner_where_there_is_one_and_we_could_not_have_gone_on() {
+    let lowered = |mut pair: Pair, event: Event| -> Vec<Action> {
+        let mut out = pair.after(MS, event);
+        out.extend(pair.hear(Doing::Standby));
+        assert!(out.contains(&Action::Lower), "{out:?}");
+        out
+    };
+    let failing = |what| Event::Pair(Box::new(election::Event::Failing(what)));
+    let link_down = Event::Pair(Box::new(election::Event::Link { path: 0, is_up: false }));
+    for event in [failing(election::Watched::Lvsd), failing(election::Watched::Check), link_down] {
+        let out = lowered(Pair::active(), event.clone());
+        assert!(!out.contains(&Action::Linger), "{event:?}");
+    }
+    for make in [Pair::holding, Pair::starting, Pair::standby] {
+        assert!(!lowered(make(), Event::Terminate(15)).contains(&Action::Linger));
+    }
+    assert!(lowered(Pair::active(), Event::Terminate(15)).contains(&Action::Linger));
+    // The partner is gone, or there never was one.
+    let mut alone = Pair::active();
+    let leaves = alone.partner(Doing::Standby, Flags { master: true, leaving: true, ..Flags::default() });
+    alone.after(MS, leaves);
+    assert!(!alone.after(MS, Event::Terminate(15)).contains(&Action::Linger));
+    assert!(!Life::active().after(MS, Event::Terminate(15)).contains(&Action::Linger));
 }
 
 #[test]
