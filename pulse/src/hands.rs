@@ -45,6 +45,7 @@ mod lvsd;
 mod network;
 mod parents;
 mod partner;
+mod realtime;
 pub mod segment;
 mod sync;
 use checks::Checks;
@@ -56,6 +57,7 @@ use listeners::Listeners;
 use lvsd::Lvsd;
 use parents::Parent;
 use partner::Partner;
+use realtime::Realtime;
 use segment::Segment;
 use sync::Sync;
 
@@ -83,6 +85,8 @@ pub struct Hands {
     withheld: BTreeSet<IpAddr>,
     /// The trouble with listening that was said.
     deaf: Option<String>,
+    /// Whether we go before all others on the processor.
+    realtime: Realtime,
     /// The links of the heartbeats, with monitor_links.
     links: Links,
     /// They are to be looked at, and told one by one.
@@ -200,6 +204,7 @@ impl Hands {
             echoes: Echoes::default(),
             withheld: BTreeSet::new(),
             deaf: None,
+            realtime: Realtime::default(),
             links: Links::default(),
             links_due: true,
             program,
@@ -219,6 +224,7 @@ impl Hands {
             supervisor,
             ending: None,
         };
+        hands.realtime.see_to(hands.settings.realtime, &hands.log);
         hands.follow_networks();
         Ok(hands)
     }

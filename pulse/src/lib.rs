@@ -23,7 +23,7 @@
 //! | [`claimants`], [`sieve`] | pure: who else claims them, and what of the network is heard at all |
 //! | [`witness`], [`icmp`], [`links`] | pure: whether it is us who is cut off |
 //! | [`start`], [`run`], [`hands`] | the start, the one loop, the one place that acts |
-//! | [`packet_socket`] | sends and hears frames; the only unsafe code of the suite |
+//! | [`fenced`] | sends and hears frames, and asks for realtime; the only unsafe code of the suite |
 //! | [`guard`] | the guardian that keeps pulse alive where init does not |
 //! | [`supervisor`], [`detach`] | where systemd does: what it is told, and how a restart asks for everything to stay |
 //! | [`messages`] | everything it can say |
@@ -49,6 +49,7 @@ pub mod claimants;
 pub mod control;
 pub mod detach;
 pub mod election;
+pub mod fenced;
 pub mod guard;
 pub mod hands;
 pub mod heartbeat;
@@ -62,7 +63,6 @@ pub mod links;
 pub mod messages;
 pub mod node;
 pub mod notify;
-pub mod packet_socket;
 pub mod ready;
 pub mod replay;
 pub mod run;

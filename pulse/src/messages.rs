@@ -123,6 +123,19 @@ pub enum Message {
     },
     /// The start did not end in time.
     NotUp(Duration),
+    /// pulse goes before everything else on its processor, with this priority.
+    Realtime(u8),
+    /// It does not any more.
+    NoRealtime,
+    /// The kernel does not let it.
+    RealtimeRefused {
+        /// The priority.
+        priority: u8,
+        /// What the kernel said.
+        error: String,
+    },
+    /// Its memory may be swapped out.
+    MemoryNotLocked(String),
     /// Only one director: it becomes active at once.
     Alone,
     /// `--forceactive`.
@@ -514,6 +527,15 @@ impl fmt::Display for Message {
             Self::PidFile(text) => f.write_str(text),
             Self::NoLvsd { path, error } => write!(f, "cannot start {}: {error}", path.display()),
             Self::NotUp(limit) => write!(f, "pulse did not come up within {} s", limit.as_secs()),
+            Self::Realtime(priority) => write!(f, "running with realtime priority {priority}"),
+            Self::NoRealtime => f.write_str("running without realtime priority again"),
+            Self::RealtimeRefused { priority, error } => {
+                write!(f, "cannot run with realtime priority {priority} ({error}): ")?;
+                f.write_str("heartbeats are late when the processor is busy")
+            }
+            Self::MemoryNotLocked(error) => {
+                write!(f, "cannot lock memory ({error}): heartbeats are late when it is swapped out")
+            }
             Self::Alone => f.write_str("no partner configured: activating lvs"),
             Self::Forced => f.write_str("Forced active on startup: activating lvs"),
             Self::CarryingOn => f.write_str("lvs was active already: carrying on"),
@@ -736,6 +758,8 @@ impl log::Message for Message {
             | Self::LedgerUnreadable(_)
             | Self::LedgerUnwritten(_)
             | Self::NoMeetingPlace(_)
+            | Self::RealtimeRefused { .. }
+            | Self::MemoryNotLocked(_)
             | Self::LvsdOther(_)
             | Self::LvsdOld(_)
             | Self::PulseOther(_)
@@ -772,6 +796,8 @@ impl log::Message for Message {
             | Self::Terminating(_) => Level::Notice,
             Self::Rereading
             | Self::PathBound(_)
+            | Self::Realtime(_)
+            | Self::NoRealtime
             | Self::Synchronising { .. }
             | Self::WaitingForStop(_)
             | Self::LvsdFound(_)

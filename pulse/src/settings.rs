@@ -59,6 +59,8 @@ pub struct Settings {
     pub inactive_cmd: Option<Vec<String>>,
     /// How long either may take.
     pub cmd_timeout: Duration,
+    /// The priority of pulse on a busy processor, 1 to 99; `None`: everybody's.
+    pub realtime: Option<u8>,
 }
 
 /// What two directors have in common.
@@ -246,6 +248,7 @@ impl Settings {
             active_cmd: words(config.active_cmd.as_deref()),
             inactive_cmd: words(config.inactive_cmd.as_deref()),
             cmd_timeout: config.cmd_timeout,
+            realtime: u8::try_from(config.realtime_priority).ok().filter(|priority| *priority > 0),
         };
         Ok((settings, remarks))
     }
@@ -270,6 +273,7 @@ impl Settings {
             active_cmd: None,
             inactive_cmd: None,
             cmd_timeout: Duration::ZERO,
+            realtime: None,
         }
     }
 }

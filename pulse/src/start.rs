@@ -16,6 +16,7 @@ use common::netlink::route::{Monitor, Route};
 use crate::addresses::{self, Reach, Step};
 use crate::args::Args;
 use crate::election;
+use crate::fenced::packet_socket::PacketSocket;
 use crate::hands::heartbeats::Heartbeats;
 use crate::hands::interfaces::{Interfaces, spoken};
 use crate::hands::text;
@@ -23,7 +24,6 @@ use crate::heartbeat::{KEY_FILE_MAX, Keyring, StartId, keyring};
 use crate::identity::{Role, role};
 use crate::ledger::{self, Ledger};
 use crate::messages::Message;
-use crate::packet_socket::PacketSocket;
 use crate::run;
 use crate::settings::Settings;
 

@@ -193,6 +193,15 @@ impl Ground {
         assert_eq!(status, 0, "{output}{error}");
     }
 
+    /// A start without these rights (`-sys_nice`), as in a container.
+    pub fn start_without(&self, rights: &str) {
+        let pulse = self.pulse(&[]);
+        let mut command = Command::new("setpriv");
+        command.arg(format!("--bounding-set={rights}")).arg(pulse.get_program()).args(pulse.get_args());
+        let (status, output, error) = finished(command.current_dir("/run").env_remove(INSIDE));
+        assert_eq!(status, 0, "{output}{error}");
+    }
+
     /// The same by something that ignores the end of its children.
     pub fn run_by_a_careless_parent(&self) -> (i32, String, String) {
         let pulse = self.pulse(&[]);

@@ -16,6 +16,7 @@
 mod fos;
 mod ground;
 mod pair;
+mod realtime;
 mod segment;
 mod stand_in;
 mod syslog;

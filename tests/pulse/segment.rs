@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use common::log::Log;
 use nix::net::if_::if_nametoindex;
 use pulse::arp::{self, Claim, Form, Mac};
+use pulse::fenced::packet_socket::PacketSocket;
 use pulse::hands::echoes::Echoes;
 use pulse::hands::segment::Segment;
-use pulse::packet_socket::PacketSocket;
 
 use crate::ground::{inside, wait_until};
 

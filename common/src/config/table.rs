@@ -266,6 +266,8 @@ table! {
         keepalive: Duration = seconds(2), time(Duration::ZERO, 3600), Piranha, Pair;
         /// The silence after which the partner is dead.
         deadtime: Duration = seconds(5), time(Duration::ZERO, 86_400), Piranha, Pair;
+        /// The priority with which pulse goes before everything else on a busy processor (SCHED_RR), its memory locked, so that no heartbeat is late; 0 is everybody's. lvsd, the nannies and all commands keep everybody's. For heartbeats of less than some 100 ms: see pulse(8).
+        realtime_priority: u32 = 0, Count { min: 0, max: 99 }, Ours, Node;
         /// Whether the primary takes the virtual addresses back: off (it does not), on (a minute after it is fit and hears the backup, so that it knows its connections by then), or the time it waits.
         auto_failback: Option<Duration> = None, Failback { on: seconds(60), max: seconds(30 * 86_400) }, Ours, Pair;
         /// How packets get to the real servers: the forwarding method of all virtual services.

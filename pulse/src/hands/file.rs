@@ -57,6 +57,7 @@ impl Hands {
                 read.remarks.iter().for_each(|remark| self.log.say(remark));
                 start::keep(&read);
                 self.settings = read.settings;
+                self.realtime.see_to(self.settings.realtime, &self.log);
                 self.listeners.set_rules(self.settings.listeners.clone());
                 self.checks.reload(self.settings.check.clone(), Instant::now(), &self.log);
                 let ends = self.pair().map(|(pair, role)| pair.ends(role));

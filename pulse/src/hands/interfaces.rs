@@ -12,10 +12,10 @@ use common::netlink::route::{Address, Change, Error, Link, Neighbour, Route};
 
 use crate::addresses::{self, Host, Reach, Remark, Remarks, Step, Wanted};
 use crate::arp::{self, Form, Mac};
+use crate::fenced::packet_socket::PacketSocket;
 use crate::ledger::{Entry, Ledger};
 use crate::messages::Message;
 use crate::notify::Notice;
-use crate::packet_socket::PacketSocket;
 use crate::witness::{self, Onlink};
 
 mod linger;

@@ -6,8 +6,8 @@ use std::io;
 use std::net::IpAddr;
 
 use crate::arp::{self, Claim};
+use crate::fenced::packet_socket::Listener;
 use crate::hands::watch;
-use crate::packet_socket::Listener;
 use crate::ready::Source;
 use crate::sieve::{self, Instruction};
 

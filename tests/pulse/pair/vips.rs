@@ -3,7 +3,7 @@
 
 use common::netlink::route::{Change, Monitor};
 use pulse::arp::{self, Form};
-use pulse::packet_socket::PacketSocket;
+use pulse::fenced::packet_socket::PacketSocket;
 
 use super::site::{Host, Site};
 use super::{QUICK, a_while};

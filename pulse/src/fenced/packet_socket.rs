@@ -1,7 +1,6 @@
 //! Sends ready-made Ethernet frames, and receives those that somebody should hear
-//! of. The only module of the suite with unsafe code: the address of a packet
-//! socket and a packet filter cannot be built safely with nix.
-#![allow(unsafe_code, reason = "sockaddr_ll and sock_fprog; nix has constructors for neither")]
+//! of: the address of a packet socket and a packet filter cannot be built safely
+//! with nix.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
