@@ -19,6 +19,7 @@ mod deaths;
 #[path = "../bench/detection.rs"]
 mod detection;
 mod devices;
+mod failover;
 mod forwarding;
 mod ground;
 mod init_script;

@@ -190,6 +190,9 @@ fn sctp(to: SocketAddr, what: &str) -> std::io::Result<String> {
 
 const REQUEST: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
 
+/// haproxy says the latter, whatever it was asked in.
+const OK: [&[u8]; 2] = [b"HTTP/1.0 200", b"HTTP/1.1 200"];
+
 /// The name in an answer's body.
 fn who(answer: &str) -> String {
     answer.split_once("\r\n\r\n").map_or(answer, |(_, body)| body).trim().to_owned()
@@ -310,7 +313,7 @@ impl Open {
         let mut buffer = [0; 1024];
         loop {
             match self.stream.read(&mut buffer) {
-                Ok(0) if self.answer.starts_with(b"HTTP/1.0 200") => {
+                Ok(0) if OK.iter().any(|line| self.answer.starts_with(line)) => {
                     return Some(Outcome::Served(who(&String::from_utf8_lossy(&self.answer))));
                 }
                 Ok(0) => return Some(Outcome::Failed(format!("answered {:?}", String::from_utf8_lossy(&self.answer)))),
