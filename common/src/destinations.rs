@@ -18,6 +18,7 @@ use std::fmt::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::hash::fnv1a;
 use crate::ipvs::{DestinationKey, ForwardingMethod, ServiceKey};
 
 /// How many destinations lvsd gives to one nanny before it starts another: what the
@@ -216,10 +217,7 @@ pub fn unpack<R: Record>(text: &str) -> Option<Vec<R>> {
 /// virtual services: `shared-198.51.100.7-80-` and a hash of its arguments, which are
 /// all that its checks follow from.
 pub fn shared_place<'a>(rip: IpAddr, rport: u16, arguments: impl IntoIterator<Item = &'a str>) -> String {
-    // FNV-1a, 64 bit: the same in every version of every sibling.
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    let words = arguments.into_iter().flat_map(|word| word.bytes().chain([0]));
-    let hash = words.fold(0xcbf2_9ce4_8422_2325, step);
+    let hash = fnv1a(arguments.into_iter().flat_map(|word| word.bytes().chain([0])));
     format!("shared-{rip}-{rport}-{hash:016x}")
 }
 

@@ -9,6 +9,7 @@
 //! | [`config`] | the configuration: lvs.cf and TOML in, one complete model or all the errors out | pulse, lvsd |
 //! | [`daemon`] | going to the background, pid files, exit codes, the place of the siblings | pulse, lvsd, nanny |
 //! | [`destinations`] | what is said on the line about single ones of several destinations | lvsd, nanny |
+//! | [`hash`] | a number for a text, the same in every version | lvsd, nanny (and pulse, by `config`) |
 //! | [`inspection`] | a configuration file looked at without running it: checked, dumped, converted | pulse, lvsd |
 //! | [`ipvs`] | virtual services and destinations of the kernel, by generic netlink | lvsd, nanny, pulse (sync daemon) |
 //! | [`log`] | levels, the sinks a line goes to; no wording | pulse, lvsd, nanny |
@@ -29,6 +30,7 @@ pub mod command;
 pub mod config;
 pub mod daemon;
 pub mod destinations;
+pub mod hash;
 #[cfg(feature = "config")]
 pub mod inspection;
 pub mod ipvs;

@@ -14,6 +14,7 @@ use common::channel::nanny_place;
 use common::config::{Config, RealServer, VirtualService};
 pub use common::destinations::Target;
 use common::destinations::{Assignment, SHARE};
+use common::hash::fnv1a;
 use common::ipvs::{Destination, ForwardingMethod, Service, ServiceKey, Timeouts};
 
 use crate::messages::Message;
@@ -260,10 +261,9 @@ impl Reader<'_> {
 /// Which of so many nannies keeps this destination. When there is one more of them it
 /// takes its share from all others, and no other changes hands (rendezvous hashing).
 fn whose(target: &Target, nannies: usize) -> usize {
-    // The same in every version of lvsd, so that a new one moves nothing.
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     let weight = |n: &usize| {
-        let hash = format!("{n}\t{target}").bytes().fold(0xcbf2_9ce4_8422_2325, step);
+        // The same in every version of lvsd, so that a new one moves nothing.
+        let hash = fnv1a(format!("{n}\t{target}").bytes());
         // FNV's last bytes move its high bits little.
         (hash ^ (hash >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     };

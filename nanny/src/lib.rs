@@ -47,6 +47,7 @@ use std::time::Duration;
 use common::channel::{Line, failover_place, nanny_place};
 use common::daemon::{self, Background, ExitStatus, Launch};
 use common::destinations::shared_place;
+use common::hash::fnv1a;
 use common::ipvs::Ipvs;
 use common::ipvs::client::Client;
 use common::log::Log;
@@ -144,7 +145,7 @@ fn setup(args: Args, launch: Option<Launch>, secure: Option<Begin>) -> run::Setu
     });
     run::Setup {
         place,
-        seed: schedule::seed(&name),
+        seed: fnv1a(name.bytes()),
         open: kernel.then(|| Box::new(|| Ok(Box::new(Client::open()?) as Box<dyn Ipvs>)) as hands::table::Open),
         line: if launch.is_some() { None } else { Line::from_stdin() },
         launch,

@@ -63,11 +63,6 @@ pub fn soon(time: Duration, seed: u64) -> Duration {
     time.saturating_sub(spread(time / 8, seed))
 }
 
-/// A number for a name (FNV-1a).
-pub fn seed(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
 /// How long until the next look at a service with so many destinations.
 pub fn look_every(destinations: usize) -> Duration {
     let n = u64::try_from(destinations).unwrap_or(u64::MAX);

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};
 
 use super::{Line, nonblocking};
+use crate::hash::fnv1a;
 use crate::ipvs::{Family, ServiceKey};
 
 /// How many strangers may wait at a meeting place.
@@ -91,10 +92,7 @@ pub fn nanny_place(service: &ServiceKey, rip: IpAddr, rport: u16) -> String {
     };
     let _ = write!(name, "-{rip}-{rport}");
     if name.len() > NANNY_PLACE_MAX {
-        // FNV-1a, 64 bit: the same in every version of every sibling.
-        let hash = name
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+        let hash = fnv1a(name.bytes());
         name.truncate(NANNY_PLACE_MAX - 17); // ASCII all of it
         let _ = write!(name, "-{hash:016x}");
     }

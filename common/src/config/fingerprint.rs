@@ -1,7 +1,7 @@
 //! What two directors compare to see that their files have drifted apart: a
 //! number of the meaning, not of the bytes.
 //!
-//! It is FNV-1a (64 bit, draft-eastlake-fnv) over lines `keyword=value`, sorted,
+//! It is FNV-1a ([`crate::hash`]) over lines `keyword=value`, sorted,
 //! of what concerns both directors and is not the default: comments, order,
 //! spelling, names of blocks, device names, inactive blocks and keywords of one
 //! node do not count. A keyword that a later version adds does not change it
@@ -9,6 +9,8 @@
 //! directors of different versions compare the number.
 
 use std::fmt;
+
+use crate::hash::fnv1a;
 
 use super::kind::Written;
 use super::print::lvscf_value;
@@ -26,16 +28,9 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
-
 /// The fingerprint of a configuration.
 pub fn fingerprint(config: &Config) -> Fingerprint {
-    let mut hash = FNV_OFFSET;
-    for byte in meaning(config).bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
-    }
-    Fingerprint(hash)
+    Fingerprint(fnv1a(meaning(config).bytes()))
 }
 
 /// The lines that are hashed.

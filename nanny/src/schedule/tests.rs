@@ -1,3 +1,4 @@
+use common::hash::fnv1a;
 use proptest::prelude::*;
 
 use super::*;
@@ -47,7 +48,7 @@ proptest! {
 fn nannies_of_neighbouring_servers_do_not_fire_together() {
     let interval = Duration::from_secs(10);
     let mut phases: Vec<Duration> =
-        (1..=200).map(|n| spread(interval, seed(&format!("tcp-192.0.2.1-80-198.51.100.{n}-80")))).collect();
+        (1..=200).map(|n| spread(interval, fnv1a(format!("tcp-192.0.2.1-80-198.51.100.{n}-80").bytes()))).collect();
     phases.sort();
     let crowded = phases.windows(20).filter(|twenty| twenty[19].saturating_sub(twenty[0]) < interval / 50).count();
     assert_eq!(crowded, 0, "20 of 200 nannies within a fiftieth of the interval");
