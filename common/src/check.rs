@@ -231,9 +231,44 @@ pub fn interface(text: &str) -> Result<(), String> {
     if good { Ok(()) } else { Err(format!("\"{text}\" is no network device")) }
 }
 
+/// The escapes of lvs.cf's strings (piranha.md 1.6): `\\ \r \n \t \' \"`; others
+/// stay as they are, and so does a text of a single character.
+pub fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        let escaped = match (byte, after.first()) {
+            (b'\\', Some(b'\\')) => Some(b'\\'),
+            (b'\\', Some(b'r')) => Some(b'\r'),
+            (b'\\', Some(b'n')) => Some(b'\n'),
+            (b'\\', Some(b't')) => Some(b'\t'),
+            (b'\\', Some(b'\'')) => Some(b'\''),
+            (b'\\', Some(b'"')) => Some(b'"'),
+            _ => None,
+        };
+        if escaped.is_some() {
+            rest = after.get(1..).unwrap_or_default();
+        }
+        out.push(escaped.unwrap_or(byte));
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn escapes_are_those_of_lvs_cf() {
+        let long = |text: &str| String::from_utf8(unescape(text.as_bytes())).unwrap();
+        assert_eq!(long(r"GET / HTTP/1.0\r\n\r\n"), "GET / HTTP/1.0\r\n\r\n");
+        assert_eq!(long(r#"a\tb\\c\'d\"e\x\."#), "a\tb\\c'd\"e\\x\\.");
+        assert_eq!(long(r"\\n"), r"\n");
+        assert_eq!(long(r"\"), r"\");
+        assert_eq!(long(r"end\"), r"end\");
+        assert_eq!(long(""), "");
+    }
 
     #[test]
     fn statuses_are_numbers_and_ranges() {

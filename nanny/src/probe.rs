@@ -21,7 +21,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use common::check::CheckKind;
+use common::check::{CheckKind, unescape};
 
 use common::child::Exit;
 use nix::errno::Errno;
@@ -173,7 +173,7 @@ impl Plan {
     /// What the original's options ask for. Without strings and program a TCP service
     /// on port 80 is taken for a web server (piranha.md 1.6); see [`assumes_web`].
     fn original(args: &Args) -> Self {
-        let text = |typed: &Vec<u8>| if args.suppress { typed.clone() } else { exchange::unescape(typed) };
+        let text = |typed: &Vec<u8>| if args.suppress { typed.clone() } else { unescape(typed) };
         let expect = args.expect.as_ref().map(text);
         if let Some(line) = &args.program {
             return Self::Run(Command::new(line, args.real, Good::Output(expect)));

@@ -251,29 +251,5 @@ impl Exchange {
     }
 }
 
-/// The escapes of lvs.cf's strings (piranha.md 1.6): `\\ \r \n \t \' \"`; others
-/// stay as they are, and so does a text of a single character.
-pub fn unescape(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        let escaped = match (byte, after.first()) {
-            (b'\\', Some(b'\\')) => Some(b'\\'),
-            (b'\\', Some(b'r')) => Some(b'\r'),
-            (b'\\', Some(b'n')) => Some(b'\n'),
-            (b'\\', Some(b't')) => Some(b'\t'),
-            (b'\\', Some(b'\'')) => Some(b'\''),
-            (b'\\', Some(b'"')) => Some(b'"'),
-            _ => None,
-        };
-        if escaped.is_some() {
-            rest = after.get(1..).unwrap_or_default();
-        }
-        out.push(escaped.unwrap_or(byte));
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::check::{self, CheckKind};
 
-use super::exchange::{Expect, Pattern, Script, unescape};
+use super::exchange::{Expect, Pattern, Script};
 use super::http::{Body, Parts, Request};
 use super::program::{Command, Good};
 use super::talk::Topic;
@@ -65,7 +65,7 @@ impl Asked {
     }
 
     fn text(&self, name: &str, args: &Args) -> Option<Vec<u8>> {
-        self.last(name).map(|text| if args.suppress { text.into() } else { unescape(text.as_bytes()) })
+        self.last(name).map(|text| if args.suppress { text.into() } else { check::unescape(text.as_bytes()) })
     }
 
     /// The check.

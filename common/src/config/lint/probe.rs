@@ -1,6 +1,7 @@
 //! The rules about health checks (piranha.md 1.6).
 
 use super::Linter;
+use crate::check;
 use crate::config::check::Origin;
 use crate::config::source::Span;
 use crate::config::table::{HealthCheck, VirtualService};
@@ -150,24 +151,7 @@ impl Linter<'_> {
     }
 }
 
-/// The text as nanny sends it: `\\ \r \n \t \' \"` are converted, unless it is
-/// one character long.
+/// The text as nanny sends it.
 fn unescape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('r') => out.push('\r'),
-            Some('n') => out.push('\n'),
-            Some('t') => out.push('\t'),
-            Some(c @ ('\\' | '\'' | '"')) => out.push(c),
-            Some(other) => out.extend(['\\', other]),
-            None => out.push('\\'),
-        }
-    }
-    out
+    String::from_utf8_lossy(&check::unescape(text.as_bytes())).into_owned()
 }

@@ -1,3 +1,4 @@
+use common::check::unescape;
 use proptest::prelude::*;
 
 use super::*;
@@ -126,17 +127,6 @@ fn over_udp_an_empty_datagram_is_sent_and_silence_is_listened_to() {
     assert_eq!(exchange.next(&script), Next::Send(b""));
     exchange.sent(0);
     assert_eq!(exchange.next(&script), Next::Listen(silence));
-}
-
-#[test]
-fn escapes_are_those_of_lvs_cf() {
-    let long = |text: &str| String::from_utf8(unescape(text.as_bytes())).unwrap();
-    assert_eq!(long(r"GET / HTTP/1.0\r\n\r\n"), "GET / HTTP/1.0\r\n\r\n");
-    assert_eq!(long(r#"a\tb\\c\'d\"e\x\."#), "a\tb\\c'd\"e\\x\\.");
-    assert_eq!(long(r"\\n"), r"\n");
-    assert_eq!(long(r"\"), r"\");
-    assert_eq!(long(r"end\"), r"end\");
-    assert_eq!(long(""), "");
 }
 
 /// Cuts `bytes` where `cuts` says so.
