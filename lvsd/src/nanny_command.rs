@@ -153,8 +153,7 @@ pub fn shared_meeting(arguments: &Arguments) -> Option<String> {
             "-h" => server = rest.next()?.parse::<IpAddr>().ok(),
             "-r" => port = rest.next()?.parse::<u16>().ok(),
             "--shared" => is_shared = rest.next().is_some(),
-            "-p" => drop(rest.next()?),
-            option if VALUED.contains(&option) => drop(rest.next()?),
+            option if takes_value(option) => drop(rest.next()?),
             _ => {}
         }
     }
@@ -256,8 +255,15 @@ fn policy(service: &VirtualService, server: &RealServer, whose: Whose, list: &mu
     list.pair_if("--min-connections", server.min_connections.or(service.min_connections));
 }
 
-/// Options with a value that says nothing about the destination.
-const VALUED: [&str; 21] = [
+/// Nanny's options that have a value, as [`arguments`] writes them.
+const VALUED: [&str; 28] = [
+    "-h",
+    "-p",
+    "-r",
+    "-f",
+    "-V",
+    "-M",
+    "-S",
     "-e",
     "-s",
     "-x",
@@ -281,6 +287,11 @@ const VALUED: [&str; 21] = [
     "--min-connections",
 ];
 
+/// Whether a word follows this option that is none.
+pub fn takes_value(option: &str) -> bool {
+    VALUED.contains(&option)
+}
+
 /// What of a command line is about how the server is checked, and not about what
 /// follows from it.
 const CHECKING: [&str; 13] =
@@ -292,8 +303,7 @@ pub fn same_checks(one: &Arguments, other: &Arguments) -> bool {
         let mut words = Vec::new();
         let mut rest = arguments.iter();
         while let Some(option) = rest.next() {
-            let is_place = ["-h", "-V", "-p", "-r", "-f", "-M"].contains(&option);
-            let value = if is_place || VALUED.contains(&option) { rest.next() } else { None };
+            let value = if takes_value(option) { rest.next() } else { None };
             if CHECKING.contains(&option) {
                 words.push((option.to_owned(), value.map(str::to_owned)));
             }
@@ -309,9 +319,8 @@ pub fn with_weight(arguments: &Arguments, weight: u32) -> Arguments {
     let mut option = "";
     let mut list = Vec::new();
     for word in arguments.iter() {
-        let is_value = VALUED.contains(&option) || ["-h", "-V", "-p", "-r", "-f", "-M"].contains(&option);
         list.push(if option == "-w" { weight.as_str() } else { word });
-        option = if is_value { "" } else { word };
+        option = if takes_value(option) { "" } else { word };
     }
     list.into_iter().collect()
 }
@@ -339,9 +348,7 @@ pub fn target_and_probe(arguments: &Arguments) -> Option<(Target, u16)> {
             "-M" => method = method_of(rest.next()?.trim_start_matches('-'))?,
             "-u" => protocol = Protocol::Udp,
             "--sctp" => protocol = Protocol::Sctp,
-            option if VALUED.contains(&option) => {
-                rest.next()?;
-            }
+            option if takes_value(option) => drop(rest.next()?),
             // Flags without a value say nothing about the destination.
             _ => {}
         }

@@ -4,7 +4,8 @@
 use std::ffi::OsString;
 use std::io::Write as _;
 
-use lvsd::nanny_command::{Manner, arguments};
+use lvsd::nanny_command::{Manner, arguments, takes_value};
+use nanny::args::options::ROWS;
 use nanny::args::{Args, Place, parse};
 use proptest::prelude::*;
 
@@ -104,5 +105,14 @@ proptest! {
         prop_assert_eq!((read.regex, read.quiesce, read.udp), (wanted.regex, wanted.quiesce, wanted.udp));
         prop_assert_eq!((read.verbose, read.dry), (wanted.verbose, false));
         prop_assert_eq!(read.place, if wanted.foreground { Place::Foreground } else { Place::Child });
+    }
+}
+
+/// lvsd reads its command lines back, and finds their options by this.
+#[test]
+fn lvsd_knows_which_of_nannys_options_have_a_value() {
+    for row in &ROWS {
+        let option = row.short.map_or_else(|| format!("--{}", row.long), |short| format!("-{short}"));
+        assert_eq!(takes_value(&option), row.value.is_some(), "{option}");
     }
 }
