@@ -1,6 +1,6 @@
 //! What becomes of a real server that the file does not ask for any more: whether
 //! its nanny takes the destination along at once, or leaves it in the kernel for
-//! lvsd to take out later ([`crate::leaving`]).
+//! lvsd to take out later ([`crate::leaver`]).
 //!
 //! ```text
 //! drain, or something new comes into its virtual in the same reload ── the nanny is released, the destination stays

@@ -18,7 +18,7 @@
 //! | [`nanny_command`] | pure: a nanny's arguments, both ways |
 //! | [`plan`] | pure: what should be, what is → steps |
 //! | [`departure`] | pure: how what runs and is not wanted goes |
-//! | [`leaving`] | pure: what left the file and stays in the kernel for a while |
+//! | [`leaver`] | pure: what left the file and stays in the kernel for a while |
 //! | [`preview`] | pure: all of it at once, for `--plan` |
 //! | [`floor`] | pure: who stays in use whatever checks say |
 //! | [`quorum`] | pure: whether a virtual has as many servers as it needs |
@@ -48,7 +48,7 @@ pub mod floor;
 pub mod hands;
 pub mod hosts;
 pub mod inspect;
-pub mod leaving;
+pub mod leaver;
 pub mod ledger;
 pub mod messages;
 pub mod nannies;

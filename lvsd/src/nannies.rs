@@ -36,7 +36,7 @@ use crate::wanted::{Monitor, Target, Virtual};
 use nanny::Nanny;
 use seat::Seat;
 
-mod departing;
+mod departures;
 mod guests;
 mod nanny;
 mod renewing;
@@ -106,15 +106,15 @@ impl Keepers for Nannies {
         self.by_target.contains_key(target)
     }
 
-    fn in_use(&self, wanted: &Virtual) -> Option<Vec<DestinationKey>> {
-        let mut in_use = Vec::new();
+    fn expected(&self, wanted: &Virtual) -> Option<Vec<DestinationKey>> {
+        let mut expected = Vec::new();
         for target in wanted.monitors.iter().map(|monitor| &monitor.target) {
             let (good, weight) = self.seat(target)?.verdict?;
             if good || weight > 0 {
-                in_use.push(target.destination);
+                expected.push(target.destination);
             }
         }
-        Some(in_use)
+        Some(expected)
     }
 }
 

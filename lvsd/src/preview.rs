@@ -1,6 +1,6 @@
 //! What a start or a reload would do, in the order in which it would do it, for
 //! `--plan` and `--test-start`. Every answer is that of the part that acts:
-//! [`crate::plan`], [`crate::departure`], [`crate::leaving`]; here they are only
+//! [`crate::plan`], [`crate::departure`], [`crate::leaver`]; here they are only
 //! asked all at once, of a world that was looked at once. Pure.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -14,7 +14,7 @@ use common::destinations::Assignment;
 use common::ipvs::{Destination, DestinationEntry, ServiceKey};
 
 use crate::departure::{self, Departure, Running};
-use crate::leaving::{self, Leaver, Next, Stage};
+use crate::leaver::{self, Leaver, Next, Stage};
 use crate::ledger::{Ledger, Left};
 use crate::messages::Seconds;
 use crate::nanny_command::{self, Arguments};
@@ -253,7 +253,7 @@ fn come<'a>(
     for monitor in &wanted.monitors {
         if let Some(left) = world.ledger.leaving.get(&monitor.target) {
             let entry = by_key.get(&monitor.target.destination).copied();
-            let step = leaving::back(&monitor.target, &recall(left, world.since_boot), entry);
+            let step = leaver::back(&monitor.target, &recall(left, world.since_boot), entry);
             items.extend(step.map(Item::Step));
         }
     }
@@ -283,13 +283,13 @@ fn go(target: &Target, leaver: &Leaver, world: &World<'_>, staying: &mut HashSet
     let entry = entries.and_then(|list| list.iter().find(|entry| entry.destination.key == target.destination));
     let now = Instant::now();
     let next = leaver.next(entry, true, now);
-    items.extend(leaving::step(target, leaver, next, entry).map(Item::Step));
+    items.extend(leaver::step(target, leaver, next, entry).map(Item::Step));
     if next == Next::Drain || next == Next::Stay {
         staying.insert(target.service);
     }
     if let (Next::Stay, Stage::Draining { until }, Some(entry)) = (next, leaver.stage, entry) {
         let name = format!("{}/{}", leaver.name, leaver.server);
-        let (connections, left) = (leaving::connections(entry), until.saturating_duration_since(now));
+        let (connections, left) = (leaver::connections(entry), until.saturating_duration_since(now));
         items.push(Item::Draining { target: *target, name, connections, left });
     }
 }

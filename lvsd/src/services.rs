@@ -11,7 +11,7 @@ use common::channel::services::News;
 use common::ipvs::{DestinationEntry, DestinationKey, Error, Ipvs, Service, ServiceKey};
 
 use crate::hands::Kernel;
-use crate::leaving::Leavers;
+use crate::leaver::Leavers;
 use crate::ledger::{Ledger, LedgerFile};
 use crate::messages::Message;
 use crate::orders::{self, Order};
@@ -33,9 +33,9 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(3);
 pub trait Keepers {
     /// Whether one keeps this destination, even one on its way out.
     fn owns(&self, target: &Target) -> bool;
-    /// The destinations of this virtual whose nannies found their servers well; `None`
-    /// until all of them have judged.
-    fn in_use(&self, wanted: &Virtual) -> Option<Vec<DestinationKey>>;
+    /// The destinations of this virtual that the kernel should have, by what their nannies
+    /// found and did; `None` until all of them have judged.
+    fn expected(&self, wanted: &Virtual) -> Option<Vec<DestinationKey>>;
 }
 
 /// What the loop must do or say.

@@ -585,10 +585,10 @@ fn who_is_in_use_is_known_when_all_of_a_virtual_have_judged() {
     let fourth = stage.start(FIRST + 1, 101);
     third.says(&Said::Verdict { available: true, weight: 1 });
     stage.read(FIRST);
-    assert_eq!(stage.nannies.in_use(&wanted), None);
+    assert_eq!(stage.nannies.expected(&wanted), None);
     fourth.says(&Said::Verdict { available: false, weight: 0 });
     stage.read(FIRST + 1);
-    assert_eq!(stage.nannies.in_use(&wanted), Some(vec![monitor(3).target.destination]));
+    assert_eq!(stage.nannies.expected(&wanted), Some(vec![monitor(3).target.destination]));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The services' part in what leaves the file and stays for a while: who does,
-//! and doing step by step what [`crate::leaving`] decides. What cannot be done
+//! and doing step by step what [`crate::leaver`] decides. What cannot be done
 //! stays to be done, and is tried again at the next look.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -10,7 +10,7 @@ use common::ipvs::{DestinationEntry, DestinationKey, Error, Ipvs, ServiceKey};
 use super::{Action, Keepers, Services};
 use crate::departure::Departure;
 use crate::hands::{self, Kernel};
-use crate::leaving::{self, Leaver, Leavers, Next, Stage, WAIT_MAX, WAIT_SLACK};
+use crate::leaver::{self, Leaver, Leavers, Next, Stage, WAIT_MAX, WAIT_SLACK};
 use crate::ledger::{Ledger, Left};
 use crate::messages::Message;
 use crate::wanted::{Target, Virtual};
@@ -158,14 +158,14 @@ impl Services {
         if !self.states.get(service).is_some_and(|state| state.up) {
             return Newcomers::Refused;
         }
-        let Some(in_use) = keepers.in_use(wanted) else { return Newcomers::Awaited };
-        if in_use.is_empty() && !wanted.monitors.is_empty() {
+        let Some(expected) = keepers.expected(wanted) else { return Newcomers::Awaited };
+        if expected.is_empty() && !wanted.monitors.is_empty() {
             return Newcomers::Failed;
         }
         // What cannot be read is not seen.
         let have = kernel.destinations(service).unwrap_or_default();
         let have: BTreeSet<DestinationKey> = have.into_iter().map(|destination| destination.key).collect();
-        if in_use.iter().all(|key| have.contains(key)) { Newcomers::Stand } else { Newcomers::Awaited }
+        if expected.iter().all(|key| have.contains(key)) { Newcomers::Stand } else { Newcomers::Awaited }
     }
 }
 
@@ -195,7 +195,7 @@ fn take_step<K: Ipvs>(
 ) -> bool {
     let (name, server) = (leaver.name.clone(), leaver.server.clone());
     let destination = target.destination;
-    let Some(step) = leaving::step(target, leaver, next, entry) else {
+    let Some(step) = leaver::step(target, leaver, next, entry) else {
         let was_draining = matches!(leaver.stage, Stage::Draining { .. });
         if next == Next::Forget && was_draining {
             out.push(Action::Say(Message::DrainGone { name, server, destination }));
@@ -211,7 +211,7 @@ fn take_step<K: Ipvs>(
         return true;
     }
     leaver.trouble = None;
-    let connections = entry.map_or(0, leaving::connections);
+    let connections = entry.map_or(0, leaver::connections);
     match (next, leaver.stage) {
         (Next::Stay | Next::Forget, _) | (Next::Drain, Stage::Draining { .. }) => true,
         (Next::Drain, Stage::Waiting { .. } | Stage::Due) => {
@@ -255,7 +255,7 @@ pub(super) fn bring_back<K: Ipvs>(
             list.iter().find(|entry| entry.destination.key == target.destination).cloned()
         };
         let entry = have.as_ref().ok().and_then(has);
-        let Some(step) = leaving::back(&target, &leaver, entry.as_ref()) else { continue };
+        let Some(step) = leaver::back(&target, &leaver, entry.as_ref()) else { continue };
         let (name, server, destination) = (leaver.name, leaver.server, target.destination);
         out.push(Action::Say(match kernel.apply(&step) {
             Ok(()) => Message::DrainReturns { name, server, destination },

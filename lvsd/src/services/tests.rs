@@ -7,7 +7,7 @@ use common::ipvs::{Destination, DestinationKey, ForwardingMethod, Operation, Pro
 
 use super::*;
 use crate::departure::{Departure, Stay};
-use crate::leaving::WAIT_MAX;
+use crate::leaver::WAIT_MAX;
 use crate::nanny_command::Arguments;
 use crate::quorum;
 use crate::sorry::Tally;
@@ -80,7 +80,7 @@ impl Keepers for Nannies {
         (self.own || self.own_in == Some(target.service)) && target.destination == server(3)
     }
 
-    fn in_use(&self, wanted: &Virtual) -> Option<Vec<DestinationKey>> {
+    fn expected(&self, wanted: &Virtual) -> Option<Vec<DestinationKey>> {
         let well = wanted.monitors.iter().map(|monitor| monitor.target.destination);
         self.judged.then(|| well.filter(|_| self.well).collect())
     }
