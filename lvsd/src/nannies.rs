@@ -22,42 +22,28 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use common::channel::services::News;
-use common::channel::{Ask, Line, Received, Said, VERSION};
+use common::channel::{Ask, Line};
 use common::child::{self, Event, Exit, Rules};
-use common::ipvs::{DestinationKey, ServiceKey};
+use common::ipvs::ServiceKey;
 
-use crate::floor::{self, Member};
 use crate::messages::Message;
 use crate::nanny_command::Arguments;
-use crate::services::Keepers;
-use crate::sorry::Tally;
-use crate::status::Known;
-use crate::wanted::{Monitor, Target, Virtual};
+use crate::wanted::{Monitor, Target};
 use nanny::Nanny;
-use seat::Seat;
 
 mod departures;
 mod guests;
+mod hearing;
 mod nanny;
 mod renewing;
 mod seat;
 mod sharing;
+mod verdicts;
 mod wishes;
 
 /// How long a process found at a meeting place may take to say who it is. A
 /// nanny may be inside a netlink call, which ends within a second.
 pub const HELLO_WITHIN: Duration = Duration::from_secs(2);
-
-/// How many packets of one nanny are read in a row, so that a babbling one does
-/// not keep the others waiting.
-const PACKETS_MAX: usize = 64;
-
-/// The longest reason of a nanny's own that goes into a line, in characters.
-const REASON_MAX: usize = 200;
-
-/// A line that ends again this soon is looked for at the next round only, so that
-/// a process that keeps hanging up does not keep us busy.
-const FIND_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Which nanny; never used twice, and the loop's token for its line.
 pub type Id = usize;
@@ -99,23 +85,6 @@ pub enum Wish {
     Replaced,
     /// It runs as it should.
     Unchanged,
-}
-
-impl Keepers for Nannies {
-    fn owns(&self, target: &Target) -> bool {
-        self.by_target.contains_key(target)
-    }
-
-    fn expected(&self, wanted: &Virtual) -> Option<Vec<DestinationKey>> {
-        let mut expected = Vec::new();
-        for target in wanted.monitors.iter().map(|monitor| &monitor.target) {
-            let (good, weight) = self.seat(target)?.verdict?;
-            if good || weight > 0 {
-                expected.push(target.destination);
-            }
-        }
-        Some(expected)
-    }
 }
 
 /// All of them. See the module's text.
@@ -198,66 +167,6 @@ impl Nannies {
         self.deadlines.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// What the nannies of these destinations say.
-    pub fn tally<'a>(&self, targets: impl Iterator<Item = &'a Target>) -> Tally {
-        let mut tally = Tally::default();
-        for target in targets {
-            tally.servers += 1;
-            match self.member(target) {
-                Member { available: Some(true), .. } => tally.available += 1,
-                Member { is_kept: true, .. } => tally.kept += 1,
-                Member { available: Some(false), .. } => {}
-                Member { available: None, .. } => tally.silent += 1,
-            }
-        }
-        tally
-    }
-
-    /// What is known of this real server.
-    pub fn known(&self, target: &Target, now: Instant) -> Known {
-        let nanny = self.by_target.get(target).and_then(|id| self.all.get(id));
-        let of = |(nanny, seat): (&Nanny, &Seat)| Known {
-            verdict: seat.verdict,
-            since: seat.since.map(|since| now.saturating_duration_since(since)),
-            why: nanny.why.clone().filter(|_| seat.is_down()),
-        };
-        nanny.and_then(|nanny| Some((nanny, nanny.seats.get(target)?))).map_or_else(Known::default, of)
-    }
-
-    fn seat(&self, target: &Target) -> Option<&Seat> {
-        self.all.get(self.by_target.get(target)?)?.seats.get(target)
-    }
-
-    fn member(&self, target: &Target) -> Member {
-        self.seat(target).map_or_else(Member::default, Seat::member)
-    }
-
-    /// Tells the nannies of this virtual who of them stays in use whatever checks say.
-    pub fn keep_floor(&mut self, wanted: &Virtual) {
-        let members: Vec<Member> = wanted.monitors.iter().map(|monitor| self.member(&monitor.target)).collect();
-        let stay = floor::who_stays(wanted.pool.min_up, &members);
-        for (monitor, stays) in wanted.monitors.iter().zip(stay) {
-            let Some(&id) = self.by_target.get(&monitor.target) else { continue };
-            let Some(nanny) = self.all.get_mut(&id) else { continue };
-            let Some(seat) = nanny.seats.get_mut(&monitor.target) else { continue };
-            // What a nanny of several holds, it says by itself.
-            let told = seat.stays.or_else(|| monitor.assignment.map(|_| false));
-            // One that was found may be what a lvsd before us kept: its verdict says so.
-            let is_unknown = told.is_none() && seat.verdict.is_none() && !stays;
-            if told == Some(stays) || is_unknown || !monitor.is_nanny {
-                continue;
-            }
-            seat.stays = Some(stays);
-            if nanny.is_shared() {
-                nanny.words.add(monitor.target);
-                self.speaking.insert(id);
-            } else if let Some(line) = &nanny.line {
-                // A line that is broken shows when it is read; its next process is reminded.
-                let _ = line.send(&Ask::Stay(stays).encode());
-            }
-        }
-    }
-
     /// Stops all of them, at once.
     pub fn stop_all(&mut self, now: Instant, out: &mut Vec<Action>) {
         let all: Vec<Id> = self.all.keys().copied().collect();
@@ -334,31 +243,6 @@ impl Nannies {
             nanny.line = None;
             self.lineless.remove(&id);
             self.feed(id, Event::Gone(exit), now, out);
-        }
-        true
-    }
-
-    /// Reads its line; `true` if there may be more, to be read after the others.
-    pub fn read(&mut self, id: Id, now: Instant, out: &mut Vec<Action>) -> bool {
-        for _ in 0..PACKETS_MAX {
-            let Some(line) = self.all.get(&id).and_then(|nanny| nanny.line.as_ref()) else { return false };
-            match line.receive_said() {
-                Received::Message(said) => {
-                    self.heard(id, said, now, out);
-                    // What it says next is about what it is given a seat for first.
-                    let is_shared = self.all.get(&id).is_some_and(Nanny::is_shared);
-                    if matches!(out.last(), Some(Action::Introduced(..))) && !is_shared {
-                        return true;
-                    }
-                }
-                // A newer nanny says more than we know, and lives.
-                Received::Garbage(_) => self.feed(id, Event::Heard, now, out),
-                Received::Nothing => return false,
-                Received::Ended => {
-                    self.line_ended(id, now, out);
-                    return false;
-                }
-            }
         }
         true
     }
@@ -450,123 +334,6 @@ impl Nannies {
             self.feed(id, Event::Adopted(guest.pid), now, out);
         } else {
             self.feed(id, Event::Stop, now, out);
-        }
-    }
-
-    fn heard(&mut self, id: Id, said: Said, now: Instant, out: &mut Vec<Action>) {
-        let Some(nanny) = self.all.get_mut(&id) else { return };
-        nanny.spoke = true;
-        match said {
-            Said::Hello { version, arguments, .. } if nanny.guest.is_some() => {
-                nanny.speaks_otherwise = version != VERSION;
-                self.introduced(id, Some(arguments.iter().collect()), now, out);
-            }
-            Said::Hello { version, .. } => {
-                nanny.speaks_otherwise = version != VERSION;
-                self.feed(id, Event::Heard, now, out);
-            }
-            Said::Alive | Said::Unable(_) | Said::Able | Said::Withdrawn(_) | Said::News(_) => {
-                self.feed(id, Event::Heard, now, out);
-            }
-            Said::Flaps(flaps) => {
-                nanny.flaps = Some((flaps, now)).filter(|_| !nanny.is_predecessor);
-                self.feed(id, Event::Heard, now, out);
-            }
-            Said::Ready => self.feed(id, Event::Ready, now, out),
-            // It was about the destination that this one's successor does not keep.
-            Said::Verdict { .. } if nanny.is_predecessor => self.feed(id, Event::Heard, now, out),
-            Said::Verdict { available, weight } => {
-                if let Some(target) = nanny.seats.keys().next().copied().filter(|_| !nanny.is_shared()) {
-                    let news = self.judged(id, &target, (available, weight), now, out);
-                    self.ask_why(id, news);
-                }
-                self.feed(id, Event::Heard, now, out);
-            }
-            Said::Holds(held) => {
-                self.heard_holds(id, held, now, out);
-                self.feed(id, Event::Heard, now, out);
-            }
-            Said::Dropped(targets) => {
-                self.feed(id, Event::Heard, now, out);
-                self.heard_dropped(id, &targets, now, out);
-            }
-            Said::Why { text, .. } => {
-                let is_down = nanny.seats.values().any(Seat::is_down);
-                nanny.why = Some(text).filter(|text| is_down && !text.is_empty());
-                self.feed(id, Event::Heard, now, out);
-            }
-            // It is lvsd's own word.
-            Said::Answer { .. } => self.feed(id, Event::Heard, now, out),
-            Said::Leaving(why) => nanny.leaving = Some(why.chars().take(REASON_MAX).collect()),
-        }
-    }
-
-    /// Its nanny's word about a destination: whether it is good, and its weight. `Some`:
-    /// whether it is good is news.
-    fn judged(
-        &mut self,
-        id: Id,
-        target: &Target,
-        (available, weight): (bool, u32),
-        now: Instant,
-        out: &mut Vec<Action>,
-    ) -> Option<bool> {
-        let nanny = self.all.get_mut(&id)?;
-        let seat = nanny.seats.get_mut(target)?;
-        let before = seat.member();
-        let is_news = seat.verdict.is_none_or(|(was, _)| was != available);
-        out.extend(seat.news(target, available, nanny.is_ours).map(Action::News));
-        seat.verdict = Some((available, weight));
-        if is_news {
-            seat.since = Some(now);
-        }
-        if before.available == Some(true) && seat.available() == Some(false) {
-            self.falls += 1;
-            seat.fell = Some(self.falls);
-        }
-        if seat.available() == Some(true) {
-            seat.fell = None;
-        }
-        // One that crossed our word on its way says more in a moment.
-        seat.refuses = seat.verdict == Some((false, 0)) && (seat.stays == Some(true) || seat.refuses);
-        let after = seat.member();
-        if before.available != after.available || before.is_kept != after.is_kept {
-            out.push(Action::Judged(target.service));
-        }
-        is_news.then_some(available)
-    }
-
-    /// After words about any number of its destinations: when one is down, the nanny is
-    /// asked why.
-    fn ask_why(&mut self, id: Id, news: impl IntoIterator<Item = bool>) {
-        let Some(nanny) = self.all.get_mut(&id) else { return };
-        let mut news = news.into_iter().peekable();
-        if news.peek().is_some() {
-            nanny.why = None;
-        }
-        if news.any(|available| !available) {
-            nanny.ask_why();
-        }
-    }
-
-    fn line_ended(&mut self, id: Id, now: Instant, out: &mut Vec<Action>) {
-        let guest = self.take_guest(id);
-        let Some(nanny) = self.all.get_mut(&id) else { return };
-        nanny.line = None;
-        if guest.is_some() {
-            // It went before it said who it was.
-            if nanny.monitor.is_some() {
-                out.push(Action::Start(id));
-            } else {
-                self.feed(id, Event::Stop, now, out);
-            }
-        } else if nanny.is_ours || nanny.line_ended.is_some_and(|last| now < last + FIND_AGAIN_AFTER) {
-            self.lineless.insert(id);
-        } else {
-            out.push(Action::FindAgain(id));
-        }
-        if let Some(nanny) = self.all.get_mut(&id) {
-            nanny.line_ended = Some(now);
         }
     }
 

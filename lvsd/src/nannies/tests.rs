@@ -1,11 +1,15 @@
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 
-use common::channel::Flaps;
+use common::channel::{Flaps, Said, VERSION};
 use common::ipvs::{DestinationKey, Protocol};
 use nix::sys::socket::{MsgFlags, recv, send};
 
+use super::hearing::{FIND_AGAIN_AFTER, PACKETS_MAX};
 use super::*;
+use crate::services::Keepers as _;
+use crate::sorry::Tally;
+use crate::wanted::Virtual;
 
 const FIRST: Id = 16;
 const MS: Duration = Duration::from_millis(1);
