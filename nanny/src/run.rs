@@ -10,17 +10,16 @@
 //! ```
 //!
 //! Nothing here ends because of the kernel, because of the real server or because
-//! lvsd is gone: only TERM, INT and [`Ask::Release`] end it.
+//! lvsd is gone: only TERM, INT and [`common::channel::Ask::Release`] end it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use common::channel::{Ask, Line, Received, SAID_ROOM, Said};
+use common::channel::{Line, Said};
 use common::check::{CHECKS_MAX, CheckKind};
 use common::child::Rules as ChildRules;
 use common::daemon::{ExitStatus, Launch};
-use common::destinations::{Held, pack};
 use common::ipvs;
 use common::log::Log;
 use nix::sys::signal::Signal;
@@ -31,21 +30,23 @@ use crate::hands::conversation::Certificate;
 use crate::hands::secure::Begin;
 use crate::hands::table::{Kernel, Open};
 use crate::hands::{ChildEnd, Ended, Hands, Woken};
-use crate::health::{Event, Health, State};
+use crate::health::{Event, State};
 use crate::load;
 use crate::messages::Message;
-use crate::probe::program::Command;
 use crate::probe::{self, Outcome, Plan, Transport};
 use crate::record::Standing;
 use crate::schedule::{self, Schedule};
 use crate::watch::{self, Watch};
 
+mod asks;
 mod destinations;
 mod kept;
+mod monitor;
 mod sharing;
 
 use destinations::say_of;
 use kept::{Before, Kept};
+use monitor::Monitor;
 
 /// How many destinations are looked at in one turn: a millisecond or two.
 const LOOKS_PER_TURN: usize = 16;
@@ -170,15 +171,6 @@ struct Nanny {
     line: Option<Line>,
     place: Option<PathBuf>,
     arguments: Vec<String>,
-}
-
-/// The load monitor.
-struct Monitor {
-    command: Command,
-    /// When it is asked again; when it runs, when it is killed.
-    due: Instant,
-    /// That it cannot be read has been said.
-    complained: bool,
 }
 
 /// `Err` ends the loop with this status.
@@ -333,11 +325,6 @@ impl Nanny {
         self.kept.iter().filter_map(|kept| kept.health.deadline()).min()
     }
 
-    /// Whether the server's load counts: it is in use for its checks' sake.
-    fn is_weighed(&self) -> bool {
-        self.kept.iter().any(|kept| is_up(&kept.health))
-    }
-
     /// One turn of the loop.
     fn turn(&mut self, asked: Instant, woken: Woken, now: Instant) -> Flow {
         if let Some(late) = schedule::overslept(asked, now, self.args.interval)
@@ -467,66 +454,6 @@ impl Nanny {
         }
     }
 
-    /// Starts the load monitor, or ends one that takes too long.
-    fn ask_load(&mut self, now: Instant) {
-        let is_weighed = self.is_weighed();
-        let Some(monitor) = &mut self.monitor else { return };
-        for Kept { health, load, assignment, .. } in &mut self.kept {
-            if let Some(load) = load.as_mut().filter(|load| load.weight() != assignment.weight)
-                && !is_up(health)
-            {
-                // A server that returns begins with its own weight.
-                health.weigh(load.reset());
-            }
-        }
-        if now < monitor.due {
-            return;
-        }
-        if self.hands.is_loading() {
-            self.hands.abandon_load();
-            monitor.due = now + load::EVERY.saturating_sub(load::WITHIN);
-            self.weigh(None);
-        } else if is_weighed {
-            monitor.due = now + load::WITHIN;
-            if self.hands.begin_load(&monitor.command).is_err() {
-                monitor.due = now + load::EVERY;
-                self.weigh(None);
-            }
-        }
-    }
-
-    /// The load monitor ended; what it printed, if it did its work.
-    fn weigh(&mut self, output: Option<Vec<u8>>) {
-        let Some(monitor) = &mut self.monitor else { return };
-        let command = load::name(&monitor.command);
-        let Some(output) = output else {
-            if !std::mem::replace(&mut monitor.complained, true) {
-                self.log.say(&Message::LoadUnread { command: &command });
-            }
-            return;
-        };
-        let Some(average) = load::average(&output) else {
-            if !std::mem::replace(&mut monitor.complained, true) {
-                self.log.say(&Message::BadLoad { text: &output });
-            }
-            return;
-        };
-        monitor.complained = false;
-        let address = self.args.real.ip();
-        self.log.say(&Message::Loadavg { address, load: average });
-        let is_one = self.kept.len() == 1;
-        for kept in self.kept.iter_mut().filter(|kept| is_up(&kept.health)) {
-            let Some(load) = &mut kept.load else { continue };
-            let last = load.weight();
-            if let Some(weight) = load.measured(average) {
-                kept.health.weigh(weight);
-                let line = Message::NewWeight { weight, last, load: average };
-                say_of(&self.log, &kept.name, is_one, &line);
-            }
-        }
-        self.settle();
-    }
-
     /// Warns of certificates that end soon, of each once a day.
     fn warn_of_ends(&mut self, seen: Vec<Certificate>, now: Instant) {
         self.warned.retain(|(_, at)| now < *at + WARN_EVERY);
@@ -643,95 +570,6 @@ impl Nanny {
         // Whoever finds nobody here starts another: not before this one is done.
         self.hands.parents.close();
         status
-    }
-
-    /// What lvsd asks.
-    fn asks(&mut self, number: usize, now: Instant) -> Flow {
-        loop {
-            match self.hands.parents.ask(number) {
-                Received::Message(Ask::Release) => {
-                    self.log.say(&Message::Released { real: self.args.real });
-                    self.hands.abandon();
-                    self.hands.abandon_load();
-                    self.hands.parents.close();
-                    return Err(ExitStatus::Stopped);
-                }
-                // It was started again: the answer counts, not the turn.
-                Received::Message(Ask::Check) if self.args.fos => self.next_check = Instant::now(),
-                Received::Message(Ask::Check) => self.put_back(|_| true, now),
-                Received::Message(Ask::CheckService(service)) => {
-                    self.put_back(|target| target.service == service, now);
-                }
-                Received::Message(Ask::Hold(all)) if self.args.service.is_none() => self.hold(&all, now),
-                Received::Message(Ask::Drop { stays, targets }) if self.args.service.is_none() => {
-                    self.drop_all(&targets, stays, now);
-                }
-                Received::Message(Ask::Why) => {
-                    let (at, text) = self.why.clone().unwrap_or_default();
-                    self.hands.parents.tell_one(number, &Said::Why { at, text });
-                }
-                Received::Message(Ask::Was(good)) => self.inherit(good, now),
-                Received::Message(Ask::Flapped(flaps)) => self.recall(flaps, now),
-                Received::Message(Ask::Stay(stays)) if self.args.service.is_some() => {
-                    self.feed(Event::Stay(stays), now);
-                    self.settle();
-                }
-                // Those of several are not asked of one, nor the other way. A newer lvsd may say
-                // more than we know; operators and pulse speak to lvsd.
-                Received::Message(
-                    Ask::Hold(_)
-                    | Ask::Drop { .. }
-                    | Ask::Stay(_)
-                    | Ask::Order { .. }
-                    | Ask::Status(_)
-                    | Ask::Renew
-                    | Ask::Serve
-                    | Ask::Rest,
-                )
-                | Received::Garbage(_) => {}
-                Received::Nothing => return Ok(()),
-                Received::Ended => {
-                    self.log.say(&Message::LineEnded);
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    /// A new line: who we are and how things are.
-    fn meet(&mut self, line: Line) {
-        let pid = line.peer().map_or(0, |peer| peer.pid());
-        let added = self.hands.registry().and_then(|registry| self.hands.parents.add(line, &registry));
-        let Ok(Some(number)) = added else { return };
-        self.log.say(&Message::LineJoined { pid });
-        if self.args.service.is_none() {
-            // Who places it by its hello knows what it keeps then.
-            let held: Vec<Held> = self.kept.iter().map(Kept::held).collect();
-            for packet in pack(&held, SAID_ROOM) {
-                self.hands.parents.tell_one(number, &Said::Holds(packet));
-            }
-        }
-        let hello = Said::hello(self.arguments.clone());
-        self.hands.parents.tell_one(number, &hello);
-        if self.ready {
-            self.hands.parents.tell_one(number, &Said::Ready);
-        }
-        if self.told_flaps != Flaps::default() {
-            self.hands.parents.tell_one(number, &Said::Flaps(self.told_flaps.told(Instant::now())));
-        }
-        if let Some((available, weight)) = self.kept.first().and_then(|kept| kept.told)
-            && self.args.service.is_some()
-        {
-            self.hands.parents.tell_one(number, &Said::Verdict { available, weight });
-        }
-    }
-}
-
-/// Whether it is in use for its checks' sake.
-fn is_up(health: &Health) -> bool {
-    match health.state() {
-        State::Up { .. } => true,
-        State::New | State::Adopted { .. } | State::Down { .. } | State::Opaque | State::Rose => false,
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use common::channel::join;
+use common::channel::{Ask, Received, join};
 use common::ipvs::fake::Fake;
 use common::ipvs::{Destination, DestinationKey, ForwardingMethod, Ipvs, Operation, Protocol, Service, ServiceKey};
 
