@@ -1,11 +1,15 @@
 //! Two directors in a world that goes wrong: links that lose, delay, duplicate,
 //! reorder and work one way; processes and machines that freeze, die, are started
 //! again, reloaded and told to move; recordings played back. One of the two may be
-//! an original (`original.rs`). What goes wrong is a `Scenario` (`scenario.rs`),
-//! what must never happen stands in `judge.rs`.
+//! an original (`original.rs`). What goes wrong is a `Scenario` (`scenario.rs`,
+//! `troubles.rs`), what must never happen stands in `judge.rs`.
 //!
-//! Time is a number; nothing here sleeps. The election has no time scale of its
-//! own, so the slow pairs among the scenarios (a beat in minutes) stand for any.
+//! Two of ours are whole nodes on machines (`machine.rs`), whose kernels lend the
+//! VIPs, whose lvsd falls ill (`lvsd.rs`) and whose guardian starts a killed pulse again; or the
+//! elections of two alone. An election has no time scale of its own, so its slow pairs
+//! (a beat in minutes) stand for any and give many hours; a node acts every second.
+//!
+//! Time is a number; nothing here sleeps.
 
 #![allow(clippy::cast_possible_truncation, reason = "a mistake in a test fails it")]
 
@@ -15,23 +19,34 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::election::{
-    Action, Activation, Answer, Deactivation, Election, Event, Path, Request, Role, Settings, Start, State, Watched,
+    Action, Activation, Answer, Deactivation, Election, Event, Line, Path, Request, Role, Settings, Start, State, Then,
+    Watched,
 };
 use crate::heartbeat::{
     Claim, Datagram, Flags, Heartbeat, Key, Keyring, Reason, Service, StartId, State as Doing, Trust, Word, decode,
 };
+use crate::node::{self, Node};
 
+mod dice;
+mod happening;
 mod judge;
+mod lvsd;
+mod machine;
 mod network;
 mod original;
 mod runs;
 mod scenario;
 mod services;
+mod troubles;
 
+use dice::Dice;
+use happening::{Deed, Due, Happening, Kind, Packet};
 use judge::Judge;
+use lvsd::Illness;
+use machine::Machine;
 use network::ANNOUNCEMENTS;
 use original::Original;
-use scenario::{Fault, Scenario};
+use scenario::{Fault, Scenario, Trouble};
 
 /// Two, in the order MASTER, BACKUP.
 const HOSTS: usize = 2;
@@ -42,123 +57,6 @@ const SOCKET_BUFFER: usize = 200;
 /// How many heartbeats an attacker has recorded. Only such as arrived: one that was
 /// held back is new when it comes, however late, and `replay.rs` says so.
 const RECORDED: usize = 64;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    First,
-    /// Duplicated on the way.
-    Second,
-    /// Recorded or made up by an attacker.
-    Hostile,
-}
-
-#[derive(Clone, Debug)]
-struct Packet {
-    datagram: Datagram,
-    /// In a pair with a key: what is really on the wire.
-    bytes: Option<Vec<u8>>,
-    sent: Duration,
-    kind: Kind,
-}
-
-#[derive(Clone, Debug)]
-enum Happening {
-    SecondStarts(usize),
-    Arrives {
-        to: usize,
-        path: usize,
-        packet: Packet,
-    },
-    Wakes {
-        host: usize,
-        life: u32,
-    },
-    Raised {
-        host: usize,
-        life: u32,
-    },
-    Lowered {
-        host: usize,
-        life: u32,
-    },
-    Answered {
-        host: usize,
-        life: u32,
-        answer: Answer,
-    },
-    /// An announcement of the VIPs, so many more to come.
-    Announces {
-        host: usize,
-        life: u32,
-        more: u8,
-    },
-    /// The other host's announcement is seen.
-    Sees {
-        to: usize,
-    },
-    /// A service that is broken here has shown that it is.
-    ServicesFail {
-        host: usize,
-        life: u32,
-    },
-    /// lvsd has stopped what does not belong here.
-    ServicesRest {
-        host: usize,
-        life: u32,
-    },
-    /// Whoever holds the VIPs asks who else does.
-    Probes {
-        host: usize,
-        life: u32,
-    },
-    Begins(usize),
-    Ends(usize),
-}
-
-struct Due(Duration, u64, Happening);
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        (self.0, self.1) == (other.0, other.1)
-    }
-}
-impl Eq for Due {}
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.0, self.1).cmp(&(other.0, other.1))
-    }
-}
-
-/// Random numbers that are the same for the same seed (splitmix64).
-#[derive(Clone, Debug)]
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Below `end`.
-    fn below(&mut self, end: u64) -> u64 {
-        self.roll() % end.max(1)
-    }
-
-    fn percent(&mut self, chance: u8) -> bool {
-        self.below(100) < u64::from(chance)
-    }
-
-    fn up_to(&mut self, longest: Duration) -> Duration {
-        Duration::from_nanos(self.below(u64::try_from(longest.as_nanos()).unwrap() + 1))
-    }
-}
 
 /// One direction of one path.
 #[derive(Clone, Copy, Debug, Default)]
@@ -185,7 +83,9 @@ impl Wire {
 }
 
 enum Director {
-    Ours(Box<Election>),
+    /// The election alone: its hours cost next to nothing.
+    Bare(Box<Election>),
+    Whole(Box<Node>),
     Original(Original),
 }
 
@@ -196,6 +96,9 @@ struct Host {
     /// Each start is a life of its own; what was due in the last one is not.
     life: u32,
     is_original: bool,
+    /// Its directors are whole nodes.
+    is_whole: bool,
+    machine: Machine,
     /// Stopped by SIGSTOP or with its whole machine.
     is_frozen: bool,
     machine_is_frozen: bool,
@@ -263,6 +166,8 @@ impl World {
             director: None,
             life: 0,
             is_original: scenario.original == Some(n),
+            is_whole: scenario.is_whole && scenario.original != Some(n),
+            machine: Machine::new(),
             is_frozen: false,
             machine_is_frozen: false,
             frozen_at: Duration::ZERO,
@@ -313,7 +218,7 @@ impl World {
     fn play(&mut self, scenario: &Scenario) -> Result<Tally, String> {
         self.start(scenario.first, Start::Fresh);
         let apart = scenario.start_apart();
-        self.later(apart, Happening::SecondStarts(1 - scenario.first));
+        self.later(apart, Happening::Starts(1 - scenario.first));
         let mut at = apart;
         for n in 0..self.faults.len() {
             at += self.faults[n].gap;
@@ -326,6 +231,7 @@ impl World {
             if at > end {
                 break;
             }
+            self.judge.passes(self.now, at);
             self.now = at;
             self.happen(happening);
             self.judge.observe(self.now, &self.hosts, &self.wires);
@@ -357,9 +263,16 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         let host = match &happening {
             Happening::Begins(n) => return self.begin(*n),
-            Happening::SecondStarts(host) => return self.start(*host, Start::Fresh),
+            Happening::Starts(host) => return self.start(*host, Start::Fresh),
             Happening::Ends(n) => return self.end(*n),
+            Happening::GivenUp { host, life } => return self.give_up(*host, *life),
+            // Neither waits for a process, only for its machine.
+            Happening::Expires { host, at } if !self.hosts[*host].machine_is_frozen => return self.expire(*host, *at),
+            Happening::Lvsd { host, pid, does } if !self.hosts[*host].machine_is_frozen => {
+                return self.lvsd_does(*host, *pid, *does);
+            }
             Happening::Arrives { to, .. } | Happening::Sees { to } => *to,
+            Happening::Expires { host, .. } | Happening::Lvsd { host, .. } => *host,
             Happening::Wakes { host, life }
             | Happening::Raised { host, life }
             | Happening::Lowered { host, life }
@@ -367,6 +280,8 @@ impl World {
             | Happening::Announces { host, life, .. }
             | Happening::ServicesFail { host, life }
             | Happening::ServicesRest { host, life }
+            | Happening::Told { host, life, .. }
+            | Happening::Done { host, life, .. }
             | Happening::Probes { host, life } => {
                 if *life != self.hosts[*host].life {
                     return;
@@ -374,7 +289,8 @@ impl World {
                 *host
             }
         };
-        if self.hosts[host].is_frozen {
+        let is_busy = self.hosts[host].machine.is_busy && !matches!(happening, Happening::Done { .. });
+        if self.hosts[host].is_frozen || is_busy {
             self.postpone(host, happening);
             return;
         }
@@ -403,7 +319,14 @@ impl World {
             Happening::ServicesFail { host, .. } => self.fail_services(host),
             Happening::ServicesRest { host, .. } => self.rest_services(host),
             Happening::Answered { host, answer, .. } => self.feed(host, Event::Witness(answer)),
-            Happening::SecondStarts(_) | Happening::Begins(_) | Happening::Ends(_) => {}
+            Happening::Told { host, event, .. } => self.told(host, *event),
+            Happening::Done { host, began, work, deed, .. } => self.done(host, began, work, deed),
+            Happening::Starts(_)
+            | Happening::Begins(_)
+            | Happening::Ends(_)
+            | Happening::GivenUp { .. }
+            | Happening::Expires { .. }
+            | Happening::Lvsd { .. } => {}
         }
     }
 
@@ -418,6 +341,16 @@ impl World {
             }
             Happening::Arrives { .. } => {}
             other => host.overdue.push(other),
+        }
+    }
+
+    /// Everything that came while nothing was read.
+    fn catch_up(&mut self, host: usize) {
+        for (path, packet) in std::mem::take(&mut self.hosts[host].inbox) {
+            self.happen(Happening::Arrives { to: host, path, packet });
+        }
+        for happening in std::mem::take(&mut self.hosts[host].overdue) {
+            self.happen(happening);
         }
     }
 
@@ -447,13 +380,18 @@ impl World {
         self.recorded[from].push_back(packet);
     }
 
+    fn clock(&self, host: usize) -> Instant {
+        self.origin + (self.now - self.hosts[host].behind)
+    }
+
     /// One event for a host's director, and what it does about it.
     fn feed(&mut self, host: usize, event: Event) {
-        let clock = self.origin + (self.now - self.hosts[host].behind);
+        let clock = self.clock(host);
         let mut out = Vec::new();
         match self.hosts[host].director.as_mut() {
             None => return,
-            Some(Director::Ours(election)) => election.handle(event, clock, &mut out),
+            Some(Director::Bare(election)) => election.handle(event, clock, &mut out),
+            Some(Director::Whole(_)) => return self.translate(host, event),
             Some(Director::Original(original)) => {
                 let said = original.handle(&event, clock);
                 return self.perform_original(host, said);
@@ -530,7 +468,8 @@ impl World {
 
     fn schedule(&mut self, host: usize) {
         let deadline = match &self.hosts[host].director {
-            Some(Director::Ours(election)) => election.deadline(),
+            Some(Director::Bare(election)) => election.deadline(),
+            Some(Director::Whole(node)) => node.deadline(),
             Some(Director::Original(original)) => Some(original.deadline()),
             None => None,
         };
@@ -546,7 +485,7 @@ impl World {
     fn send(&mut self, from: usize, datagram: Datagram) {
         self.beats += 1;
         let to = 1 - from;
-        self.judge.sent(from, &datagram, &self.hosts);
+        self.judge.sent(from, &datagram, self.now, &self.hosts);
         for path in 0..self.wires[from].len() {
             let datagram = match datagram {
                 Datagram::Ours(beat) => Datagram::Ours(beat.on(u8::try_from(path).unwrap())),
@@ -573,17 +512,19 @@ impl World {
     }
 
     fn start(&mut self, host: usize, how: Start) {
-        let clock = self.origin + (self.now - self.hosts[host].behind);
+        let clock = self.clock(host);
         let id = StartId::new(self.dice.roll());
         let h = &mut self.hosts[host];
         if h.director.is_some() {
+            // Somebody waits for the end of the last one.
+            h.machine.start_is_due = h.is_stopping();
             return;
         }
         h.life += 1;
         h.inbox.clear();
         h.overdue.clear();
         h.next_wake = Duration::MAX;
-        h.is_released = false;
+        h.is_released = h.machine.is_released;
         h.services_fail &= h.vips;
         self.judge.started(host, self.now);
         self.tell(|_| format!("{host} starts: {how:?}"));
@@ -592,10 +533,12 @@ impl World {
             let (original, said) = Original::start(&h.settings, clock);
             h.director = Some(Director::Original(original));
             self.perform_original(host, said);
+        } else if h.is_whole {
+            self.start_node(host, id, clock);
         } else {
             let mut out = Vec::new();
             let election = Election::start(h.settings.clone(), id, how, clock, &mut out);
-            h.director = Some(Director::Ours(Box::new(election)));
+            h.director = Some(Director::Bare(Box::new(election)));
             self.perform(host, out);
         }
         for path in 0..self.hosts[host].links_down.len() {

@@ -18,7 +18,12 @@
 //!    is fit, and that does not change any more.
 //! 9. Failover services are not handed over to a director that rests from their
 //!    failure there.
+//! 10. Who is gone for good, or frozen, and knew of a partner has nothing of the VIPs
+//!     any more when that one's deadtime is over; who stopped in order has nothing at
+//!     once.
+//! 11. Nobody's loop turns for ever without time passing.
 
+use super::machine::fenced_after;
 use super::*;
 
 /// What a director last had from the other.
@@ -67,6 +72,15 @@ pub(super) struct Judge {
     honest: [Option<(Duration, Datagram)>; HOSTS],
     left: [Option<Duration>; HOSTS],
     is_active: [bool; HOSTS],
+    /// How much has happened at this moment.
+    happened: u32,
+    /// When each spoke last.
+    spoke: [Duration; HOSTS],
+    /// When each last heard of a partner that would take over from it, and has not
+    /// said good-bye since.
+    knew: [Option<Duration>; HOSTS],
+    /// When each last ran, with its keepalive and deadtime then.
+    ran: [(Duration, Duration, Duration); HOSTS],
     /// When it last held the VIPs.
     held: [Option<Duration>; HOSTS],
     well_since: Option<Duration>,
@@ -109,6 +123,10 @@ impl Judge {
             honest: [None; HOSTS],
             left: [None; HOSTS],
             is_active: [false; HOSTS],
+            happened: 0,
+            spoke: [Duration::ZERO; HOSTS],
+            knew: [None; HOSTS],
+            ran: [Default::default(); HOSTS],
             held: [None; HOSTS],
             well_since: None,
             way_since: [None; HOSTS],
@@ -122,6 +140,13 @@ impl Judge {
 
     fn blame(&mut self, what: String) {
         self.verdict.get_or_insert(what);
+    }
+
+    pub(super) fn passes(&mut self, from: Duration, to: Duration) {
+        self.happened = if from == to { self.happened + 1 } else { 0 };
+        if self.happened > 10_000 {
+            self.blame("11: somebody's loop does not wait".to_owned());
+        }
     }
 
     pub(super) fn disturbed(&mut self, now: Duration) {
@@ -154,6 +179,7 @@ impl Judge {
         self.rests.forget(host);
         self.awake_from[host] = now;
         self.born[host] = now;
+        self.knew[host] = None;
         self.is_active[host] = false;
         self.has_newcomer = true;
     }
@@ -172,13 +198,20 @@ impl Judge {
             Datagram::Ours(beat) => beat.state != Doing::Unfit && !beat.flags.leaving,
             Datagram::Original(_) => true,
         };
+        if packet.kind != Kind::Hostile && (is_newest || !has_order) {
+            let has_left = matches!(packet.datagram, Datagram::Ours(beat) if beat.flags.leaving);
+            if has_left || means_to_act {
+                self.knew[to] = (!has_left).then_some(now);
+            }
+        }
         if packet.kind == Kind::First && is_of_this_life && means_to_act {
             self.heard[to] = now;
             self.deadtime[to] = Duration::MAX;
         }
     }
 
-    pub(super) fn sent(&mut self, from: usize, datagram: &Datagram, hosts: &[Host]) {
+    pub(super) fn sent(&mut self, from: usize, datagram: &Datagram, now: Duration, hosts: &[Host]) {
+        self.spoke[from] = now;
         let holds_nothing = match datagram {
             Datagram::Ours(beat) => matches!(beat.state, Doing::Standby | Doing::Unfit),
             Datagram::Original(word) => *word == Word::Lvs(Claim::Stopped),
@@ -222,7 +255,9 @@ impl Judge {
             },
             Activation::PartnerLeft => self.left[1 - host].is_none().then(|| "though it never left".to_owned()),
             Activation::Resumed => {
-                (!hosts[host].vips && !self.is_active[host]).then(|| "what it did not have".to_owned())
+                // A node's kernel may have removed them meanwhile.
+                let had_them = hosts[host].vips || self.is_active[host] || hosts[host].is_whole;
+                (!had_them).then(|| "what it did not have".to_owned())
             }
             Activation::Failback | Activation::Relocated => is_ours.then(|| "from one of ours".to_owned()),
             Activation::Forced => Some("though nobody forced it".to_owned()),
@@ -264,15 +299,19 @@ impl Judge {
             Deactivation::PartnerDeaf => self.quiet_for(now).is_none_or(|quiet| quiet < self.resolve),
             // And was until a moment ago, at least.
             Deactivation::PartnerAnnounces => self.held[1 - host].is_some_and(|last| now - last <= self.resolve),
-            Deactivation::Unfit(_) => !hosts[host].is_fit(now),
+            Deactivation::Unfit(_) => hosts[host].fitness(now) != Some(true),
             Deactivation::Wanted => says(|datagram| matches!(datagram, Datagram::Ours(beat) if beat.flags.want)),
             Deactivation::Relocated => now - self.relocated <= self.allowed,
-            Deactivation::Stopped => self.disturbed == now,
+            // A node says so when its hands are free.
+            Deactivation::Stopped => self.disturbed == now || hosts[host].is_stopping(),
         };
         if !has_cause {
             self.blame(format!("6: {host} yields ({why:?}) after {:?}", self.honest[host]));
         }
-        if why == Deactivation::Unfit(Reason::Lvsd) && hosts[host].services_fail {
+        // Where only announcements show the partner, it is nobody to hand over to.
+        let state = hosts[host].election().map(Election::state);
+        let hands_over = matches!(state, Some(State::Lowering { then: Then::HandOver, .. }));
+        if why == Deactivation::Unfit(Reason::Lvsd) && hosts[host].services_fail && hands_over {
             if self.rests.holds(1 - host, now, hosts) {
                 self.blame(format!("9: {host} hands services over, and the other one rests"));
             }
@@ -286,10 +325,10 @@ impl Judge {
     }
 
     /// Judges 7: the other one had all it needs to know that it must announce.
-    fn judge_announcement(&mut self, now: Duration) {
+    fn judge_announcement(&mut self, now: Duration, hosts: &[Host]) {
         let Some(Announcement { host, had, since }) = self.must_announce else { return };
         let was_seen = self.well_since.is_some_and(|well| well <= since) && self.disturbed <= since;
-        if !was_seen || !self.is_active[host] || self.reannounced[host] > had {
+        if !was_seen || !self.is_active[host] || !hosts[host].vips || self.reannounced[host] > had {
             self.must_announce = None;
         } else if now - since > self.resolve {
             self.blame(format!("7: {host} did not announce again"));
@@ -338,15 +377,19 @@ impl Judge {
         self.dual_since = (answers(&hosts[0]) && answers(&hosts[1])).then(|| self.dual_since.unwrap_or(now));
         self.judge_two(now);
         self.judge_seen(now, hosts);
-        self.judge_announcement(now);
+        self.judge_announcement(now, hosts);
+        self.judge_gone(now, hosts);
         let Some(quiet) = self.quiet_for(now).filter(|quiet| *quiet > self.bound) else { return };
         self.has_newcomer = false;
         self.has_recording = false;
-        let fit: Vec<bool> = hosts.iter().map(|host| host.is_fit(now)).collect();
+        let fit: Vec<Option<bool>> = hosts.iter().map(|host| host.fitness(now)).collect();
         let holders: Vec<usize> = (0..HOSTS).filter(|host| hosts[*host].vips).collect();
         let is_right = match holders.as_slice() {
-            [] => !fit[0] && !fit[1],
-            [holder] => fit[*holder] || !fit[1 - *holder] || self.rests.holds(1 - *holder, now, hosts),
+            [] => fit.iter().all(|fit| *fit != Some(true)),
+            [holder] => {
+                let other = 1 - *holder;
+                fit[*holder] != Some(false) || fit[other] != Some(true) || self.rests.holds(other, now, hosts)
+            }
             _ => false,
         };
         if !is_right {
@@ -357,12 +400,42 @@ impl Judge {
     fn judge_seen(&mut self, now: Duration, hosts: &[Host]) {
         let Some(seen) = self.seen_for(now) else { return };
         let together = self.dual_since.map_or(Duration::ZERO, |dual| seen.min(now - dual));
-        if together > self.allowed * 3 + self.resolve * 2 {
+        // Announcements are a second apart, and so are questions.
+        let slower = if hosts[0].is_whole { Duration::from_secs(10) } else { Duration::ZERO };
+        if together > self.allowed * 3 + self.resolve * 2 + slower {
             self.blame(format!("8: both hold the VIPs for {together:?} while they see each other"));
         }
         let is_held = hosts.iter().any(|host| host.vips);
-        if seen > self.bound * 2 && !is_held && hosts.iter().any(|host| host.is_fit(now)) {
+        if seen > self.bound * 2 && !is_held && hosts.iter().any(|host| host.fitness(now) == Some(true)) {
             self.blame(format!("8: after {seen:?} nobody holds the VIPs"));
+        }
+    }
+
+    /// Judges 9, of those that do not run.
+    fn judge_gone(&mut self, now: Duration, hosts: &[Host]) {
+        for (n, host) in hosts.iter().enumerate().filter(|(_, host)| host.is_whole) {
+            if host.machine_is_frozen {
+                self.spoke[n] = now; // so is its kernel
+            } else if host.director.is_some() && !host.is_frozen {
+                self.ran[n] = (now, host.settings.keepalive, host.settings.deadtime);
+            } else if host.vips {
+                self.judge_left_behind(n, now);
+            }
+        }
+    }
+
+    fn judge_left_behind(&mut self, n: usize, now: Duration) {
+        let (ran, keepalive, deadtime) = self.ran[n];
+        let is_lent = self.knew[n].is_some_and(|knew| ran - knew < deadtime);
+        if is_lent && now > self.spoke[n] + fenced_after(keepalive, deadtime) {
+            self.blame(format!("10: {n} is gone since {:?}, and has the VIPs", self.spoke[n]));
+        }
+    }
+
+    /// Judges 9, of one that was told to stop.
+    pub(super) fn stopped(&mut self, host: usize, hosts: &[Host]) {
+        if hosts[host].vips {
+            self.blame(format!("10: {host} stopped, and has the VIPs"));
         }
     }
 
@@ -385,30 +458,40 @@ impl Judge {
 }
 
 impl Host {
+    pub(super) fn election(&self) -> Option<&Election> {
+        match &self.director {
+            Some(Director::Bare(election)) => Some(election),
+            Some(Director::Whole(node)) => node.pair.as_ref(),
+            None | Some(Director::Original(_)) => None,
+        }
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.election().is_some_and(|it| matches!(it.state(), State::Leaving { .. } | State::Over))
+            || matches!(&self.director, Some(Director::Whole(node)) if node.is_stopping())
+    }
+
     fn runs(&self) -> bool {
-        let is_up = match &self.director {
-            None => false,
-            Some(Director::Ours(election)) => !matches!(election.state(), State::Leaving { .. } | State::Over),
-            Some(Director::Original(_)) => true,
-        };
-        is_up && !self.is_frozen
+        self.director.is_some() && !self.is_stopping() && !self.is_frozen
     }
 
     pub(super) fn is_cut_off(&self) -> bool {
         self.links_down[0] || self.links_down.iter().all(|down| *down)
     }
 
-    fn is_fit(&self, now: Duration) -> bool {
+    /// Whether it could serve; `None` while it may not know itself.
+    fn fitness(&self, now: Duration) -> Option<bool> {
         match &self.director {
-            None => false,
-            Some(Director::Original(original)) => original.is_fit(),
-            Some(Director::Ours(_)) => {
-                !self.is_cut_off()
+            None => Some(false),
+            Some(Director::Original(original)) => Some(original.is_fit()),
+            Some(Director::Bare(_) | Director::Whole(_)) => {
+                let is_free = !self.is_cut_off()
                     && !self.is_released
                     && !self.fails[0]
                     && !self.fails[1]
                     && !self.services_fail
-                    && now - self.mended >= self.settings.steady
+                    && now - self.mended >= self.settings.steady;
+                if is_free { self.machine.serves(now) } else { Some(false) }
             }
         }
     }

@@ -36,7 +36,9 @@ impl World {
     }
 
     pub(super) fn see(&mut self, to: usize) {
-        if self.is_active(to) {
+        if self.hosts[to].is_whole {
+            self.see_announced(to);
+        } else if self.is_active(to) {
             self.feed(to, Event::Announced);
             self.defend(to);
         }
@@ -45,7 +47,7 @@ impl World {
     /// Whether one of ours listens to what others claim.
     fn is_active(&self, host: usize) -> bool {
         let Host { director, vips, .. } = &self.hosts[host];
-        *vips && matches!(director, Some(Director::Ours(it)) if it.state() == State::Active)
+        *vips && matches!(director, Some(Director::Bare(it)) if it.state() == State::Active)
     }
 
     /// Somebody else has what it holds.
@@ -68,7 +70,7 @@ impl World {
     }
 
     /// Whether the other one's kernel answers for the VIPs, asked three times.
-    fn is_answered(&mut self, host: usize) -> bool {
+    pub(super) fn is_answered(&mut self, host: usize) -> bool {
         let other = &self.hosts[1 - host];
         let answers = other.vips && !other.machine_is_frozen;
         answers && (0..3).any(|_| self.shows(host) && self.shows(1 - host))
@@ -76,7 +78,7 @@ impl World {
 
     /// What an inquiry comes to.
     pub(super) fn answer(&mut self, host: usize) -> Answer {
-        let is_eclipsed = matches!(&self.hosts[host].director, Some(Director::Ours(it)) if it.is_eclipsed());
+        let is_eclipsed = matches!(&self.hosts[host].director, Some(Director::Bare(it)) if it.is_eclipsed());
         let is_cut = self.hosts[host].settings.witness.is_some() && self.hosts[host].witness_cuts > 0;
         if is_eclipsed && self.is_answered(host) {
             Answer::VipHeld { mac: [2, 0, 0, 0, 0, 1] }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use proptest::test_runner::{Config, TestError, TestRunner};
 
-use super::scenario::{Trouble, any_scenario};
+use super::scenario::{Pairing, any_scenario};
 use super::*;
 
 const DEADTIME: Duration = Duration::from_secs(5);
@@ -18,11 +18,17 @@ fn hours() -> f64 {
 
 /// Draws scenarios until so many hours have been simulated. What fails is made as
 /// small as it gets and printed whole, with its seed and what happened in it.
-fn simulate(what: &str, mixed: bool, scale: std::ops::Range<u64>, hours: f64) {
+fn simulate(what: &str, pairing: Pairing, scale: std::ops::Range<u64>, hours: f64) {
     let total = RefCell::new(Tally::default());
-    let strategy = any_scenario(mixed, scale);
+    let strategy = any_scenario(pairing, scale);
     while total.borrow().time.as_secs_f64() < hours * 3600.0 {
-        let config = Config { cases: 32, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
+        let config = Config {
+            cases: 8,
+            failure_persistence: None,
+            max_shrink_iters: 20_000,
+            max_shrink_time: 20_000,
+            ..Config::default()
+        };
         let result = TestRunner::new(config).run(&strategy, |scenario| {
             let tally = World::run(&scenario).map_err(proptest::test_runner::TestCaseError::fail)?;
             let mut total = total.borrow_mut();
@@ -51,20 +57,32 @@ fn simulate(what: &str, mixed: bool, scale: std::ops::Range<u64>, hours: f64) {
     );
 }
 
+const ELECTIONS: Pairing = Pairing { mixed: false, whole: false };
+const NODES: Pairing = Pairing { mixed: false, whole: true };
+
 #[test]
-fn a_pair_of_ours_survives_whatever_goes_wrong() {
-    simulate("two of ours, slow beats", false, 60_000..600_000, hours() * 0.6);
-    simulate("two of ours, usual beats", false, 1000..6000, hours() * 0.004);
-    simulate("two of ours, fast beats", false, 10..1000, hours() * 0.0002);
+fn two_elections_survive_whatever_goes_wrong() {
+    simulate("two elections, slow beats", ELECTIONS, 60_000..600_000, hours() * 0.6);
+    simulate("two elections, fast beats", ELECTIONS, 10..1000, hours() * 0.0002);
 }
 
 #[test]
-fn a_pair_with_an_original_survives_whatever_goes_wrong() {
-    simulate("with an original, slow beats", true, 60_000..600_000, hours() * 0.4);
-    simulate("with an original, usual beats", true, 1000..6000, hours() * 0.002);
+fn an_election_and_an_original_survive_whatever_goes_wrong() {
+    simulate("with an original, slow beats", Pairing { mixed: true, ..ELECTIONS }, 60_000..600_000, hours() * 0.4);
 }
 
-fn boot(original: Option<usize>, apart: u8, seed: u64) -> Scenario {
+#[test]
+fn two_nodes_survive_whatever_goes_wrong() {
+    simulate("two nodes, usual beats", NODES, 1000..6000, hours() * 0.005);
+    simulate("two nodes, fast beats", NODES, 10..1000, hours() * 0.0001);
+}
+
+#[test]
+fn a_node_and_an_original_survive_whatever_goes_wrong() {
+    simulate("a node with an original, usual beats", Pairing { mixed: true, ..NODES }, 1000..6000, hours() * 0.003);
+}
+
+fn boot(is_whole: bool, original: Option<usize>, apart: u8, seed: u64) -> Scenario {
     Scenario {
         seed,
         keepalive: Duration::from_secs(2),
@@ -73,6 +91,7 @@ fn boot(original: Option<usize>, apart: u8, seed: u64) -> Scenario {
         is_keyed: seed.is_multiple_of(2) && original.is_none(),
         has_witness: false,
         auto_failback: false,
+        is_whole,
         original,
         first: usize::from(seed.is_multiple_of(3)),
         apart,
@@ -84,7 +103,7 @@ fn boot(original: Option<usize>, apart: u8, seed: u64) -> Scenario {
 fn two_directors_booted_at_once_end_with_the_master_active_and_nothing_flaps() {
     for seed in 0..8 {
         for apart in 0..20 {
-            let tally = World::run(&boot(None, apart, seed)).unwrap();
+            let tally = World::run(&boot(apart % 5 == 0, None, apart, seed)).unwrap();
             assert_eq!((tally.takeovers, tally.holders), (1, [true, false]), "apart {apart}, seed {seed}");
         }
     }
@@ -94,7 +113,7 @@ fn two_directors_booted_at_once_end_with_the_master_active_and_nothing_flaps() {
 fn a_master_of_ours_booted_with_an_original_backup_becomes_active_and_nothing_flaps() {
     for seed in 0..8 {
         for apart in 0..20 {
-            let tally = World::run(&boot(Some(1), apart, seed)).unwrap();
+            let tally = World::run(&boot(apart % 5 == 0, Some(1), apart, seed)).unwrap();
             assert_eq!((tally.takeovers, tally.holders), (1, [true, false]), "apart {apart}, seed {seed}");
         }
     }
@@ -104,7 +123,7 @@ fn a_master_of_ours_booted_with_an_original_backup_becomes_active_and_nothing_fl
 fn a_backup_of_ours_booted_with_an_original_master_leaves_it_active() {
     for seed in 0..8 {
         for apart in 0..20 {
-            let tally = World::run(&boot(Some(0), apart, seed)).unwrap();
+            let tally = World::run(&boot(apart % 5 == 0, Some(0), apart, seed)).unwrap();
             assert_eq!((tally.takeovers, tally.holders), (0, [true, false]), "apart {apart}, seed {seed}");
         }
     }
@@ -112,7 +131,7 @@ fn a_backup_of_ours_booted_with_an_original_master_leaves_it_active() {
 
 /// A day, if a deadtime were a minute.
 fn broken(first: Fault, seed: u64) -> Scenario {
-    Scenario { faults: vec![first], ..boot(None, 0, seed) }
+    Scenario { faults: vec![first], ..boot(false, None, 0, seed) }
 }
 
 #[test]

@@ -42,6 +42,23 @@ pub(super) enum Trouble {
     Killed {
         host: usize,
     },
+    /// SIGKILL to pulse alone: its guardian starts another.
+    Shot {
+        host: usize,
+    },
+    /// SIGKILL to the guardian.
+    Unguarded {
+        host: usize,
+    },
+    /// Somebody deletes the VIPs by hand.
+    Deleted {
+        host: usize,
+    },
+    /// Something ails lvsd.
+    Ill {
+        host: usize,
+        illness: Illness,
+    },
     /// A clean stop, then a start.
     Stopped {
         host: usize,
@@ -103,6 +120,8 @@ pub(super) struct Scenario {
     pub(super) is_keyed: bool,
     pub(super) has_witness: bool,
     pub(super) auto_failback: bool,
+    /// Ours are whole nodes, not elections alone.
+    pub(super) is_whole: bool,
     /// Which host is an original, if one is.
     pub(super) original: Option<usize>,
     /// Which host starts first.
@@ -122,9 +141,9 @@ impl Scenario {
             deadtime: self.deadtime,
             paths: (0..self.paths).map(path).collect(),
             witness: self.has_witness.then_some(self.keepalive / 2),
-            look_every: self.keepalive,
+            look_every: if self.is_whole { self.keepalive.max(Duration::from_secs(1)) } else { self.keepalive },
             auto_failback: self.auto_failback.then_some(self.deadtime * 2),
-            steady: self.deadtime,
+            steady: if self.is_whole { Duration::from_secs(60) } else { self.deadtime },
             fingerprint: 1,
         }
     }
@@ -150,7 +169,8 @@ impl Scenario {
     pub(super) fn bound(&self) -> Duration {
         let (keepalive, allowed) = self.longest();
         let failback = if self.auto_failback { self.deadtime * 2 + allowed * 2 } else { Duration::ZERO };
-        allowed * 4 + keepalive * 6 + failback
+        let lvsd = if self.is_whole { lvsd::MENDED_WITHIN } else { Duration::ZERO };
+        allowed * 4 + keepalive * 6 + failback + lvsd
     }
 }
 
@@ -162,7 +182,27 @@ fn timers(scale: std::ops::Range<u64>) -> impl Strategy<Value = (Duration, Durat
     })
 }
 
-fn trouble(mixed: bool, keyed: bool, paths: usize) -> BoxedStrategy<Trouble> {
+/// Who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pairing {
+    /// One is an original.
+    pub(super) mixed: bool,
+    /// Ours are whole nodes.
+    pub(super) whole: bool,
+}
+
+fn illness() -> impl Strategy<Value = Illness> {
+    prop_oneof![
+        (10..40_000_u64).prop_map(|ms| Illness::Dies { after: Duration::from_millis(ms) }),
+        Just(Illness::Unready),
+        Just(Illness::Frozen),
+        Just(Illness::Missing),
+        // READY_WITHIN is 30 s.
+        (1..29_u64).prop_map(|s| Illness::Slow { ready_in: Duration::from_secs(s) }),
+    ]
+}
+
+fn trouble(Pairing { mixed, whole }: Pairing, keyed: bool, paths: usize) -> BoxedStrategy<Trouble> {
     let host = || 0..HOSTS;
     let ways = || prop_oneof![Just(0xff_u8), Just(0x0f), Just(0xf0), any::<u8>()];
     let common = prop_oneof![
@@ -175,18 +215,33 @@ fn trouble(mixed: bool, keyed: bool, paths: usize) -> BoxedStrategy<Trouble> {
             .prop_map(|(host, machine, clock_stands)| Trouble::Frozen { host, machine, clock_stands }),
         2 => host().prop_map(|host| Trouble::Crashed { host }),
         1 => host().prop_map(|host| Trouble::Stopped { host }),
-        1 => (host(), 0..2_usize).prop_map(|(host, watched)| Trouble::Failing { host, watched }),
+        1 => (host(), usize::from(whole)..2).prop_map(|(host, watched)| Trouble::Failing { host, watched }),
         1 => (host(), 0..paths).prop_map(|(host, path)| Trouble::LinkDown { host, path }),
         1 => host().prop_map(|host| Trouble::Relocated { host }),
         1 => host().prop_map(|host| Trouble::Released { host }),
     ];
+    let common = if whole {
+        let machines = prop_oneof![
+            4 => (host(), illness()).prop_map(|(host, illness)| Trouble::Ill { host, illness }),
+            3 => host().prop_map(|host| Trouble::Killed { host }),
+            2 => host().prop_map(|host| Trouble::Shot { host }),
+            1 => host().prop_map(|host| Trouble::Unguarded { host }),
+            1 => host().prop_map(|host| Trouble::Deleted { host }),
+        ];
+        prop_oneof![2 => common, 1 => machines].boxed()
+    } else {
+        common.boxed()
+    };
     if mixed {
-        return common.boxed();
+        return common;
     }
     let ours = prop_oneof![
         2 => host().prop_map(|host| Trouble::Killed { host }),
         1 => host().prop_map(|host| Trouble::Detached { host }),
-        2 => (1..4_u8).prop_map(|hosts| Trouble::Broken { hosts }),
+        2 => (1..4_u8).prop_map(move |hosts| {
+            // A node's lvsd has illnesses enough.
+            if whole { Trouble::Detached { host: usize::from(hosts) % HOSTS } } else { Trouble::Broken { hosts } }
+        }),
         2 => (host(), 1..40_u8).prop_map(|(to, times)| Trouble::Replayed { to, times }),
         1 => (host(), 0..7_u8).prop_map(move |(to, word)| {
             if keyed { Trouble::Forged { to, word } } else { Trouble::Replayed { to, times: word } }
@@ -198,7 +253,7 @@ fn trouble(mixed: bool, keyed: bool, paths: usize) -> BoxedStrategy<Trouble> {
 fn fault(
     keepalive: Duration,
     deadtime: Duration,
-    mixed: bool,
+    pairing: Pairing,
     keyed: bool,
     paths: usize,
 ) -> impl Strategy<Value = Fault> {
@@ -206,26 +261,35 @@ fn fault(
         let keepalive = (keepalive * fifths / 10).max(Duration::from_millis(10));
         Trouble::Reloaded { host, keepalive, deadtime: keepalive * tenths / 10 }
     });
-    let trouble = trouble(mixed, keyed, paths);
-    let trouble = if mixed { trouble } else { prop_oneof![12 => trouble, 1 => reload].boxed() };
+    let trouble = trouble(pairing, keyed, paths);
+    let trouble = if pairing.mixed { trouble } else { prop_oneof![12 => trouble, 1 => reload].boxed() };
     // Many close together, some after a long quiet.
     let gap = prop_oneof![3 => 0..60_u32, 2 => 60..400_u32];
     let lasts = prop_oneof![2 => 0..20_u32, 2 => 20..80_u32];
-    (gap, lasts, trouble).prop_map(move |(gap, lasts, trouble)| Fault {
-        gap: deadtime * gap / 10,
-        lasts: deadtime * lasts / 10,
+    // A node's lvsd and its guardian have time scales of their own. But a thousand
+    // beats of nothing new are a waste.
+    let most = if pairing.whole { keepalive * 500 } else { Duration::ZERO };
+    let slower = prop_oneof![5 => Just(0), 2 => 0..60_u64, 1 => 60..600_u64];
+    let slower = slower.prop_map(move |secs| Duration::from_secs(secs).min(most));
+    (gap, lasts, slower.clone(), slower, trouble).prop_map(move |(gap, lasts, later, longer, trouble)| Fault {
+        gap: deadtime * gap / 10 + later,
+        // What ails lvsd counts once it has been noticed, and then for a while.
+        lasts: deadtime * lasts / 10
+            + longer
+            + if matches!(trouble, Trouble::Ill { .. }) { later } else { Duration::ZERO },
         trouble,
     })
 }
 
-/// Any scenario; `mixed` with an original on one side. The scale is that of the
+/// Any scenario. The scale is that of the
 /// keepalive in milliseconds.
-pub(super) fn any_scenario(mixed: bool, scale: std::ops::Range<u64>) -> impl Strategy<Value = Scenario> {
+pub(super) fn any_scenario(pairing: Pairing, scale: std::ops::Range<u64>) -> impl Strategy<Value = Scenario> {
     let kind = (any::<u64>(), timers(scale), 1..4_usize, any::<[bool; 3]>(), 0..HOSTS, 0..30_u8);
     kind.prop_flat_map(
         move |(seed, (keepalive, deadtime), paths, [key, has_witness, auto_failback], original, apart)| {
+            let Pairing { mixed, whole: is_whole } = pairing;
             let is_keyed = key && !mixed && seed.is_multiple_of(4); // a MAC costs more than all the rest
-            proptest::collection::vec(fault(keepalive, deadtime, mixed, is_keyed, paths), 0..20).prop_map(
+            proptest::collection::vec(fault(keepalive, deadtime, pairing, is_keyed, paths), 0..20).prop_map(
                 move |faults| Scenario {
                     seed,
                     keepalive,
@@ -234,6 +298,7 @@ pub(super) fn any_scenario(mixed: bool, scale: std::ops::Range<u64>) -> impl Str
                     is_keyed,
                     has_witness,
                     auto_failback: auto_failback && seed.is_multiple_of(2),
+                    is_whole,
                     original: mixed.then_some(original),
                     first: usize::from(seed.is_multiple_of(3)),
                     apart,
@@ -242,226 +307,4 @@ pub(super) fn any_scenario(mixed: bool, scale: std::ops::Range<u64>) -> impl Str
             )
         },
     )
-}
-
-impl World {
-    pub(super) fn begin(&mut self, n: usize) {
-        let trouble = self.faults[n].trouble.clone();
-        self.tell(|world| format!("--- {trouble:?} for {:?}", world.faults[n].lasts));
-        self.judge.disturbed(self.now);
-        match trouble {
-            Trouble::Cut { ways } => self.each_way(ways, |wire| wire.cuts += 1),
-            Trouble::Filtered { ways } => self.each_way(ways, |wire| wire.filters += 1),
-            Trouble::Isolated { host } => {
-                self.each_way(0xff, |wire| wire.cuts += 1);
-                self.hosts[host].witness_cuts += 1;
-            }
-            Trouble::Lossy { ways, loss, duplication } => {
-                self.each_way(ways, |wire| (wire.loss, wire.duplication) = (loss, duplication));
-            }
-            Trouble::Slow { ways, beats } => {
-                let slowness = self.hosts[0].settings.keepalive * beats.into() / 4;
-                self.each_way(ways, |wire| wire.slowness = slowness);
-            }
-            Trouble::Frozen { host, machine, .. } => self.freeze(host, machine),
-            Trouble::Crashed { host } => {
-                self.gone(host);
-                self.hosts[host].vips = false;
-            }
-            Trouble::Killed { host } => self.gone(host),
-            Trouble::Stopped { host } => self.stop(host, Request::Stop),
-            Trouble::Detached { host } => self.stop(host, Request::Detach),
-            Trouble::Relocated { host } => {
-                self.judge.relocated(self.now);
-                self.relocate(host);
-            }
-            Trouble::Released { host } => {
-                self.hosts[host].is_released = true;
-                self.ask(host, Event::Asked(Request::Release));
-            }
-            Trouble::Failing { host, watched } => {
-                self.hosts[host].fails[watched] = true;
-                self.ask(host, Event::Failing([Watched::Lvsd, Watched::Check][watched]));
-            }
-            Trouble::LinkDown { host, path } => {
-                self.hosts[host].links_down[path] = true;
-                self.ask(host, Event::Link { path, is_up: false });
-            }
-            Trouble::Broken { hosts } => self.each_host(hosts, Self::break_services),
-            Trouble::Reloaded { host, keepalive, deadtime } => self.reload(host, keepalive, deadtime),
-            Trouble::Replayed { to, times } => self.replay(to, times),
-            Trouble::Forged { to, word } => self.forge(to, word),
-        }
-    }
-
-    pub(super) fn end(&mut self, n: usize) {
-        let trouble = self.faults[n].trouble.clone();
-        self.tell(|_| format!("--- over: {trouble:?}"));
-        self.judge.disturbed(self.now);
-        match trouble {
-            Trouble::Cut { ways } => self.each_way(ways, |wire| wire.cuts -= 1),
-            Trouble::Filtered { ways } => self.each_way(ways, |wire| wire.filters -= 1),
-            Trouble::Isolated { host } => {
-                self.each_way(0xff, |wire| wire.cuts -= 1);
-                self.hosts[host].witness_cuts -= 1;
-            }
-            Trouble::Lossy { ways, .. } => self.each_way(ways, |wire| (wire.loss, wire.duplication) = (0, 0)),
-            Trouble::Slow { ways, .. } => self.each_way(ways, |wire| wire.slowness = Duration::ZERO),
-            Trouble::Frozen { host, clock_stands, .. } => self.thaw(host, clock_stands),
-            Trouble::Crashed { host }
-            | Trouble::Killed { host }
-            | Trouble::Stopped { host }
-            | Trouble::Detached { host } => {
-                let how =
-                    if self.hosts[host].vips && !self.hosts[host].is_original { Start::Holding } else { Start::Fresh };
-                self.start(host, how);
-            }
-            Trouble::Released { host } => {
-                self.thaw(host, false);
-                self.hosts[host].is_released = false;
-                self.judge.rests.forget(host);
-                self.ask(host, Event::Asked(Request::Restore));
-            }
-            Trouble::Failing { host, watched } => {
-                self.thaw(host, false);
-                self.hosts[host].fails[watched] = false;
-                self.hosts[host].mended = self.now;
-                self.ask(host, Event::Mended([Watched::Lvsd, Watched::Check][watched]));
-            }
-            Trouble::LinkDown { host, path } => {
-                self.thaw(host, false);
-                let was_cut_off = self.hosts[host].is_cut_off();
-                self.hosts[host].links_down[path] = false;
-                if was_cut_off && !self.hosts[host].is_cut_off() {
-                    self.judge.awake(host, self.now);
-                }
-                self.ask(host, Event::Link { path, is_up: true });
-            }
-            Trouble::Broken { hosts } => self.each_host(hosts, Self::mend_services),
-            Trouble::Reloaded { host, keepalive, deadtime } => self.reload(1 - host, keepalive, deadtime),
-            Trouble::Relocated { .. } | Trouble::Replayed { .. } | Trouble::Forged { .. } => {}
-        }
-    }
-
-    fn each_host(&mut self, hosts: u8, change: impl Fn(&mut Self, usize)) {
-        for host in (0..HOSTS).filter(|host| hosts & (1 << host) != 0) {
-            change(self, host);
-        }
-    }
-
-    fn each_way(&mut self, ways: u8, change: impl Fn(&mut Wire)) {
-        for (host, wires) in self.wires.iter_mut().enumerate() {
-            for (path, wire) in wires.iter_mut().enumerate() {
-                if ways & (1 << (host * 4 + path)) != 0 {
-                    change(wire);
-                }
-            }
-        }
-    }
-
-    fn freeze(&mut self, host: usize, machine: bool) {
-        let now = self.now;
-        let host = &mut self.hosts[host];
-        if !host.is_frozen && host.director.is_some() {
-            host.is_frozen = true;
-            host.frozen_at = now;
-            host.machine_is_frozen = machine;
-        }
-    }
-
-    pub(super) fn thaw(&mut self, host: usize, clock_stands: bool) {
-        if !std::mem::take(&mut self.hosts[host].is_frozen) {
-            return;
-        }
-        let machine = std::mem::take(&mut self.hosts[host].machine_is_frozen);
-        let lasted = self.now - self.hosts[host].frozen_at;
-        let is_told = machine && clock_stands && !self.hosts[host].is_original;
-        // A shorter one it cannot notice by itself: it was asleep anyway.
-        if is_told || lasted >= self.hosts[host].settings.keepalive + self.judge.allowed / 4 {
-            self.judge.awake(host, self.now);
-        }
-        let inbox = std::mem::take(&mut self.hosts[host].inbox);
-        // What it was doing comes before what it reads.
-        let is_deed = |happening: &Happening| matches!(happening, Happening::Raised { .. } | Happening::Lowered { .. });
-        let overdue = std::mem::take(&mut self.hosts[host].overdue);
-        let (deeds, overdue): (Vec<_>, Vec<_>) = overdue.into_iter().partition(is_deed);
-        if is_told {
-            self.hosts[host].behind += lasted;
-            self.feed(host, Event::Slept { lasted });
-        }
-        for happening in deeds {
-            self.happen(happening);
-        }
-        for (path, packet) in inbox {
-            self.arrive(host, path, packet);
-        }
-        for happening in overdue {
-            self.happen(happening);
-        }
-        self.feed(host, Event::Tick);
-    }
-
-    fn gone(&mut self, host: usize) {
-        let host = &mut self.hosts[host];
-        host.director = None;
-        host.life += 1;
-        host.is_frozen = false;
-        host.machine_is_frozen = false;
-        host.inbox.clear();
-        host.overdue.clear();
-    }
-
-    fn stop(&mut self, host: usize, how: Request) {
-        if self.hosts[host].is_frozen {
-            return;
-        }
-        self.feed(host, Event::Asked(how));
-        if self.hosts[host].is_original {
-            self.gone(host);
-        }
-    }
-
-    /// What nobody reads now is read later.
-    pub(super) fn ask(&mut self, host: usize, event: Event) {
-        self.thaw(host, false);
-        self.feed(host, event);
-    }
-
-    fn reload(&mut self, host: usize, keepalive: Duration, deadtime: Duration) {
-        if self.hosts[host].is_original {
-            return;
-        }
-        let settings = Settings { keepalive, deadtime, ..self.hosts[host].settings.clone() };
-        self.judge.reloaded(host, self.hosts[host].settings.deadtime, self.now);
-        self.hosts[host].settings = settings.clone();
-        self.judge.rests.forget(host);
-        self.ask(host, Event::Reloaded(Box::new(settings)));
-    }
-
-    fn replay(&mut self, to: usize, times: u8) {
-        for _ in 0..times {
-            let from = self.dice.below(2) as usize; // our own, too
-            let count = self.recorded[from].len() as u64;
-            let Some(packet) = self.recorded[from].get(self.dice.below(count) as usize).cloned() else { continue };
-            let path = self.dice.below(self.wires[to].len() as u64) as usize;
-            let after = self.dice.up_to(self.hosts[to].settings.keepalive);
-            self.later(self.now + after, Happening::Arrives { to, path, packet });
-        }
-    }
-
-    fn forge(&mut self, to: usize, word: u8) {
-        let words = [
-            Word::Lvs(Claim::Running),
-            Word::Lvs(Claim::Stopped),
-            Word::Fos(Claim::Running),
-            Word::Fos(Claim::Stopped),
-            Word::StopMe,
-            Word::Hold,
-            Word::Held,
-        ];
-        let word = words[usize::from(word)];
-        let bytes = Some(word.to_bytes().to_vec());
-        let packet = Packet { datagram: Datagram::Original(word), bytes, sent: self.now, kind: Kind::Hostile };
-        self.later(self.now, Happening::Arrives { to, path: 0, packet });
-    }
 }

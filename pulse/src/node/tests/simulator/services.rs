@@ -94,7 +94,7 @@ impl World {
     /// Somebody wants the VIPs moved: whoever is asked to take them forgets its rest.
     pub(super) fn relocate(&mut self, host: usize) {
         self.thaw(host, false);
-        if matches!(&self.hosts[host].director, Some(Director::Ours(it)) if it.state() == State::Standby) {
+        if self.hosts[host].election().is_some_and(|it| it.state() == State::Standby) {
             self.judge.rests.forget(host);
         }
         self.feed(host, Event::Asked(Request::Relocate));
