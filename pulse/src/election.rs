@@ -167,8 +167,9 @@ pub struct Election {
     wanted_until: Option<Instant>,
     /// Since when everything is right for a fail-back.
     failback_from: Option<Instant>,
-    /// Moved by hand: no fail-back against it.
-    is_relocated: bool,
+    /// Moved by hand, or left to an original that does not hear us: no fail-back
+    /// against it.
+    stays_away: bool,
     ask_again_at: Instant,
     isolated: Mark,
     unable: Mark,
@@ -220,7 +221,7 @@ impl Election {
             relocate_until: None,
             wanted_until: None,
             failback_from: None,
-            is_relocated: false,
+            stays_away: false,
             ask_again_at: now,
             isolated: Mark::default(),
             unable: Mark::default(),
@@ -374,7 +375,7 @@ impl Election {
             Event::Asked(Request::Restore) => {
                 self.fitness.is_released = false;
                 self.fitness.rest.forget();
-                self.is_relocated = false;
+                self.stays_away = false;
                 Turn::Restore
             }
             Event::Reloaded(settings) => {

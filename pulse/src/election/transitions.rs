@@ -243,7 +243,7 @@ impl Election {
     /// The partner is active: does the MASTER want the VIPs back by now?
     fn consider_failback(&mut self, now: Instant, out: &mut Vec<Action>) {
         let is_right = self.settings.role == Role::Master
-            && !self.is_relocated
+            && !self.stays_away
             && self.reserve(now).is_none()
             && !self.partner.is_deaf(&self.settings, self.active_since, now);
         let Some(delay) = self.settings.auto_failback.filter(|_| is_right) else {
@@ -328,7 +328,7 @@ impl Election {
         self.failback_from = None;
         self.contest = None;
         (self.rival, self.eclipsed) = (None, None);
-        self.is_relocated = false;
+        self.stays_away = false;
         match self.said().map(|said| said.state) {
             Some(Doing::Active | Doing::Listening | Doing::Lowering) => self.suspect(now),
             Some(Doing::Standby | Doing::Unfit) | None => {}
@@ -427,7 +427,7 @@ impl Election {
             out.push(Action::Say(Line::Rests { times, lasts }));
         }
         // Moved by hand: here, or by the BACKUP, which has no other way to want it.
-        self.is_relocated =
+        self.stays_away =
             why == Deactivation::Relocated || (why == Deactivation::Wanted && self.settings.role == Role::Master);
     }
 
@@ -467,6 +467,9 @@ impl Election {
         };
         if is_deaf {
             self.lower(Deactivation::PartnerDeaf, Then::Standby, now, out);
+            // Ours shows when it hears us again. An original does not, and would not hear
+            // the next fail-back either.
+            self.stays_away |= self.partner.kind == Kind::Original;
         }
     }
 

@@ -258,6 +258,26 @@ fn auto_failback_from_an_original_is_taken() {
 }
 
 #[test]
+fn no_second_fail_back_is_tried_from_an_original_that_did_not_hear_the_first() {
+    let mut node = Node::start(failing_back(), Start::Fresh);
+    let running = |node: &mut Node, beats: u32| {
+        let mut all = Vec::new();
+        for _ in 0..beats {
+            all.extend_from_slice(node.original_says(Word::Lvs(Claim::Running)));
+            all.extend(node.wait(KEEPALIVE));
+        }
+        all.retain(|action| matches!(action, Action::BecomeActive { .. } | Action::Yield { .. }));
+        all
+    };
+    let back = Action::BecomeActive { why: Activation::Failback };
+    assert_eq!(running(&mut node, 30), [back.clone(), Action::Yield { why: Deactivation::PartnerDeaf }]);
+    node.event(Event::Lowered);
+    assert_eq!(running(&mut node, 300), []);
+    node.asked(Request::Restore);
+    assert_eq!(running(&mut node, 16), [back]);
+}
+
+#[test]
 fn what_was_moved_by_hand_does_not_fail_back() {
     let mut node = Node::start(failing_back(), Start::Forced);
     node.partner_says(Doing::Standby);
