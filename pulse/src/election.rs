@@ -452,6 +452,12 @@ impl Election {
         self.next_beat = now;
     }
 
+    /// A beat out of turn, if it sends any now: something counts from it.
+    pub fn beat_now(&mut self, now: Instant, out: &mut Vec<Action>) {
+        self.next_beat = now;
+        self.beat_if_due(now, out);
+    }
+
     fn reason(&self, now: Instant) -> Option<Reason> {
         self.fitness.reason(&self.settings.paths, now, self.settings.steady)
     }

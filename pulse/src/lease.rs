@@ -103,6 +103,12 @@ impl Lease {
         is_due.then_some(wanted)
     }
 
+    /// Whether the loan counts from a beat, so that one that begins without is worth
+    /// a beat of its own.
+    pub fn is_from_beats(&self) -> bool {
+        matches!(self.given, Some((Some(_), _))) && self.terms.is_some_and(|terms| terms.with_beats)
+    }
+
     /// Nothing is held any more; the next addresses are lent anew.
     pub fn end(&mut self) {
         *self = Self::default();

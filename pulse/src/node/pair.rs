@@ -56,6 +56,13 @@ impl Node {
         self.obey(decided, now, out);
     }
 
+    pub(super) fn beat_now(&mut self, now: Instant, out: &mut Vec<Action>) {
+        let Some(election) = self.pair.as_mut() else { return };
+        let mut decided = Vec::new();
+        election.beat_now(now, &mut decided);
+        self.obey(decided, now, out);
+    }
+
     pub(super) fn count(&mut self, unheard: &Counters) {
         if let Some(election) = &mut self.pair {
             election.counters_mut().add(unheard);

@@ -122,6 +122,9 @@ impl Node {
                 self.announced = true;
                 // Clients still send to who had them before.
                 self.announce(now, out);
+                if !raised.is_empty() {
+                    self.beat_for_loan(now, out);
+                }
             }
             // A stop or a sleep came between: what was raised goes with the rest.
             State::Standby

@@ -207,7 +207,20 @@ impl Node {
     pub(super) fn lend(&mut self, now: Instant, out: &mut Vec<Action>) {
         let beats = std::mem::take(&mut self.vips.has_beaten);
         let terms = self.vips.terms.filter(|_| self.pair.as_ref().is_some_and(Election::has_successor));
-        out.extend(self.vips.lease.turn(terms, beats, now).map(Action::Lend));
+        let Some(valid) = self.vips.lease.turn(terms, beats, now) else { return };
+        out.push(Action::Lend(valid));
+        if !beats {
+            self.beat_for_loan(now, out);
+        }
+    }
+
+    /// A loan has begun between two beats: the partner should count from now, too.
+    pub(super) fn beat_for_loan(&mut self, now: Instant, out: &mut Vec<Action>) {
+        if self.vips.lease.is_from_beats() {
+            self.beat_now(now, out);
+            // The loan is as new as this beat.
+            self.vips.has_beaten = false;
+        }
     }
 
     /// Whether the inquiry has come to its end.

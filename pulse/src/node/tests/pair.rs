@@ -623,8 +623,20 @@ fn addresses_are_on_loan_while_a_partner_would_take_over_and_renewed_with_the_be
     assert_eq!(lent(&out).last(), Some(&None), "{out:?}");
     assert_eq!(lent(&pair.wait(DEADTIME * 3)), []);
     // and there again
+    pair.wait(KEEPALIVE / 2);
     pair.hear(Doing::Standby);
-    assert_eq!(lent(&pair.after(MS, Event::Tick)), [Some(4)]);
+    let out = pair.after(MS, Event::Tick);
+    assert_eq!(lent(&out), [Some(4)]);
+    assert!(is_followed_by_a_beat(&out), "or the partner would count from one long past: {out:?}");
+    // somebody deleted it, and it was put back
+    pair.wait(KEEPALIVE / 2);
+    let out = pair.after(MS, looked(&[], &[9]));
+    assert!(is_followed_by_a_beat(&out), "{out:?}");
+    assert!(!is_followed_by_a_beat(&pair.after(MS, looked(&[9], &[]))));
+}
+
+fn is_followed_by_a_beat(out: &[Action]) -> bool {
+    matches!(out, [.., Action::SendHeartbeat(_)])
 }
 
 #[test]
