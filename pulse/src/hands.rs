@@ -107,7 +107,9 @@ pub struct Hands {
     commands: Commands,
     /// Guardians we started and have not reaped.
     guardians: Vec<u32>,
-    /// The hosts of the file that is being read again are looked up.
+    /// The file is being read again.
+    reading: Option<file::Reading>,
+    /// The hosts it names are being looked up.
     lookup: Option<Lookup>,
     /// Processes that look hosts up and are not reaped.
     lookups: Vec<u32>,
@@ -216,6 +218,7 @@ impl Hands {
             place,
             commands,
             guardians,
+            reading: None,
             lookup: None,
             lookups: Vec::new(),
             ready: false,
@@ -314,7 +317,7 @@ impl Hands {
             Action::Probe(vips) => self.interfaces.probe(|vip| vips.contains(vip), &self.settings.wanted, &self.log),
             Action::Accuse(report) => self.accuse(report),
             Action::Lend(valid) => self.interfaces.lend(valid, &self.log),
-            Action::Reread => return self.reread().then(|| self.reread_event()),
+            Action::Reread => return self.reread(),
             Action::Exit { stopped: false } => self.end(false),
             Action::Exit { stopped: true } => {
                 self.commands.part(Instant::now());

@@ -296,6 +296,42 @@ fn a_reload_of_a_standby_reaches_its_lvsd_and_costs_no_time() {
     });
 }
 
+/// It takes longer to read than such a partner is patient.
+#[test]
+fn a_reload_of_a_huge_file_keeps_the_beat() {
+    inside("pair::a_reload_of_a_huge_file_keeps_the_beat", |_| {
+        let site = Site::new("keepalive = 0.01\ndeadtime = 1\n");
+        let partner = site.backup.socket("10.0.0.2:539");
+        site.master.start();
+        wait_until("the master has the VIP", || site.master.has_vip());
+        wait_until("its lvsd runs", || site.master.lvsd().is_some());
+        let mut file = site.master.read("run/lvs.cf").unwrap();
+        for block in 0..200 {
+            let servers: Vec<String> = (0..250)
+                .map(|n| {
+                    format!("    server s{n} {{\n        active = 1\n        address = 10.1.{block}.{n}\n    }}\n")
+                })
+                .collect();
+            let head = format!("virtual v{block} {{\n    active = 0\n    address = 10.0.1.{block} v0:2\n");
+            file += &[head, servers.concat(), "}\n".to_owned()].concat();
+        }
+        site.master.write("run/lvs.cf", &file);
+        partner.set_nonblocking(true).unwrap();
+        let (before, since) = (site.master.hangups(), Instant::now());
+        site.master.kill(&[site.master.worker().unwrap()], "HUP");
+        let (mut datagram, mut beats) = ([0; 512], 0);
+        while partner.recv(&mut datagram).is_ok() {}
+        wait_until("lvsd is told of the file that was read", || {
+            while partner.recv(&mut datagram).is_ok() {
+                beats += 1;
+            }
+            site.master.hangups() > before
+        });
+        assert!(beats > 4, "{beats} heartbeats in {:?}", since.elapsed());
+        assert_eq!(site.master.count("the old configuration stays"), 0);
+    });
+}
+
 #[test]
 fn a_path_whose_loss_does_not_matter_is_named_and_so_is_its_return() {
     inside("pair::a_path_whose_loss_does_not_matter_is_named_and_so_is_its_return", |_| {

@@ -1,7 +1,11 @@
-//! Reads the file again, as the hands do it: the hosts it names are looked up first,
-//! and one that is no good changes nothing.
+//! Reads the file again, as the hands do it: by a thread of its own, for forty
+//! thousand servers take longer than a partner may be patient; with the hosts it
+//! names looked up by a process. One that is no good changes nothing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::Instant;
 
 use common::names::{self, Known, Lookup};
@@ -13,38 +17,92 @@ use crate::messages::Message;
 use crate::node::Event;
 use crate::ready::Source;
 use crate::settings::Settings;
-use crate::start;
+use crate::start::{self, Read, Refused};
 use crate::supervisor::State;
 
+/// What reading came to.
+type Outcome = Result<Read, Refused>;
+
+/// A file that is being read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// The names of hosts in it that have to be looked up first, or what it says.
+    result: Receiver<Result<Outcome, BTreeSet<String>>>,
+    /// Its end says that the result is there.
+    _wakes: io::PipeReader,
+    /// The file may be another by now.
+    is_outdated: bool,
+}
+
+impl Reading {
+    /// Begins; `None`: it is not known yet whether it names hosts.
+    fn begin(path: PathBuf, hosts: Option<Known>, registry: &mio::Registry) -> io::Result<Self> {
+        let (wakes, end) = io::pipe()?;
+        let (told, result) = sync_channel(1);
+        std::thread::Builder::new().name("pulse-reader".to_owned()).spawn(move || {
+            // Nobody waits for it any more if the process ends.
+            let _ = told.send(read(&path, hosts));
+            drop((told, end));
+        })?;
+        // Unwatched it is read within a second.
+        let _ = watch(registry, &wakes, Source::Hosts);
+        Ok(Self { result, _wakes: wakes, is_outdated: false })
+    }
+}
+
+fn read(path: &Path, hosts: Option<Known>) -> Result<Outcome, BTreeSet<String>> {
+    if let Some(hosts) = hosts {
+        return Ok(start::read(path, &hosts));
+    }
+    let names = names::names_in(path);
+    if names.is_empty() { Ok(start::read(path, &Known::default())) } else { Err(names) }
+}
+
 impl Hands {
-    /// Whether the file was read; `false` while the hosts it names are looked up.
-    pub(super) fn reread(&mut self) -> bool {
+    /// The file is to be read again; [`Hands::receive_hosts`] tells when it was.
+    pub(super) fn reread(&mut self) -> Option<Event> {
         self.log.say(&Message::Rereading);
         self.supervisor.tell_reloading();
         self.end_lookup(); // it was begun for a file that may be another by now
-        let names = names::names_in(&self.args.configfile);
-        if names.is_empty() {
-            self.reread_with(&Known::default());
-            return true;
+        if let Some(reading) = &mut self.reading {
+            reading.is_outdated = true; // one at a time
+            return None;
         }
-        match Lookup::start(&self.program, &names, Instant::now()) {
+        self.begin_reading(None)
+    }
+
+    /// `Some`: it could not be begun.
+    fn begin_reading(&mut self, hosts: Option<Known>) -> Option<Event> {
+        match Reading::begin(self.args.configfile.clone(), hosts, &self.registry) {
+            Ok(reading) => {
+                self.reading = Some(reading);
+                None
+            }
+            Err(e) => Some(self.not_read("read the file", &e)),
+        }
+    }
+
+    fn not_read(&mut self, what: &'static str, error: &io::Error) -> Event {
+        self.log.say(&Message::System { what, error: error.to_string() });
+        self.log.say(&Message::OldStays);
+        self.reread_event()
+    }
+
+    fn look_up(&mut self, names: &BTreeSet<String>) -> Option<Event> {
+        match Lookup::start(&self.program, names, Instant::now()) {
             Ok(lookup) => {
                 self.lookups.push(lookup.pid());
                 // Unwatched it is read within a second.
                 let _ = watch(&self.registry, &lookup, Source::Hosts);
                 self.lookup = Some(lookup);
-                false
+                None
             }
-            Err(e) => {
-                self.log.say(&Message::System { what: "look up the hosts in the file", error: e.to_string() });
-                self.log.say(&Message::OldStays);
-                true
-            }
+            Err(e) => Some(self.not_read("look up the hosts in the file", &e)),
         }
     }
 
-    fn reread_with(&mut self, hosts: &Known) {
-        match start::read(&self.args.configfile, hosts) {
+    fn take_over(&mut self, outcome: Outcome) {
+        match outcome {
             Ok(read) if read.settings.service != self.settings.service => {
                 self.log.say(&Message::OtherService(read.settings.path));
                 self.log.say(&Message::OldStays);
@@ -74,11 +132,28 @@ impl Hands {
     }
 
     pub(super) fn receive_hosts(&mut self, events: &mut VecDeque<Event>) {
+        events.extend(self.receive_reading());
         if let Some(hosts) = self.lookup.as_mut().and_then(|lookup| lookup.read(Instant::now())) {
             self.end_lookup();
-            self.reread_with(&hosts);
-            events.push_back(self.reread_event());
+            events.extend(self.begin_reading(Some(hosts)));
         }
+    }
+
+    fn receive_reading(&mut self) -> Option<Event> {
+        let result = match self.reading.as_ref()?.result.try_recv() {
+            Err(TryRecvError::Empty) => return None,
+            result => result,
+        };
+        if self.reading.take().is_some_and(|reading| reading.is_outdated) {
+            return self.begin_reading(None);
+        }
+        match result {
+            Ok(Ok(outcome)) => self.take_over(outcome),
+            Ok(Err(names)) => return self.look_up(&names),
+            // It ends with a word, or the process does.
+            Err(_) => {}
+        }
+        Some(self.reread_event())
     }
 
     pub(super) fn end_lookup(&mut self) {
