@@ -646,6 +646,12 @@ fn a_takeover_is_on_loan_from_the_first_moment_and_a_standby_lends_nothing() {
     let out = pair.hear(Doing::Unfit);
     let at = |wanted: &Action| out.iter().position(|action| action == wanted).unwrap();
     assert!(at(&Action::Lend(Some(4))) < at(&Action::Look(Reach::All)), "{out:?}");
+    // and the next time, too
+    let mut pair = Pair::yielding();
+    pair.after(MS, Event::Lowered(0));
+    pair.after(MS, Event::Tick);
+    let out = pair.hear(Doing::Unfit);
+    assert_eq!(lent(&out), [Some(4)], "{out:?}");
 }
 
 /// Of before the reload they would outlive the partner's new patience.
