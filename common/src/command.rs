@@ -8,6 +8,9 @@
 //! need a reader for as long as anybody has it: a service that its start script
 //! left with it would fill it and hang, or die of it once we close our end. Here
 //! it gets an error for what it prints too much, and nothing else.
+//!
+//! One outlives the process that started it. The next one knows it by its
+//! [`Identity`], and looks now and then whether it has ended: nobody will say so.
 
 use std::fmt;
 use std::fs::File;
@@ -25,6 +28,9 @@ use nix::unistd::{Pid, Whence, ftruncate, lseek};
 
 use crate::child::Exit;
 use crate::daemon;
+
+mod identity;
+pub use identity::Identity;
 
 /// How much of what a command prints is kept, in bytes.
 const OUTPUT_MAX: usize = 16 * 1024;
@@ -72,6 +78,8 @@ pub struct Running {
     until: Instant,
     is_killed: bool,
     output: Option<File>,
+    /// Of one that is not our child.
+    inherited: Option<Identity>,
 }
 
 impl Running {
@@ -94,12 +102,40 @@ impl Running {
             .process_group(0)
             .spawn()
             .map_err(|e| Failure::NotRun(format!("{program}: {e}")))?;
-        Ok(Self { pid: child.id(), within, until: now + within, is_killed: false, output })
+        Ok(Self { pid: child.id(), within, until: now + within, is_killed: false, output, inherited: None })
+    }
+
+    /// One that a process before this one started, for as long as `within`, if it has
+    /// not ended.
+    pub fn inherit(identity: Identity, within: Duration, until: Instant) -> Option<Self> {
+        let inherited = Some(identity).filter(|identity| identity.is_alive())?;
+        Some(Self { pid: identity.pid, within, until, is_killed: false, output: None, inherited: Some(inherited) })
+    }
+
+    /// For whoever comes after this process. `None`: it has ended.
+    pub fn identity(&self) -> Option<Identity> {
+        self.inherited.or_else(|| Identity::of(self.pid))
+    }
+
+    /// Whether it is not our child: waitpid does not know it, [`Running::has_ended`]
+    /// must be asked, and how it ended is not known.
+    pub fn is_inherited(&self) -> bool {
+        self.inherited.is_some()
+    }
+
+    /// Of one that is not our child.
+    pub fn has_ended(&self) -> bool {
+        self.inherited.is_some_and(|identity| !identity.is_alive())
     }
 
     /// Its process, and its group; for waitpid.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// How long it may run in all.
+    pub fn within(&self) -> Duration {
+        self.within
     }
 
     /// When [`Running::due`] is next needed.
@@ -121,7 +157,7 @@ impl Running {
     pub fn kill(&mut self, now: Instant) {
         self.is_killed = true;
         self.until = now + KILL_AGAIN;
-        if let Ok(group) = i32::try_from(self.pid) {
+        if let (Ok(group), false) = (i32::try_from(self.pid), self.has_ended()) {
             // It is not reaped, so the group is its own; nobody left in it is what we want.
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }

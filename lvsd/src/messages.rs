@@ -150,6 +150,8 @@ pub enum Message {
     FailoverNotStopped { name: String, failure: Failure },
     /// One that a dead lvsd started was found.
     FailoverAdopted { name: String, at: SocketAddr },
+    /// A command of a service, of an lvsd before us, runs still.
+    FailoverUnderWay { name: String, command: &'static str, left: Duration },
     /// One that is watched where another is.
     SameFailover { name: String, first: String, at: SocketAddr },
     /// Its nanny died.
@@ -266,6 +268,7 @@ impl Line for Message {
             | Self::LedgerDamaged { .. } => Level::Warning,
             Self::FailoverServes { .. }
             | Self::FailoverAdopted { .. }
+            | Self::FailoverUnderWay { .. }
             | Self::SorryIn { .. }
             | Self::SorryOut { .. }
             | Self::FloorOver { .. }
@@ -475,6 +478,10 @@ impl fmt::Display for Message {
                 write!(f, "failover service {name}: stop_cmd {failure}, it may run on")
             }
             Self::FailoverAdopted { name, at } => write!(f, "found failover service {name} {at} started, watching it"),
+            Self::FailoverUnderWay { name, command, left } => {
+                let left = left.as_millis();
+                write!(f, "found {command} of failover service {name} running, it has {left}ms left")
+            }
             Self::SameFailover { name, first, at } => {
                 write!(f, "failover service {name}: {at} is failover service {first} already, ignoring")
             }

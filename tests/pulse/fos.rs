@@ -283,6 +283,35 @@ fn where_one_of_two_services_runs_nowhere_the_other_moves_once_and_stays() {
 }
 
 #[test]
+fn a_start_cmd_that_outlives_its_lvsd_ends_in_its_time_and_has_no_other_beside_it() {
+    inside("fos::a_start_cmd_that_outlives_its_lvsd_ends_in_its_time_and_has_no_other_beside_it", |_| {
+        let site = Site::on_a_bridge();
+        let (master, backup) = (&site.master, &site.backup);
+        for host in [master, backup] {
+            ready(host, "");
+            let mail = MAIL.replace("restarts = 1", "restarts = 0\n    start_timeout = 5");
+            host.write("run/lvs.cf", &format!("{FILE}{mail}"));
+            host.program("run/mail", "#!/bin/sh\n[ $1 = start ] || exit 0\necho it >> /run/started\nexec sleep 1234\n");
+        }
+        site.boot();
+        wait_until("it hangs", || master.running("sleep 1234").len() == 1);
+        let hangs = master.running("sleep 1234");
+        for time in 1..=2 {
+            master.kill(&master.running("lvsd --nofork"), "KILL");
+            wait_until("the next one finds it", || {
+                master.count("found start_cmd of failover service mail running, it has ") == time
+            });
+            assert_eq!(master.running("sleep 1234"), hangs);
+        }
+        master.wait_for_line("failover service mail cannot run here: start_cmd was killed after 5s");
+        wait_until("it is gone", || master.running("sleep 1234").is_empty());
+        assert_eq!(master.read("run/started").as_deref(), Some("it\n"), "no other was started beside it");
+        master.stop();
+        backup.stop();
+    });
+}
+
+#[test]
 fn commands_of_a_change_of_role_that_hang_are_killed_and_keep_nobody_waiting() {
     inside("fos::commands_of_a_change_of_role_that_hang_are_killed_and_keep_nobody_waiting", |_| {
         let site = Site::new("keepalive = 0.2\ndeadtime = 3\ncmd_timeout = 0.5\n");

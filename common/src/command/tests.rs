@@ -93,3 +93,26 @@ fn what_is_kept_has_an_end() {
     assert_eq!(last_line(b"a\n\n \nb \xff\n\n"), "b \u{fffd}");
     assert_eq!(last_line(b""), "");
 }
+
+#[test]
+fn one_that_another_process_started_is_known_by_its_start_and_killed_in_time() {
+    let started = shell("sleep 1000", PATIENCE);
+    let identity = started.identity().unwrap();
+    let now = Instant::now();
+    let mut running = Running::inherit(identity, PATIENCE, now + Duration::from_secs(5)).unwrap();
+    assert!(running.is_inherited() && !running.has_ended() && running.identity() == Some(identity));
+    assert_eq!(running.due(now), None);
+    // a number alone is anybody's
+    let other = Identity { since: identity.since + 1, ..identity };
+    assert!(Running::inherit(other, PATIENCE, now).is_none());
+    let late = running.due(now + Duration::from_secs(5)).unwrap();
+    assert_eq!(late.to_string(), "was killed after 30s");
+    let deadline = Instant::now() + PATIENCE;
+    while !running.has_ended() {
+        assert!(Instant::now() < deadline, "it does not end");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(running.is_killed() && Running::inherit(identity, PATIENCE, now).is_none());
+    let mut started = started;
+    assert_eq!(end(&mut started).0, Exit::Signal(9));
+}

@@ -1,8 +1,9 @@
 //! What the next lvsd must know of failover services, kept in a file: which were
 //! started, so that it adopts those that the file still wants instead of starting
 //! them twice, and stops the others, for which it needs the command that stops them;
-//! and how often they were started again, so that one that is broken is not started
-//! for ever by one lvsd after the other.
+//! how often they were started again, so that one that is broken is not started
+//! for ever by one lvsd after the other; and which of their commands runs, so that none
+//! outlives its time or has another one beside it.
 //!
 //! A line each, fields between tabs; keys as the log shows them:
 //!
@@ -12,10 +13,13 @@
 //! tcp 192.0.2.9:443  web  10000  /etc/init.d/httpd stop
 //! restarts  tcp 192.0.2.9:443  81234 97001
 //! given up  tcp 192.0.2.9:443  it does not answer
+//! command   tcp 192.0.2.9:443  restart  4711  8123499  107001  10000
 //! ```
 //!
 //! The third field of a service is how long its command may take; restarts are times
-//! on the clock that began with the machine (CLOCK_BOOTTIME); both in milliseconds. It
+//! on the clock that began with the machine (CLOCK_BOOTTIME); both in milliseconds. Of a
+//! command it is what it is for (start, stop, restart), its process, when the kernel says
+//! that this was started, until when it may run, and for how long it might in all. It
 //! is written before a service is started and after it is stopped: after a crash in
 //! between it names too much, and what does not answer is started again in any case.
 //! It belongs to one boot: where /run is on a disk (RHEL 6) it would else claim that
@@ -27,9 +31,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common::command::words;
+use common::command::{Identity, words};
 use common::ipvs::ServiceKey;
 
+use super::service::UnderWay;
 use crate::ledger::{BOOT, plain, read, replace};
 
 /// The longest time that is believed: the range of the keyword.
@@ -41,6 +46,7 @@ const RESTARTS_MAX: usize = 1000;
 const STANDBY: &str = "standby";
 const RESTARTS: &str = "restarts";
 const GIVEN_UP: &str = "given up";
+const COMMAND: &str = "command";
 
 /// One that was started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +61,21 @@ pub struct Started {
     pub restarts: Vec<Duration>,
     /// Why this director cannot run it, if so.
     pub given_up: Option<String>,
+    /// Which of its commands runs.
+    pub command: Option<Command>,
+}
+
+/// A command that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// What for.
+    pub what: UnderWay,
+    /// The process.
+    pub identity: Identity,
+    /// When it is killed, since the machine's start.
+    pub until: Duration,
+    /// How long it might run in all.
+    pub within: Duration,
 }
 
 /// All of it.
@@ -73,7 +94,7 @@ pub fn print(ledger: &Ledger, boot: &str) -> String {
         text.push_str(STANDBY);
         text.push('\n');
     }
-    for (key, Started { name, stop, stop_within, restarts, given_up }) in &ledger.started {
+    for (key, Started { name, stop, stop_within, restarts, given_up, command }) in &ledger.started {
         // Writing into a String cannot fail; a word of a command has no blank in it.
         let stop: Vec<String> = stop.iter().map(|word| plain(word)).collect();
         let _ = writeln!(text, "{key}\t{}\t{}\t{}", plain(name), stop_within.as_millis(), stop.join(" "));
@@ -83,6 +104,10 @@ pub fn print(ledger: &Ledger, boot: &str) -> String {
         }
         if let Some(reason) = given_up {
             let _ = writeln!(text, "{GIVEN_UP}\t{key}\t{}", plain(reason));
+        }
+        if let Some(Command { what, identity: Identity { pid, since }, until, within }) = command {
+            let (until, within) = (until.as_millis(), within.as_millis());
+            let _ = writeln!(text, "{COMMAND}\t{key}\t{}\t{pid}\t{since}\t{until}\t{within}", what.word());
         }
     }
     text
@@ -113,6 +138,12 @@ fn parse_line(fields: &[&str], ledger: &mut Ledger) -> Option<()> {
             ledger.started.get_mut(&ServiceKey::parse(key)?)?.restarts = restarts;
         }
         [GIVEN_UP, key, reason] => ledger.started.get_mut(&ServiceKey::parse(key)?)?.given_up = Some(reason.to_owned()),
+        [COMMAND, key, what, pid, since, until, within] => {
+            let identity = Identity { pid: pid.parse().ok()?, since: since.parse().ok()? };
+            let (until, within) = (millis(until)?, millis(within)?.min(WITHIN_MAX));
+            let command = Command { what: UnderWay::from_word(what)?, identity, until, within };
+            ledger.started.get_mut(&ServiceKey::parse(key)?)?.command = Some(command);
+        }
         [key, name, within, stop] => {
             let stop_within = millis(within)?.min(WITHIN_MAX);
             let started = Started { name: name.to_owned(), stop: words(stop), stop_within, ..Started::default() };
@@ -176,14 +207,25 @@ mod tests {
     const HERE: &str = "5c1f";
 
     prop_compose! {
+        fn command()(
+            what in prop_oneof![Just(UnderWay::Start), Just(UnderWay::Stop), Just(UnderWay::Restart)],
+            pid in any::<u32>(), since in any::<u64>(), until in any::<u32>(), within in 0u64..=3_600_000,
+        ) -> Command {
+            let (until, within) = (Duration::from_millis(until.into()), Duration::from_millis(within));
+            Command { what, identity: Identity { pid, since }, until, within }
+        }
+    }
+
+    prop_compose! {
         fn entry()(
             address in any::<[u8; 4]>(), port in any::<u16>(), name in "[^\\p{C}]{0,20}",
             stop in proptest::collection::vec("[!-~]{1,12}", 0..4), millis in 0u64..=3_600_000,
             restarts in proptest::collection::vec(any::<u32>(), 0..4), given_up in proptest::option::of("[ -~]{0,20}"),
+            command in proptest::option::of(command()),
         ) -> (ServiceKey, Started) {
             let key = ServiceKey::Address { protocol: Protocol::Tcp, address: address.into(), port };
             let restarts = restarts.into_iter().map(|at| Duration::from_millis(at.into())).collect();
-            (key, Started { name, stop, stop_within: Duration::from_millis(millis), restarts, given_up })
+            (key, Started { name, stop, stop_within: Duration::from_millis(millis), restarts, given_up, command })
         }
     }
 
@@ -198,7 +240,7 @@ mod tests {
 
         #[test]
         fn whatever_stands_there_is_read_or_counted(
-            text in "([ \t\n0-9a-z.:]|tcp 192.0.2.1:80\t|restarts\t|given up\t|boot\t5c1f\n){0,60}",
+            text in "([ \t\n0-9a-z.:]|tcp 192.0.2.1:80\t|restarts\t|given up\t|command\t|boot\t5c1f\n){0,60}",
         ) {
             let lines = text.lines().filter(|line| !line.is_empty()).count();
             let (ledger, bad) = parse(&text, HERE);
@@ -212,15 +254,17 @@ mod tests {
         let file = LedgerFile::at(dir.path().join("fos.ledger"), HERE.to_owned());
         assert_eq!(file.read().unwrap(), (Ledger::default(), 0));
         let text = "boot\t5c1f\nstandby\ntcp 192.0.2.9:443\tweb\t10000\t/etc/init.d/httpd stop\n\
-                    restarts\ttcp 192.0.2.9:443\t81234 97001\ngiven up\ttcp 192.0.2.9:443\tit does not answer\n";
+                    restarts\ttcp 192.0.2.9:443\t81234 97001\ngiven up\ttcp 192.0.2.9:443\tit does not answer\n\
+                    command\ttcp 192.0.2.9:443\trestart\t4711\t8123499\t107001\t10000\n";
         let (ledger, bad) = parse(text, HERE);
         assert_eq!((bad, print(&ledger, HERE).as_str()), (0, text));
         file.write(&ledger).unwrap();
         assert_eq!(file.read().unwrap(), (ledger, 0));
         file.write(&Ledger::default()).unwrap();
         assert!(!file.path().exists());
-        let rubbish = "tcp 192.0.2.9:443\tweb\nrubbish\nrestarts\ttcp 192.0.2.9:443\t5\nrestarts\t5\n";
-        assert_eq!(parse(rubbish, HERE), (Ledger::default(), 4));
+        let rubbish = "tcp 192.0.2.9:443\tweb\nrubbish\nrestarts\ttcp 192.0.2.9:443\t5\nrestarts\t5\n\
+                       command\ttcp 192.0.2.9:443\tdance\t1\t2\t3\t4\n";
+        assert_eq!(parse(rubbish, HERE), (Ledger::default(), 5));
     }
 
     #[test]

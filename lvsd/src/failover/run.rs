@@ -32,8 +32,8 @@ use common::daemon;
 use common::ipvs::ServiceKey;
 use common::log::Log;
 
-use super::ledger::{Ledger, LedgerFile, Started};
-use super::service::{Action, Event, Past, Rules, Service, Trouble, Which};
+use super::ledger::{Ledger, LedgerFile};
+use super::service::{Action, Event, Service, Trouble, Which};
 use super::wanted::Block;
 use crate::asking::Asking;
 use crate::file::Notes;
@@ -49,6 +49,7 @@ use crate::wanted::Monitor;
 mod commands;
 mod monitors;
 mod reload;
+mod succession;
 
 const SIGNALS: Token = Token(0);
 const MEETING: Token = Token(1);
@@ -112,27 +113,6 @@ impl Kept {
             stop: (block.stop.clone(), block.stop_within),
             monitor: Some(Rc::clone(&block.monitor)),
             service,
-            command: None,
-        }
-    }
-
-    /// One that a predecessor started and the file does not want.
-    fn left_over(at: SocketAddr, started: Started, now: Instant) -> Self {
-        let rules = Rules {
-            has_start: false,
-            has_stop: !started.stop.is_empty(),
-            settle: Duration::ZERO,
-            doubt: Duration::ZERO,
-            restarts: 0,
-            period: Duration::ZERO,
-        };
-        Self {
-            name: started.name,
-            at,
-            start: (Vec::new(), Duration::ZERO),
-            stop: (started.stop, started.stop_within),
-            monitor: None,
-            service: Service::adopt(rules, Past::default(), now),
             command: None,
         }
     }
@@ -251,22 +231,7 @@ impl Keeper {
         let now = Instant::now();
         self.asking.keep().iter().for_each(|line| self.log.say(line));
         self.calls = self.settings.places();
-        let mut inherited = std::mem::take(&mut self.inherited).started;
-        let since_boot = hands::since_boot();
-        for block in &blocks {
-            let Some(started) = inherited.remove(&block.key) else { continue };
-            self.log.say(&Message::FailoverAdopted { name: block.name.clone(), at: block.at });
-            // One of which no clock can tell is long ago.
-            let at = |at: &Duration| now.checked_sub(since_boot.saturating_sub(*at));
-            let restarts = started.restarts.iter().filter_map(at).collect();
-            let past = Past { restarts, given_up: started.given_up };
-            self.kept.insert(block.key, Kept::new(block, Service::adopt(block.rules, past, now)));
-        }
-        for (key, started) in inherited {
-            let ServiceKey::Address { address, port, .. } = key else { continue };
-            self.kept.insert(key, Kept::left_over(SocketAddr::new(address, port), started, now));
-            self.feed(&key, Event::Stop, now);
-        }
+        self.succeed(&blocks, now);
         self.blocks = blocks;
         if self.part == Part::Serve {
             self.take_up(now);
@@ -457,7 +422,7 @@ impl Keeper {
         };
         let lookup = self.asking.until();
         let commands = self.kept.values().filter_map(|kept| kept.command.as_ref()).map(|(_, running)| running);
-        let commands = commands.chain(&self.dying).map(Running::deadline).min();
+        let commands = commands.chain(&self.dying).map(|running| commands::look_at(running, now)).min();
         let services = self.kept.values().filter_map(|kept| kept.service.deadline()).min();
         let deadlines = [self.parents.deadline(), self.nannies.deadline(), phase, lookup, commands, services];
         deadlines.into_iter().flatten().fold(self.look_at, Instant::min)
@@ -563,7 +528,7 @@ impl Keeper {
                     self.write_ledger();
                 }
                 Action::NotStopped(failure) => self.log.say(&Message::FailoverNotStopped { name, failure }),
-                Action::Over => self.over(&key),
+                Action::Over => self.over(&key, now),
             }
         }
         self.run_commands(now);
@@ -571,7 +536,11 @@ impl Keeper {
 
     /// A service is stopped for good, unless it is wanted again meanwhile, or another
     /// waited for that.
-    fn over(&mut self, key: &ServiceKey) {
+    fn over(&mut self, key: &ServiceKey, now: Instant) {
+        if let Some((_, mut running)) = self.kept.get_mut(key).and_then(|kept| kept.command.take()) {
+            running.kill(now);
+            self.dying.push(running);
+        }
         // At a stop it is counted.
         if !matches!(self.phase, Phase::Stopping { .. }) {
             self.kept.remove(key);
@@ -605,22 +574,6 @@ impl Keeper {
     fn meet_guests(&mut self, now: Instant) {
         while let Some(path) = self.calls.pop_front() {
             hands::knock(&mut self.nannies, &path, self.poll.registry(), now);
-        }
-    }
-
-    /// What is started, for the next lvsd.
-    fn write_ledger(&mut self) {
-        let Some(file) = &self.file else { return };
-        let (now, since_boot) = (Instant::now(), hands::since_boot());
-        let started = self.kept.iter().filter(|(_, kept)| !kept.service.is_over()).map(|(key, kept)| {
-            let ((stop, stop_within), Past { restarts, given_up }) = (kept.stop.clone(), kept.service.past());
-            let at = |at: Instant| since_boot.saturating_sub(now.saturating_duration_since(at));
-            let restarts = restarts.into_iter().map(at).collect();
-            (*key, Started { name: kept.name.clone(), stop, stop_within, restarts, given_up })
-        });
-        let is_standby = self.part == Part::Rest && !matches!(self.phase, Phase::Stopping { .. });
-        if let Err(e) = file.write(&Ledger { started: started.collect(), is_standby }) {
-            self.log.say(&Message::NoState { reason: format!("{}: {e}", file.path().display()) });
         }
     }
 }

@@ -136,6 +136,41 @@ enum State {
     Over,
 }
 
+/// What a command that runs is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnderWay {
+    /// start_cmd
+    Start,
+    /// stop_cmd
+    Stop,
+    /// stop_cmd, and start_cmd after it.
+    Restart,
+}
+
+impl UnderWay {
+    /// For the ledger.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+        }
+    }
+
+    /// What this word was.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Start, Self::Stop, Self::Restart].into_iter().find(|it| it.word() == word)
+    }
+
+    /// The keyword of the command that runs.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::Start => "start_cmd",
+            Self::Stop | Self::Restart => "stop_cmd",
+        }
+    }
+}
+
 /// What a new lvsd must know of one, or it would start a broken one for ever.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Past {
@@ -143,6 +178,9 @@ pub struct Past {
     pub restarts: Vec<Instant>,
     /// Why this director cannot run it, if so.
     pub given_up: Option<String>,
+    /// A command that an lvsd before us started; its end is still to come as
+    /// [`Event::Ended`].
+    pub under_way: Option<UnderWay>,
 }
 
 /// One service. See the module's picture.
@@ -171,10 +209,13 @@ impl Service {
 
     /// One that an lvsd before us started: whether it runs, its nanny will say.
     pub fn adopt(rules: Rules, past: Past, now: Instant) -> Self {
-        let Past { restarts, given_up } = past;
-        let state = match given_up {
-            Some(_) => State::Resting { until: now + REST },
-            None => State::Settling { until: now + rules.settle },
+        let Past { restarts, given_up, under_way } = past;
+        let state = match (under_way, &given_up) {
+            (Some(UnderWay::Start), _) => State::Starting,
+            (Some(UnderWay::Stop), _) => State::Stopping { again: false },
+            (Some(UnderWay::Restart), _) => State::Stopping { again: true },
+            (None, Some(_)) => State::Resting { until: now + REST },
+            (None, None) => State::Settling { until: now + rules.settle },
         };
         Self { rules, state, available: None, again: restarts.into(), given_up }
     }
@@ -190,7 +231,15 @@ impl Service {
 
     /// For the next lvsd.
     pub fn past(&self) -> Past {
-        Past { restarts: self.again.iter().copied().collect(), given_up: self.given_up.clone() }
+        let under_way = match self.state {
+            State::Starting => Some(UnderWay::Start),
+            State::Stopping { again: false } => Some(UnderWay::Stop),
+            State::Stopping { again: true } => Some(UnderWay::Restart),
+            State::Settling { .. } | State::Serving | State::Doubted { .. } | State::Resting { .. } | State::Over => {
+                None
+            }
+        };
+        Past { restarts: self.again.iter().copied().collect(), given_up: self.given_up.clone(), under_way }
     }
 
     /// How often it was started again within the time that counts, and how often it

@@ -27,6 +27,7 @@ fn failover_samples() -> Vec<Message> {
             failure: Failure::TimedOut(Duration::from_secs(10), String::new()),
         },
         Message::FailoverAdopted { name: name(), at },
+        Message::FailoverUnderWay { name: name(), command: "start_cmd", left: Duration::from_millis(8125) },
         Message::SameFailover { name: name(), first: "mail".to_owned(), at },
         Message::FailoverUnwatched { at, exit: Exit::Signal(9), why: None, again_in: Duration::ZERO },
         Message::FailoverLeftBehind { services: 1 },

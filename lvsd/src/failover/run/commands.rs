@@ -1,7 +1,7 @@
 //! The loop's dealings with the services' commands: each in its turn, for as long as
 //! it may take.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::child::Exit;
 use common::command::{Failure, Running};
@@ -13,16 +13,26 @@ use crate::messages::Message;
 /// How many commands run at once; the others wait for their turn.
 const COMMANDS_MAX: usize = 32;
 
+/// How often one that a predecessor started is looked at: nobody says when it ends.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// When something may have to be done about this one.
+pub(super) fn look_at(running: &Running, now: Instant) -> Instant {
+    let due = running.deadline();
+    if running.is_inherited() { due.min(now + LOOK_EVERY) } else { due }
+}
+
 impl Keeper {
     /// A child ended.
     pub(super) fn reaped(&mut self, pid: u32, exit: Exit, now: Instant) {
         self.asking.ended(pid);
-        self.dying.retain(|running| running.pid() != pid);
+        self.dying.retain(|running| running.pid() != pid || running.is_inherited());
         let mut out = Vec::new();
         if self.nannies.reaped(pid, exit, now, &mut out) {
             return self.perform_nannies(out, now);
         }
-        let of = |kept: &Kept| kept.command.as_ref().is_some_and(|(_, running)| running.pid() == pid);
+        let is_it = |running: &Running| running.pid() == pid && !running.is_inherited();
+        let of = |kept: &Kept| kept.command.as_ref().is_some_and(|(_, running)| is_it(running));
         let Some((key, kept)) = self.kept.iter_mut().find(|(_, kept)| of(kept)) else { return };
         let (key, command) = (*key, kept.command.take());
         if let Some((_, running)) = command.filter(|(_, running)| !running.is_killed()) {
@@ -53,22 +63,30 @@ impl Keeper {
                     if let Some(kept) = self.kept.get_mut(&key) {
                         kept.command = Some((which, running));
                     }
+                    self.write_ledger();
                 }
                 Err(failure) => self.feed(&key, Event::Ended(Err(failure)), now),
             }
         }
     }
 
-    /// Kills what had its time.
+    /// Kills what had its time, and sees what ended unseen.
     pub(super) fn tick_commands(&mut self, now: Instant) {
         let mut over: Vec<(ServiceKey, Failure)> = Vec::new();
+        let mut ended: Vec<ServiceKey> = Vec::new();
         for (key, kept) in &mut self.kept {
-            if let Some((_, running)) = &mut kept.command
-                && let Some(failure) = running.due(now)
-            {
+            let Some((_, running)) = &mut kept.command else { continue };
+            if running.has_ended() {
+                kept.command = None;
+                ended.push(*key);
+            } else if let Some(failure) = running.due(now) {
                 over.push((*key, failure));
             }
         }
+        for key in ended {
+            self.feed(&key, Event::Ended(Ok(())), now);
+        }
+        self.dying.retain(|running| !running.has_ended());
         for running in &mut self.dying {
             running.due(now);
         }

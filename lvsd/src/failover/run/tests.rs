@@ -400,3 +400,106 @@ fn making_room_for_another_leaves_everything() {
     assert_eq!((stage.calls(), stage.pid()), (vec!["start".to_owned()], pid));
     assert!(stage.dir.path().join("fos.ledger").exists());
 }
+
+impl Stage {
+    /// As if the lvsd were killed, and another one started.
+    fn succeed(&mut self) {
+        self.keeper = None;
+        self.start();
+    }
+
+    /// The command that runs, as the process it is.
+    fn command(&self) -> Option<common::command::Identity> {
+        self.keeper.as_ref().unwrap().kept.values().find_map(|kept| kept.command.as_ref()?.1.identity())
+    }
+}
+
+#[test]
+fn a_start_that_outlives_its_lvsd_is_killed_by_the_next_when_its_time_is_over() {
+    let mut stage = Stage::new(" start_timeout = 1\n restarts = 0");
+    let at = stage.dir.path().display().to_string();
+    stage.until("started", Stage::is_started);
+    stage.judge(true);
+    script(&stage.dir.path().join("start"), &format!("echo hangs >> {at}/calls; exec sleep 1000"));
+    stage.tell(&Ask::Rest);
+    stage.until("stopped", |stage| stage.keeper.as_ref().unwrap().kept.is_empty());
+    stage.tell(&Ask::Serve);
+    stage.until("hangs", |stage| stage.calls().len() == 3);
+    let (begun, hangs) = (Instant::now(), stage.command().unwrap());
+    stage.succeed();
+    assert_eq!(stage.command(), Some(hangs), "it is found");
+    stage.succeed();
+    stage.until("told", |stage| stage.has_said("start_cmd was killed after 1s"));
+    assert!(begun.elapsed() < Duration::from_secs(1) + PATIENCE / 2, "the time goes on, whoever counts it");
+    stage.until("gone", |_| !hangs.is_alive());
+    assert_eq!(stage.calls(), ["start", "stop", "hangs"], "no other was started beside it");
+    stage.stop();
+}
+
+#[test]
+fn a_stop_that_outlives_its_lvsd_is_waited_for_before_anything_is_started() {
+    let mut stage = Stage::new("");
+    let at = stage.dir.path().display().to_string();
+    let slow = format!(
+        "echo stop >> {at}/calls; while [ ! -e {at}/go ]; do sleep 0.02; done; kill $(cat {at}/pid); rm {at}/pid; echo stopped >> {at}/calls"
+    );
+    script(&stage.dir.path().join("stop"), &slow);
+    stage.until("started", Stage::is_started);
+    stage.judge(true);
+    stage.judge(false);
+    stage.until("stops", |stage| stage.calls() == ["start", "stop"]);
+    stage.succeed();
+    stage.until("ready", |stage| stage.has_said("ready"));
+    assert_eq!(stage.calls(), ["start", "stop"], "neither is done a second time");
+    std::fs::write(stage.dir.path().join("go"), "").unwrap();
+    stage.until("started again", |stage| stage.calls().len() == 4 && stage.is_started());
+    assert_eq!(stage.calls(), ["start", "stop", "stopped", "start"]);
+    assert!(stage.keeper().status(0, Instant::now()).0.contains("; 1 of 3 restarts used\n"));
+
+    // one that ended while nobody looked was as good
+    std::fs::remove_file(stage.dir.path().join("go")).unwrap();
+    stage.judge(true);
+    stage.judge(false);
+    stage.until("stops", |stage| stage.calls().len() == 5);
+    let stops = stage.command().unwrap();
+    stage.keeper = None;
+    std::fs::write(stage.dir.path().join("go"), "").unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while stops.is_alive() {
+        assert!(Instant::now() < deadline, "it ends");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    stage.start();
+    stage.until("started again", |stage| stage.calls().len() == 7 && stage.is_started());
+    assert_eq!(stage.calls()[4..], ["stop", "stopped", "start"]);
+
+    // and of one that left the file meanwhile, nothing more is done
+    std::fs::remove_file(stage.dir.path().join("go")).unwrap();
+    stage.judge(true);
+    stage.judge(false);
+    stage.until("stops", |stage| stage.calls().len() == 8);
+    std::fs::write(stage.dir.path().join("lvs.cf"), "service = fos\n").unwrap();
+    stage.succeed();
+    std::fs::write(stage.dir.path().join("go"), "").unwrap();
+    stage.until("over", |stage| stage.keeper.as_ref().unwrap().kept.is_empty());
+    assert_eq!(stage.calls()[7..], ["stop", "stopped"]);
+    stage.stop();
+}
+
+#[test]
+fn a_start_that_outlives_its_lvsd_and_is_not_wanted_any_more_is_killed_at_once() {
+    let mut stage = Stage::new(" start_timeout = 600");
+    let at = stage.dir.path().display().to_string();
+    stage.until("started", Stage::is_started);
+    script(&stage.dir.path().join("start"), &format!("echo hangs >> {at}/calls; exec sleep 1000"));
+    stage.judge(true);
+    stage.judge(false);
+    stage.until("hangs", |stage| stage.calls() == ["start", "stop", "hangs"]);
+    let hangs = stage.command().unwrap();
+    std::fs::write(stage.dir.path().join("lvs.cf"), "service = fos\n").unwrap();
+    stage.succeed();
+    stage.until("stopped", |stage| stage.keeper.as_ref().unwrap().kept.is_empty());
+    stage.until("gone", |_| !hangs.is_alive());
+    assert_eq!(stage.calls(), ["start", "stop", "hangs", "stop"]);
+    stage.stop();
+}

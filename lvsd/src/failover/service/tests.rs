@@ -300,3 +300,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_command_that_another_lvsd_started_goes_on_as_if_it_were_ours() {
+    let adopted = |under_way, given_up: Option<&str>| {
+        let past = Past { restarts: vec![], given_up: given_up.map(str::to_owned), under_way: Some(under_way) };
+        let now = Instant::now();
+        let stage = Stage { service: Service::adopt(RULES, past.clone(), now), now };
+        assert_eq!(stage.service.past(), past);
+        stage
+    };
+    let mut stage = adopted(UnderWay::Start, None);
+    assert_eq!(stage.feed(Event::Ended(Ok(()))), [Action::Check]);
+    assert_eq!(stage.feed(Event::Judged(true)), [Action::Serves]);
+    let mut stage = adopted(UnderWay::Restart, Some("it does not answer"));
+    assert_eq!(stage.feed(Event::Ended(Ok(()))), [run(Which::Start)]);
+    let mut stage = adopted(UnderWay::Stop, None);
+    assert_eq!(stage.feed(Event::Stop), []);
+    assert_eq!(stage.feed(Event::Ended(Ok(()))), [Action::Over]);
+    for under_way in [UnderWay::Start, UnderWay::Stop, UnderWay::Restart] {
+        assert_eq!(UnderWay::from_word(under_way.word()), Some(under_way));
+    }
+}
