@@ -323,6 +323,10 @@ fn neighbours_are_what_ip_shows() {
 fn packets_of_a_rules_protocol_are_ours_and_nothing_else_is() {
     let _guard = namespace();
     let mut route = Route::open().unwrap();
+    // What is not ours would go on to another host.
+    for switch in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+        std::fs::write(format!("/proc/sys/net/{switch}"), "1").unwrap();
+    }
     let before = route.rules().unwrap();
     assert!(before.iter().any(|rule| !rule.ipv6 && rule.table == 254 && rule.priority == 32766), "{before:?}");
     assert!(before.iter().any(|rule| rule.ipv6 && rule.table == 255), "{before:?}");
