@@ -1,16 +1,19 @@
 //! Stopped, started, restarted, booted: the VIP moves when it must, at once, and
 //! only then.
 
+use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use crate::ground::client::Outcome;
+use crate::ground::director::Director;
 use crate::ground::lab::signal;
 use crate::ground::wait::{SOON, wait_until};
-use crate::ground::{Machine, scenario};
+use crate::ground::{Lab, Machine, scenario};
 
 use super::product::Product;
-use super::site::{BACKUP, MASTER, Pair, Plan, TO_CLIENTS, VIP_ADDRESS, figure};
+use super::site::{BACKUP, FRONT, MASTER, Pair, Plan, TO_CLIENTS, VIP, VIP_ADDRESS, figure};
 
 #[test]
 fn a_stop_hands_over_at_once_and_a_start_takes_nothing_back() {
@@ -56,6 +59,7 @@ fn a_stop_hands_over_at_once_and_a_start_takes_nothing_back() {
         pair.wait_until_ready(BACKUP);
         drop(load);
         late_packets_wait_for_the_successor(&pair);
+        late_packets_are_served(lab, &pair);
 
         Product::Ours.start(master);
         pair.wait_until_ready(MASTER);
@@ -74,11 +78,22 @@ fn a_stop_hands_over_at_once_and_a_start_takes_nothing_back() {
 /// a second.
 const HELD_UP: Duration = Duration::from_millis(400);
 
-/// Clients send to the director that was stopped until they hear another announce the
-/// VIP. It remembers that the other one had it, and the other one that it had it: what
-/// comes meanwhile must not be sent to and fro between them until it is dropped.
+/// Where a director cannot serve them any more. Clients send to the director that was
+/// stopped until they hear another announce the VIP. It remembers that the other one had
+/// it, and the other one that it had it: what comes meanwhile must not be sent to and fro
+/// between them until it is dropped.
 fn late_packets_wait_for_the_successor(pair: &Pair<'_>) {
     let [master, backup] = &pair.directors;
+    let file = "/etc/sysconfig/ha/lvs.cf";
+    let text = std::fs::read_to_string(master.machine.path(file)).expect("its file");
+    // Only a director without late packets to serve leaves them to wait.
+    let sorry =
+        text.replace("    scheduler = rr\n", &format!("    scheduler = rr\n    sorry_server = {}\n", FRONT[MASTER]));
+    master.configure(&sorry);
+    let mark = master.log.mark();
+    master.signal_pulse(Signal::SIGHUP);
+    master.log.wait_for(mark, "rereading configuration file");
+    pair.wait_for_service(MASTER);
     for (here, there) in [(master, backup), (backup, master)] {
         let mac = mac(&there.machine);
         here.machine.ip(&format!("neigh replace {VIP_ADDRESS} lladdr {mac} dev {TO_CLIENTS} nud stale\n"));
@@ -101,6 +116,66 @@ fn late_packets_wait_for_the_successor(pair: &Pair<'_>) {
     assert!(meanwhile > 5, "only {meanwhile} connections were opened meanwhile: nothing is shown");
     assert!(again < meanwhile / 2, "of {meanwhile} first packets {again} were lost");
     wait_until(SOON, "the master's processes are gone", || master.daemons().is_empty());
+    master.configure(&text);
+}
+
+/// They go on being served by the director that was stopped, which claims nothing and
+/// leaves nothing behind; also where nothing is forwarded.
+fn late_packets_are_served(lab: &Lab, pair: &Pair<'_>) {
+    let [master, backup] = &pair.directors;
+    Product::Ours.start(master);
+    pair.wait_until_ready(MASTER);
+    Product::Ours.stop(backup);
+    pair.wait_for_service(MASTER);
+    Product::Ours.start(backup);
+    pair.wait_until_ready(BACKUP);
+    for director in &pair.directors {
+        director.machine.sysctl("net.ipv4.ip_forward", "0");
+    }
+    let stranger = lab.machine("stranger");
+    lab.plug(&stranger, "front", "eth0", &["192.168.142.66/24"]);
+    // "ADDRESS HWTYPE FLAGS MAC", the MAC all zeros while nobody has answered.
+    let neighbours = format!("/proc/{}/net/arp", stranger.first_pid());
+    let answers = move || -> Vec<String> {
+        let text = std::fs::read_to_string(&neighbours).expect("its neighbours");
+        let asked = text.lines().filter(|line| line.split_whitespace().next() == Some(VIP_ADDRESS));
+        asked.filter_map(|line| line.split_whitespace().nth(3).map(str::to_owned)).collect()
+    };
+    let pulse = backup.machine.processes("pulse");
+    let [pulse] = pulse[..] else { panic!("one pulse runs: {pulse:?}") };
+    let load = pair.load();
+    let from = Instant::now();
+    signal(pulse, Signal::SIGSTOP);
+    master.signal_pulse(Signal::SIGTERM);
+    pair.wait_for_vip_on(&[]);
+    let gone = Instant::now();
+    // A host that asks who has the VIP, a few times.
+    stranger.inside(|| UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.send_to(b"?", VIP)).expect("a packet"));
+    std::thread::sleep(HELD_UP);
+    let seen = answers();
+    signal(pulse, Signal::SIGCONT);
+    let till = Instant::now();
+    assert_eq!(seen, ["00:00:00:00:00:00"], "it asked, and nobody answers for the VIP");
+    pair.wait_for_service(BACKUP);
+    let successor = mac(&backup.machine);
+    wait_until(SOON, "the successor answers for the VIP", || answers() == [successor.as_str()]);
+    figure("the same where late packets are served", &load, from);
+    let all = load.between(gone, gone + HELD_UP);
+    let served = all.iter().filter(|it| matches!(it.outcome, Outcome::Served(_)) && it.at + it.took < till);
+    assert!(all.len() > 5, "only {} connections were opened meanwhile: nothing is shown", all.len());
+    assert!(served.count() > all.len() / 2, "late packets waited: {all:#?}");
+    load.assert_reset_at_most(1, from, till);
+    wait_until(SOON, "the master's processes are gone", || master.daemons().is_empty());
+    assert!(is_clean(master), "something is left");
+    for director in &pair.directors {
+        director.machine.sysctl("net.ipv4.ip_forward", "1");
+    }
+}
+
+/// Neither a rule nor a route of the lingering is there.
+fn is_clean(director: &Director) -> bool {
+    let all = [&["-4", "rule"][..], &["-6", "rule"], &["route", "show", "table", "all"]];
+    all.iter().all(|what| !director.machine.run("ip", what).contains("539"))
 }
 
 fn mac(machine: &Machine) -> String {
@@ -118,6 +193,42 @@ fn first_packets_sent_again(pair: &Pair<'_>) -> usize {
     let mut both = names.split_whitespace().zip(values.split_whitespace());
     let (_, value) = both.find(|(name, _)| *name == "TCPSynRetrans").expect("TCPSynRetrans");
     value.parse().expect("a number")
+}
+
+/// Roles that change by hand leave nothing behind either, nor does a pulse that was
+/// killed while it served late packets, once another has started.
+#[test]
+fn what_late_packets_are_served_by_is_gone_after_every_hand_over() {
+    scenario(|lab| {
+        let pair = Pair::in_service(lab, Plan::OURS);
+        let [master, backup] = &pair.directors;
+        let (load, watch) = (pair.load(), pair.watch());
+        for (what, here) in [("relocated", MASTER), ("relocated back", BACKUP)] {
+            let from = Instant::now();
+            let asked = pair.directors[here].try_pulse(&["--relocate"]);
+            assert!(asked.status.success(), "{asked:?}");
+            pair.wait_for_service(1 - here);
+            figure(what, &load, from);
+            wait_until(SOON, "late packets are served no more", || is_clean(&pair.directors[here]));
+        }
+        watch.assert_never_two();
+        Product::Ours.stop(backup);
+        let boot = backup.machine.run("cat", &["/proc/sys/kernel/random/boot_id"]);
+        let ledger = format!("piranha-ng pulse ledger 1\nboot {}\nlate {VIP_ADDRESS}\nend\n", boot.trim());
+        backup.machine.write("/run/piranha-ng/pulse.ledger", &ledger);
+        backup.machine.ip(&format!(
+            "rule add pref 539 ipproto tcp lookup 539 protocol 139\n\
+             route add local {VIP_ADDRESS} dev lo table 539 proto 139\n"
+        ));
+        assert!(!is_clean(backup));
+        Product::Ours.start(backup);
+        pair.wait_until_ready(BACKUP);
+        assert!(is_clean(backup), "something is left");
+        let watch = pair.watch();
+        Product::Ours.stop(master);
+        pair.wait_for_service(BACKUP);
+        watch.assert_never_two();
+    });
 }
 
 #[test]
