@@ -328,12 +328,12 @@ impl Hands {
     }
 
     /// Everything that came since the last turn from those that have something to
-    /// say. Who may have more.
-    pub fn receive(&mut self, ready: Ready, events: &mut VecDeque<Event>) -> Ready {
+    /// say; what is due is due at the moment given. Who may have more.
+    pub fn receive(&mut self, ready: Ready, now: Instant, events: &mut VecDeque<Event>) -> Ready {
         let mut more = Ready::default();
         if ready.has(Source::Partner)
             && let Some(heartbeats) = &mut self.heartbeats
-            && heartbeats.receive(Instant::now(), events, &self.registry, &self.log)
+            && heartbeats.receive(now, events, &self.registry, &self.log)
         {
             more.add(Source::Partner);
         }
@@ -357,13 +357,13 @@ impl Hands {
         if ready.has(Source::Hosts) {
             self.receive_hosts(events);
         }
-        self.checks.turn(Instant::now(), events, &self.log);
+        self.checks.turn(now, events, &self.log);
         if self.checks.fails() != self.check_failed {
             self.check_failed = self.checks.fails();
             self.notify(&Notice::of_check(self.check_failed));
         }
-        self.listeners.turn(Instant::now(), &self.log);
-        self.commands.turn(Instant::now(), &self.log);
+        self.listeners.turn(now, &self.log);
+        self.commands.turn(now, &self.log);
         self.end_if_over();
         more
     }

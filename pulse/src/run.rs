@@ -45,28 +45,35 @@ pub struct Wait {
     child_ended: bool,
 }
 
-/// How much time the machine has been suspended, which monotonic time leaves out.
-struct Suspended(Duration);
+/// How much time the machine has been suspended, which monotonic time leaves out: the
+/// other clock goes on.
+struct Suspended {
+    with: Duration,
+    without: Instant,
+}
 
 impl Suspended {
-    fn now() -> Duration {
-        let read = |clock| clock_gettime(clock).map_or(Duration::ZERO, Duration::from);
-        // In this order the difference is never too great by a wait between the two.
-        let (with, without) = (read(ClockId::CLOCK_BOOTTIME), read(ClockId::CLOCK_MONOTONIC));
-        with.saturating_sub(without)
+    fn since_boot() -> Duration {
+        clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
     }
 
-    /// Since the last call.
-    fn passed(&mut self) -> Duration {
-        let now = Self::now();
-        now.saturating_sub(std::mem::replace(&mut self.0, now))
+    fn new() -> Self {
+        Self { with: Self::since_boot(), without: Instant::now() }
+    }
+
+    /// Since the last call; both clocks are read in one order, so that a wait between
+    /// the two is no suspension.
+    fn passed(&mut self, with: Duration, without: Instant) -> Duration {
+        let last = std::mem::replace(self, Self { with, without });
+        with.saturating_sub(last.with).saturating_sub(without.saturating_duration_since(last.without))
     }
 }
 
 /// Something that is being done.
 struct Work {
     began: Instant,
-    cpu: Duration,
+    /// `None`: it takes no time of ours worth asking for.
+    cpu: Option<Duration>,
 }
 
 impl Work {
@@ -76,23 +83,24 @@ impl Work {
     /// On a busy machine a process gets at least this part of the time.
     const SHARE: u32 = 8;
 
-    fn begin() -> Self {
-        Self { began: Instant::now(), cpu: Self::cpu() }
+    fn begin(what: &Action, began: Instant) -> Self {
+        let is_beat = matches!(what, Action::SendHeartbeat(_));
+        Self { began, cpu: (!is_beat).then(Self::cpu) }
     }
 
     fn cpu() -> Duration {
         clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
     }
 
-    /// It is done: hundreds of addresses take their time, and that is no sleep. But
+    /// It is done, then: hundreds of addresses take their time, and that is no sleep. But
     /// time in which we did not run is one, as anywhere else.
-    fn end(self) -> Option<Event> {
-        let until = Instant::now();
+    fn end(self, until: Instant) -> Option<Event> {
         let lasted = until.saturating_duration_since(self.began);
         if lasted < Self::SHORT {
             return None;
         }
-        let idle = lasted.saturating_sub(Self::cpu().saturating_sub(self.cpu) * Self::SHARE);
+        let ours = self.cpu.map_or(Duration::ZERO, |before| Self::cpu().saturating_sub(before));
+        let idle = lasted.saturating_sub(ours * Self::SHARE);
         Some(if idle > LATE { Event::Slept(idle) } else { Event::Worked { lasted, until } })
     }
 }
@@ -106,7 +114,7 @@ impl Wait {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGUSR1, SIGUSR2])?;
         let poll = Poll::new()?;
         poll.registry().register(&mut signals, Source::Signals.token(), Interest::READABLE)?;
-        let suspended = Suspended(Suspended::now());
+        let suspended = Suspended::new();
         let events = Events::with_capacity(EVENTS);
         Ok(Self { poll, signals, events, suspended, signals_due: true, child_ended: true })
     }
@@ -132,12 +140,18 @@ impl Wait {
             Err(_) | Ok(()) => {}
         }
         self.signals_due |= self.ready().has(Source::Signals);
-        let late = deadline.map(|deadline| Instant::now().saturating_duration_since(deadline.max(began)));
-        let suspended = Some(self.suspended.passed());
+        let (since_boot, now) = (Suspended::since_boot(), Instant::now());
+        let late = deadline.map(|deadline| now.saturating_duration_since(deadline.max(began)));
+        let suspended = Some(self.suspended.passed(since_boot, now));
         Ok(late.max(suspended).filter(|late| *late > LATE))
     }
 
-    /// What had something to say when the wait was over.
+    /// When the last wait was over.
+    pub fn woken(&self) -> Instant {
+        self.suspended.without
+    }
+
+    /// What had something to say then.
     pub fn ready(&self) -> Ready {
         let mut ready = Ready::default();
         self.events.iter().for_each(|event| ready.add_token(event.token()));
@@ -227,38 +241,42 @@ fn turn((mut hands, mut node, begun): Begun, wait: &mut Wait, log: &Log) -> Resu
                 SIGHUP => Event::Hangup,
                 other => Event::OtherSignal(other),
             }));
-            let now = Instant::now();
-            let is_all = now >= read_all_at;
+            let woken = wait.woken();
+            let is_all = woken >= read_all_at;
             if is_all {
-                read_all_at = now + READ_ALL_EVERY;
+                read_all_at = woken + READ_ALL_EVERY;
             }
             let mut ready = if is_all { Ready::ALL } else { wait.ready().and(more) };
             // Nobody is judged silent while a beat of its waits to be read: it may have
             // come since the wait was over.
-            if deadline.is_some_and(|deadline| now >= deadline) {
+            if deadline.is_some_and(|deadline| woken >= deadline) {
                 ready.add(Source::Partner);
             }
-            more = hands.receive(ready, &mut queue);
+            more = hands.receive(ready, woken, &mut queue);
             if wait.child_ended() || is_all {
                 hands.reap(node.guardian(), &mut queue);
             }
             queue.push_back(Event::Tick);
             log.flush();
         }
+        // Looked at once for all that came: each look is a system call where the kernel
+        // has no better way.
+        let mut now = Instant::now();
         loop {
             // What an action came to is decided on before the next one: the partner
             // waits for the word that addresses are gone, clients for the
             // announcement of those that are there.
             while let Some(action) = actions.pop_front() {
-                let work = Work::begin();
+                let work = Work::begin(&action, now);
                 let done = hands.perform(action);
-                for event in work.end().into_iter().chain(done) {
-                    node.handle(event, Instant::now(), &mut decided);
+                now = Instant::now();
+                for event in work.end(now).into_iter().chain(done) {
+                    node.handle(event, now, &mut decided);
                 }
                 decided.drain(..).rev().for_each(|action| actions.push_front(action));
             }
             let Some(event) = queue.pop_front() else { break };
-            node.handle(event, Instant::now(), &mut decided);
+            node.handle(event, now, &mut decided);
             actions.extend(decided.drain(..));
         }
     }

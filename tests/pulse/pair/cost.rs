@@ -11,8 +11,9 @@ use crate::ground::{inside, wait_until};
 
 const KEEPALIVE: Duration = Duration::from_millis(20);
 
-/// Ours that goes out and the partner's that comes in: two waits, two sockets.
-const CALLS_FOR_A_BEAT: usize = 20;
+/// Ours that goes out and the partner's that comes in: two waits, a look at the socket
+/// before silence is judged, a beat sent, one read, and the look behind it.
+const CALLS_FOR_A_BEAT: usize = 8;
 
 /// What is done now and then: a look at the addresses, an announcement, a beat of
 /// lvsd's.
