@@ -31,6 +31,8 @@ mod pair;
 mod policy;
 mod real_server_script;
 mod reload;
+#[path = "../bench/saturation.rs"]
+mod saturation;
 mod shared;
 mod site;
 mod story;

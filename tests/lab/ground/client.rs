@@ -20,7 +20,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
-use super::wait::{SOON, wait_until};
+use super::wait::{SOON, holds_within, wait_until};
 use super::{Lab, Machine};
 
 /// How long a connection may take from its first packet to the end of the answer.
@@ -228,12 +228,21 @@ impl Load {
 
     /// Waits until this many more connections were served.
     pub fn wait_for_served(&self, more: usize) {
+        assert!(
+            self.serves_within(SOON, more),
+            "waited {} s in vain: {more} more connections are served",
+            SOON.as_secs()
+        );
+    }
+
+    /// Whether this many more connections are served by then.
+    pub fn serves_within(&self, deadline: Duration, more: usize) -> bool {
         let served = || {
             let done = self.shared.done.lock().expect("no panic holds it");
             done.iter().filter(|c| matches!(c.outcome, Outcome::Served(_))).count()
         };
         let before = served();
-        wait_until(SOON, &format!("{more} more connections are served"), || served() >= before + more);
+        holds_within(deadline, || served() >= before + more)
     }
 
     /// Those that failed.

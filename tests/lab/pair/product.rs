@@ -61,6 +61,47 @@ impl Product {
         }
     }
 
+    /// Restarts it as an init script does, which is to stop and to start keepalived.
+    pub fn restart(self, director: &Director) {
+        match self {
+            Self::Ours => {
+                let output = director.try_pulse(&["--restart"]);
+                assert!(output.status.success(), "pulse --restart: {}", String::from_utf8_lossy(&output.stderr));
+            }
+            Self::Keepalived => {
+                let first = self.first_process(director);
+                signal(first, Signal::SIGTERM);
+                self.wait_until_stopped(first);
+                self.start(director);
+            }
+        }
+    }
+
+    /// Whether it can be told to give the VIP to the other director.
+    pub fn can_relocate(self) -> bool {
+        match self {
+            Self::Ours => true,
+            Self::Keepalived => false,
+        }
+    }
+
+    /// Tells it that.
+    pub fn relocate(self, director: &Director) {
+        assert!(self.can_relocate(), "nobody has told keepalived to do so");
+        // One that was started a moment ago may not have been heard yet.
+        wait_until(SOON, "pulse --relocate", || director.try_pulse(&["--relocate"]).status.success());
+    }
+
+    /// Waits for the first process, which ends when the others have, as an init
+    /// script does. It costs next to nothing, so that clients do not notice.
+    pub fn wait_until_stopped(self, first: u32) {
+        let has_ended = || {
+            let stat = std::fs::read_to_string(format!("/proc/{first}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
+        };
+        wait_until(SOON, &format!("{self:?} ends"), has_ended);
+    }
+
     /// Its processes, with their names, the first one first.
     pub fn processes(self, director: &Director) -> Vec<(u32, String)> {
         let mut all = match self {
@@ -75,7 +116,7 @@ impl Product {
     }
 
     /// Of [`Self::processes`], the one that init knows.
-    fn first_process(self, director: &Director) -> u32 {
+    pub fn first_process(self, director: &Director) -> u32 {
         let file = match self {
             Self::Ours => "/run/pulse.pid",
             Self::Keepalived => "/run/keepalived.pid",
@@ -124,8 +165,12 @@ fn lvs_cf(plan: Plan) -> String {
     text += match plan.timers {
         Timers::Default => "",
         Timers::Quick => "keepalive = 200ms\ndeadtime = 3s\n",
+        Timers::Tenth => "keepalive = 100ms\ndeadtime = 300ms\n",
         Timers::Fastest => "keepalive = 10ms\ndeadtime = 30ms\n",
     };
+    if plan.realtime {
+        text += "realtime_priority = 50\n";
+    }
     if plan.sync {
         let _ = write!(text, "syncdaemon = 1\nsyncd_iface = {TO_PARTNER}\nsyncd_id = 7\n");
     }
@@ -155,6 +200,9 @@ fn keepalived_conf(plan: Plan, which: usize) -> String {
     if plan.timers != Timers::Default {
         text += "    vrrp_version 3\n";
     }
+    if plan.realtime {
+        text += "    vrrp_rt_priority 50\n";
+    }
     if plan.sync {
         let _ = writeln!(text, "    lvs_sync_daemon {TO_PARTNER} pair id 7");
     }
@@ -167,6 +215,7 @@ fn keepalived_conf(plan: Plan, which: usize) -> String {
     text += match plan.timers {
         Timers::Default => "",
         Timers::Quick => "    advert_int 1\n",
+        Timers::Tenth => "    advert_int 0.1\n",
         Timers::Fastest => "    advert_int 0.01\n",
     };
     let _ = writeln!(text, "    virtual_ipaddress {{\n        {VIP_ADDRESS}/24 dev {TO_CLIENTS}");

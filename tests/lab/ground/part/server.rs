@@ -11,6 +11,7 @@ use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrIn6, SockaddrStorage, bind, listen, setsockopt,
     socket, sockopt,
@@ -78,6 +79,10 @@ struct Port {
 
 pub(super) fn serve(mut master: Master, words: &[&str]) {
     let name = words.first().copied().unwrap_or("server").to_owned();
+    // A client that vanishes in the middle is waited for, and holds two of them.
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("as many descriptors as there may be");
+    }
     let mut ports = HashMap::new();
     let mut echoes = Vec::new();
     for word in words.iter().skip(1) {
