@@ -257,8 +257,10 @@ impl World {
             return;
         }
         let settings = Settings { keepalive, deadtime, ..self.hosts[host].settings.clone() };
-        self.judge.reloaded(host, self.hosts[host].settings.deadtime, self.now);
-        self.hosts[host].settings = settings.clone();
+        let before = std::mem::replace(&mut self.hosts[host].settings, settings.clone());
+        if settings != before {
+            self.judge.reloaded(host, before.deadtime, self.now);
+        }
         self.judge.rests.forget(host);
         self.ask(host, Event::Reloaded(Box::new(settings)));
     }
