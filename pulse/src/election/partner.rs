@@ -328,6 +328,8 @@ impl Partner {
         self.judged_from = now;
         match self.standing {
             Standing::Silent | Standing::Left => self.standing = Standing::Unknown,
+            // The start that said it is over: it would have spoken again.
+            Standing::Says(_) if !self.is_alive(settings, now) => self.standing = Standing::Unknown,
             Standing::Unknown | Standing::Says(_) => {}
         }
         self.unproved_from.get_or_insert(now);

@@ -121,3 +121,22 @@ fn one_that_said_good_bye_and_came_back_unheard_is_a_rival_too() {
     node.event(Event::Lowered);
     assert_eq!(deeds(&node.wait(KEEPALIVE * 2)), [Action::AskWitness], "its good-bye counts no more");
 }
+
+/// Its firewall was changed together with its restart: it says Standby, as its last
+/// start did, then takes over from a partner that it does not hear.
+#[test]
+fn one_that_was_started_again_and_is_deaf_is_a_rival_by_its_announcements() {
+    let mut node = Node::active(Role::Backup);
+    let deaf = |beat: &mut Heartbeat| (beat.start, beat.heard) = (StartId::new(PARTNER + 1), None);
+    node.partner.sequence = 0;
+    for _ in 0..4 {
+        node.wait(KEEPALIVE);
+        assert_eq!(deeds(node.partner_says_with(Doing::Standby, deaf)), []);
+    }
+    node.partner_says_with(Doing::Active, deaf);
+    node.event(Event::Announced);
+    node.wait(KEEPALIVE);
+    node.partner_says_with(Doing::Active, deaf);
+    let out = node.event(Event::Announced).to_vec();
+    assert_eq!(deeds(&out), [Action::Yield { why: Deactivation::PartnerAnnounces }]);
+}
