@@ -24,6 +24,9 @@ mod probe;
 
 use failover::for_failovers;
 
+/// Less than that a process waits for its turn, even where a few others never pause.
+const BUSY: Duration = Duration::from_millis(100);
+
 /// When the shortest loan of a virtual IP is over: one second, and the most that the
 /// kernel is late with it (`late` in pulse's `lease.rs`).
 const LOAN_OVER: Duration = Duration::from_millis(1375);
@@ -134,6 +137,11 @@ impl<'a> Linter<'a> {
         self.witnesses();
         if !sure_of(&["keepalive", "deadtime"]) {
             return;
+        }
+        if deadtime < BUSY && self.config.realtime_priority == 0 && sure_of(&["realtime_priority"]) {
+            let message = format!("deadtime ({deadtime:?}) is shorter than a busy processor may keep pulse waiting");
+            let help = "set realtime_priority = 1 on both directors";
+            self.warn("deadtime-busy", at("deadtime"), message, help);
         }
         if keepalive >= deadtime {
             let message = format!("keepalive ({keepalive:?}) is not less than deadtime ({deadtime:?})");

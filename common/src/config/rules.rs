@@ -125,6 +125,10 @@ const LINT: &[(&str, &str)] = &[
         "connection-limits",
         "min_connections is more than max_connections, of which the kernel takes neither. It is taken for as many.",
     ),
+    (
+        "deadtime-busy",
+        "deadtime is less than 100 ms, and realtime_priority is not set. A processor that others keep busy may have pulse wait as long for its turn, and the partner takes a heartbeat that comes so late for a death.",
+    ),
     ("deadtime-close", "deadtime is less than twice keepalive: a single lost heartbeat is a takeover."),
     (
         "deadtime-short",
