@@ -143,10 +143,16 @@ impl World {
     fn feed_node(&mut self, host: usize, event: node::Event) {
         let is_tick = event == node::Event::Tick;
         self.decide(host, event);
-        if !is_tick {
-            self.decide(host, node::Event::Tick);
-        }
         self.act(host);
+        if is_tick {
+            return;
+        }
+        if self.hosts[host].machine.is_busy {
+            self.tell_node(host, node::Event::Tick);
+        } else {
+            self.decide(host, node::Event::Tick);
+            self.act(host);
+        }
     }
 
     /// What follows comes behind what is to be done already.
