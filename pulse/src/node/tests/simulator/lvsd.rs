@@ -49,11 +49,9 @@ const READY_AFTER: Duration = Duration::from_millis(300);
 impl Machine {
     /// Whether lvsd can serve; `None` while its pulse may not know.
     pub(super) fn serves(&self, now: Duration) -> Option<bool> {
-        let since = now - self.illness_changed;
+        let since = self.illness_changed.map_or(Duration::MAX, |changed| now - changed);
         match self.illness {
-            None | Some(Illness::Slow { .. }) => {
-                (self.illness_changed.is_zero() || since >= MENDED_WITHIN).then_some(true)
-            }
+            None | Some(Illness::Slow { .. }) => (since >= MENDED_WITHIN).then_some(true),
             Some(Illness::Dies { .. } | Illness::Unready | Illness::Frozen | Illness::Missing) => {
                 (since >= NOTICED_WITHIN).then_some(false)
             }
@@ -122,7 +120,7 @@ impl World {
     pub(super) fn fall_ill(&mut self, host: usize, illness: Illness) {
         let now = self.now;
         let machine = &mut self.hosts[host].machine;
-        (machine.illness, machine.illness_changed) = (Some(illness), now);
+        (machine.illness, machine.illness_changed) = (Some(illness), Some(now));
         let Some(Lvsd { pid, .. }) = machine.lvsd else { return };
         if !matches!(illness, Illness::Frozen) {
             self.lvsd_does(host, pid, Does::Ends);
@@ -133,7 +131,7 @@ impl World {
     pub(super) fn recover(&mut self, host: usize) {
         let now = self.now;
         let machine = &mut self.hosts[host].machine;
-        (machine.illness, machine.illness_changed) = (None, now);
+        (machine.illness, machine.illness_changed) = (None, Some(now));
         if let Some(Lvsd { pid, is_ready: false }) = machine.lvsd {
             self.later(now + READY_AFTER, Happening::Lvsd { host, pid, does: Does::GetsReady });
         }

@@ -29,8 +29,8 @@ pub(super) struct Machine {
     pub(super) is_released: bool,
     pub(super) lvsd: Option<Lvsd>,
     pub(super) illness: Option<Illness>,
-    /// When that began, or ended.
-    pub(super) illness_changed: Duration,
+    /// When that began, or ended; it may have had none.
+    pub(super) illness_changed: Option<Duration>,
     pids: u32,
     has_guardian: bool,
     listening: Listening,
@@ -50,7 +50,7 @@ impl Machine {
             is_released: false,
             lvsd: None,
             illness: None,
-            illness_changed: Duration::ZERO,
+            illness_changed: None,
             pids: 100,
             has_guardian: true,
             listening: Listening::default(),
