@@ -79,8 +79,9 @@ pub(super) struct Judge {
     /// When each last heard of a partner that would take over from it, and has not
     /// said good-bye since.
     knew: [Option<Duration>; HOSTS],
-    /// When each last ran, with its keepalive and deadtime then.
-    ran: [(Duration, Duration, Duration); HOSTS],
+    /// When each last ran, and by which keepalive and deadtime.
+    ran: [Duration; HOSTS],
+    terms: [Terms; HOSTS],
     /// When it last held the VIPs.
     held: [Option<Duration>; HOSTS],
     well_since: Option<Duration>,
@@ -94,6 +95,32 @@ pub(super) struct Judge {
     has_newcomer: bool,
     /// Recordings were played since then.
     has_recording: bool,
+}
+
+/// A keepalive and a deadtime, and those of before a reload. Who is killed over a
+/// reload has lent by the old ones or by the new.
+#[derive(Clone, Copy, Debug, Default)]
+struct Terms {
+    now: (Duration, Duration),
+    before: (Duration, Duration),
+    changed: Duration,
+}
+
+impl Terms {
+    fn follow(&mut self, keepalive: Duration, deadtime: Duration, now: Duration) {
+        if self.now != (keepalive, deadtime) {
+            if self.changed < now {
+                self.before = self.now; // else they never counted
+            }
+            (self.now, self.changed) = ((keepalive, deadtime), now);
+        }
+    }
+
+    /// The two that may have counted for one that ran until then.
+    fn in_force(&self, until: Duration) -> [(Duration, Duration); 2] {
+        let is_settled = until > self.changed + self.now.0;
+        [self.now, if is_settled { self.now } else { self.before }]
+    }
 }
 
 impl Judge {
@@ -126,7 +153,8 @@ impl Judge {
             happened: 0,
             spoke: [Duration::ZERO; HOSTS],
             knew: [None; HOSTS],
-            ran: [Default::default(); HOSTS],
+            ran: [Duration::ZERO; HOSTS],
+            terms: [Terms::default(); HOSTS],
             held: [None; HOSTS],
             well_since: None,
             way_since: [None; HOSTS],
@@ -417,7 +445,8 @@ impl Judge {
             if host.machine_is_frozen {
                 self.spoke[n] = now; // so is its kernel
             } else if host.director.is_some() && !host.is_frozen {
-                self.ran[n] = (now, host.settings.keepalive, host.settings.deadtime);
+                self.ran[n] = now;
+                self.terms[n].follow(host.settings.keepalive, host.settings.deadtime, now);
             } else if host.vips {
                 self.judge_left_behind(n, now);
             }
@@ -425,9 +454,11 @@ impl Judge {
     }
 
     fn judge_left_behind(&mut self, n: usize, now: Duration) {
-        let (ran, keepalive, deadtime) = self.ran[n];
-        let is_lent = self.knew[n].is_some_and(|knew| ran - knew < deadtime);
-        if is_lent && now > self.spoke[n] + fenced_after(keepalive, deadtime) {
+        let (ran, terms) = (self.ran[n], self.terms[n].in_force(self.ran[n]));
+        let [least, other] = terms.map(|(_, deadtime)| deadtime);
+        let is_lent = self.knew[n].is_some_and(|knew| ran.saturating_sub(knew) < least.min(other));
+        let [soon, late] = terms.map(|(keepalive, deadtime)| fenced_after(keepalive, deadtime));
+        if is_lent && now > self.spoke[n] + soon.max(late) {
             self.blame(format!("10: {n} is gone since {:?}, and has the VIPs", self.spoke[n]));
         }
     }
