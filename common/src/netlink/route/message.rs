@@ -90,6 +90,11 @@ pub(super) const INET: u8 = 2;
 pub(super) const INET6: u8 = 10;
 const _: () = assert!(INET as libc::c_int == libc::AF_INET && INET6 as libc::c_int == libc::AF_INET6);
 
+/// AF_*, of an address.
+pub(super) fn family(is_ipv6: bool) -> u8 {
+    if is_ipv6 { INET6 } else { INET }
+}
+
 /// Bytes of struct ifinfomsg and struct ifaddrmsg.
 const LINK_HEADER: usize = 16;
 const ADDRESS_HEADER: usize = 8;
@@ -112,7 +117,7 @@ pub fn list_addresses() -> Request {
 
 fn address_request(kind: u16, flags: u16, address: &Address) -> Request {
     let mut request = Request::new(kind, ACK | flags);
-    let family = if address.address.is_ipv4() { INET } else { INET6 };
+    let family = family(address.address.is_ipv6());
     let flag = |wanted: bool, bit: u8| if wanted && address.address.is_ipv6() { bit } else { 0 };
     let flags = flag(address.nodad, NODAD) | flag(address.deprecated, DEPRECATED);
     request.fixed(&[family, address.prefix, flags, address.scope]).fixed(&address.index.to_ne_bytes());
@@ -167,7 +172,7 @@ pub fn list_neighbours() -> Request {
 /// Deletes what is known of a neighbour.
 pub fn forget_neighbour(index: u32, address: IpAddr) -> Request {
     let mut request = Request::new(DEL_NEIGHBOUR, ACK);
-    let family = if address.is_ipv4() { INET } else { INET6 };
+    let family = family(address.is_ipv6());
     let [a, b, c, d] = index.to_ne_bytes();
     let header: [u8; NEIGHBOUR_HEADER] = [family, 0, 0, 0, a, b, c, d, 0, 0, 0, 0];
     request.fixed(&header).address(nda::DESTINATION, address);

@@ -16,7 +16,7 @@
 
 use super::{LocalRoute, Rule};
 use crate::netlink::message::{ACK, CREATE, DUMP, EXCLUSIVE, Malformed, Request, array};
-use crate::netlink::route::message::{INET, INET6, UNSPECIFIED, split};
+use crate::netlink::route::message::{INET, INET6, UNSPECIFIED, family, split};
 
 /// RTM_*.
 const NEW_ROUTE: u16 = 24;
@@ -51,10 +51,6 @@ const TABLE_ELSEWHERE: u8 = 0;
 
 /// Bytes of struct fib_rule_hdr.
 const RULE_HEADER: usize = 12;
-
-fn family(ipv6: bool) -> u8 {
-    if ipv6 { INET6 } else { INET }
-}
 
 /// Asks for the rules of all families.
 pub fn list_rules() -> Request {
