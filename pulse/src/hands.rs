@@ -370,7 +370,7 @@ impl Hands {
 
     /// An orderly stop is over when the user's commands are.
     fn end_if_over(&mut self) {
-        if self.commands.is_parting() && self.commands.is_over(Instant::now()) {
+        if self.commands.has_parted(Instant::now()) {
             self.end(true);
         }
     }

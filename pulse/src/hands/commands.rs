@@ -61,19 +61,14 @@ impl Commands {
         }
     }
 
-    /// Pulse ends, as soon as [`Commands::is_over`].
+    /// Pulse ends, as soon as [`Commands::has_parted`].
     pub fn part(&mut self, now: Instant) {
         self.part_at.get_or_insert(now + PARTING);
     }
 
-    /// Whether the end was asked for.
-    pub fn is_parting(&self) -> bool {
-        self.part_at.is_some()
-    }
-
-    /// Whether nothing runs, or has had its moment.
-    pub fn is_over(&self, now: Instant) -> bool {
-        self.runs.is_none() || self.part_at.is_some_and(|at| now >= at)
+    /// Whether the end was asked for, and nothing runs or what does has had its moment.
+    pub fn has_parted(&self, now: Instant) -> bool {
+        self.part_at.is_some_and(|at| self.runs.is_none() || now >= at)
     }
 
     /// When [`Commands::turn`] is next needed.
@@ -90,7 +85,7 @@ impl Commands {
             log.say(&Message::CommandFailed { keyword, failure });
         }
         // Nobody is here afterwards to start it.
-        if self.is_over(now)
+        if self.has_parted(now)
             && let Some(order) = self.next.take()
         {
             self.start(order, now, log);
