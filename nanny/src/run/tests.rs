@@ -59,6 +59,17 @@ fn run_with(fake: &Fake, server: SocketAddr, place: &Path, hand: impl FnOnce(Par
     status
 }
 
+/// A nanny that was started, in the test's hand, and lvsd's end of the line.
+fn met(fake: &Fake, place: &Path) -> (Nanny, Line) {
+    let setup = setup(fake, "127.0.0.1:9".parse().unwrap());
+    let hands = Hands::new(probe::checks(&setup.args).unwrap(), 0, None).unwrap();
+    let mut nanny = Nanny::new(Setup { place: Some(place.to_owned()), ..setup }, hands);
+    nanny.start().unwrap();
+    let other_end = join(place).unwrap();
+    nanny.meet(nanny.hands.parents.accept().unwrap());
+    (nanny, other_end)
+}
+
 /// A nanny of weight 5 for this server over `fake`.
 fn setup(fake: &Fake, server: SocketAddr) -> Setup {
     let port = server.port().to_string();
@@ -195,12 +206,7 @@ fn a_kernel_that_fails_is_tried_again_with_the_next_look() {
 fn lvsd_hears_a_verdict_when_the_kernel_has_it() {
     let fake = fake();
     let place = tempfile::tempdir().unwrap();
-    let setup = setup(&fake, "127.0.0.1:9".parse().unwrap());
-    let hands = Hands::new(probe::checks(&setup.args).unwrap(), 0, None).unwrap();
-    let mut nanny = Nanny::new(Setup { place: Some(place.path().join("place")), ..setup }, hands);
-    nanny.start().unwrap();
-    let other_end = join(&place.path().join("place")).unwrap();
-    nanny.meet(nanny.hands.parents.accept().unwrap());
+    let (mut nanny, other_end) = met(&fake, &place.path().join("place"));
     let verdict = || {
         std::iter::from_fn(|| match other_end.receive_said() {
             Received::Message(said) => Some(said),
@@ -289,12 +295,7 @@ fn a_script_that_asks_for_a_weight_undoes_no_drain() {
 fn a_verdict_that_a_full_line_lost_is_said_again() {
     let place = tempfile::tempdir().unwrap();
     let fake = fake();
-    let setup = setup(&fake, "127.0.0.1:9".parse().unwrap());
-    let hands = Hands::new(probe::checks(&setup.args).unwrap(), 0, None).unwrap();
-    let mut nanny = Nanny::new(Setup { place: Some(place.path().join("place")), ..setup }, hands);
-    nanny.start().unwrap();
-    let other_end = join(&place.path().join("place")).unwrap();
-    nanny.meet(nanny.hands.parents.accept().unwrap());
+    let (mut nanny, other_end) = met(&fake, &place.path().join("place"));
     while nanny.hands.parents.tell(&Said::Alive) {}
     let now = Instant::now();
     nanny.feed(Event::Good, now);
