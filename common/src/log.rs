@@ -4,7 +4,7 @@
 //! The transport never blocks and never gives up: a line for a reader that is
 //! away or stuck (syslogd, or a pager behind stdout) waits in a short queue and goes
 //! out with a later one, and when the queue is full the oldest line is dropped and
-//! counted. The line carries no
+//! counted; the count stands in the log where the lines would. The line carries no
 //! time stamp: syslogd stamps what it receives on /dev/log by its own clock and
 //! in its own zone (RFC 3164 4.3.2 says what a receiver does without one).
 
@@ -46,9 +46,33 @@ pub trait Message: Display {
 /// character. rsyslogd's own default limit is 8 KiB.
 pub const LINE_MAX: usize = 1024;
 
-/// How many lines wait for a syslogd that is away. A burst of one restart fits;
-/// ten thousand nannies with a queue each must not hold the machine's memory.
+/// How many lines wait for a syslogd that is away, if nothing else is said. A burst
+/// of one restart fits; ten thousand nannies with a queue each must not hold the
+/// machine's memory.
 const QUEUE_MAX: usize = 32;
+
+/// The same for a daemon of which there is one on a machine: what lvsd says of two
+/// thousand virtual services while rsyslogd is started again. Half a MiB at most, and
+/// none when nothing waits.
+pub const LONG_QUEUE: usize = 4096;
+
+/// Stands where lines were dropped.
+pub struct Lost {
+    /// How many.
+    pub lines: u64,
+}
+
+impl Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} log lines were lost here, nobody took them in time", self.lines)
+    }
+}
+
+impl Message for Lost {
+    fn level(&self) -> Level {
+        Level::Warning
+    }
+}
 
 /// A facility by its name in syslog.conf: `daemon`, `local0` to `local7`, ...
 ///
@@ -112,17 +136,56 @@ impl fmt::Write for OneLine {
     }
 }
 
+/// Lines that wait for their reader, up to a number.
+struct Queue<T> {
+    waiting: VecDeque<T>,
+    max: usize,
+    /// How many were dropped, and how many of those are told of.
+    dropped: u64,
+    told: u64,
+}
+
+impl<T> Queue<T> {
+    fn new() -> Self {
+        Self { waiting: VecDeque::new(), max: QUEUE_MAX, dropped: 0, told: 0 }
+    }
+
+    fn push(&mut self, line: T) {
+        if self.waiting.len() >= self.max {
+            self.waiting.pop_front();
+            self.dropped += 1;
+        }
+        self.waiting.push_back(line);
+    }
+
+    /// What is to be said in front of the oldest line.
+    fn lost(&self) -> Option<Lost> {
+        Some(self.dropped - self.told).filter(|lines| *lines > 0).map(|lines| Lost { lines })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Gives back the memory of a burst.
+    fn rest(&mut self) {
+        if self.waiting.is_empty() && self.waiting.capacity() > 0 {
+            self.waiting = VecDeque::new();
+        }
+    }
+}
+
 /// A syslog socket that reconnects and never blocks.
 struct Sender {
     path: PathBuf,
+    line: Line,
     socket: Option<UnixDatagram>,
-    waiting: VecDeque<Vec<u8>>,
-    dropped: u64,
+    queue: Queue<Vec<u8>>,
 }
 
 impl Sender {
-    fn new(path: PathBuf) -> Self {
-        Self { path, socket: None, waiting: VecDeque::new(), dropped: 0 }
+    fn new(path: PathBuf, line: Line) -> Self {
+        Self { path, line, socket: None, queue: Queue::new() }
     }
 
     fn connect(&self) -> io::Result<UnixDatagram> {
@@ -151,23 +214,22 @@ impl Sender {
 
     /// Sends what waits, oldest first; stops at the first that does not go.
     fn flush(&mut self) {
-        while let Some(line) = self.waiting.pop_front() {
+        if let Some(lost) = self.queue.lost() {
+            let mut line = Vec::new();
+            // Writing into a Vec cannot fail.
+            let _ = self.line.format(&mut line, Severity::LOG_WARNING, &lost);
             if self.send(&line).is_err() {
-                self.waiting.push_front(line);
+                return;
+            }
+            self.queue.told = self.queue.dropped;
+        }
+        while let Some(line) = self.queue.waiting.pop_front() {
+            if self.send(&line).is_err() {
+                self.queue.waiting.push_front(line);
                 return;
             }
         }
-        if self.waiting.capacity() > 0 {
-            self.waiting = VecDeque::new();
-        }
-    }
-
-    fn queue(&mut self, line: Vec<u8>) {
-        if self.waiting.len() >= QUEUE_MAX {
-            self.waiting.pop_front();
-            self.dropped += 1;
-        }
-        self.waiting.push_back(line);
+        self.queue.rest();
     }
 }
 
@@ -175,8 +237,8 @@ impl Sender {
 impl io::Write for Sender {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.flush();
-        if !self.waiting.is_empty() || self.send(line).is_err() {
-            self.queue(line.to_vec());
+        if !self.queue.is_empty() || self.send(line).is_err() {
+            self.queue.push(line.to_vec());
         }
         Ok(line.len())
     }
@@ -195,35 +257,42 @@ struct Output<W> {
     to: W,
     /// Rather waits for the reader than loses a line.
     patient: bool,
-    waiting: VecDeque<String>,
-    dropped: u64,
+    queue: Queue<String>,
 }
 
 impl<W: io::Write + AsFd> Output<W> {
     fn new(name: &'static str, to: W) -> Self {
-        Self { name, to, patient: false, waiting: VecDeque::new(), dropped: 0 }
+        Self { name, to, patient: false, queue: Queue::new() }
     }
 
-    fn say(&mut self, text: &dyn Display) {
+    fn line(&self, text: &dyn Display) -> String {
         let mut line = OneLine(format!("{}: ", self.name));
         // Writing into a String cannot fail.
         let _ = fmt::Write::write_str(&mut line, &words(&text));
         line.0.push('\n');
-        if self.waiting.len() >= QUEUE_MAX {
-            self.waiting.pop_front();
-            self.dropped += 1;
-        }
-        self.waiting.push_back(line.0);
+        line.0
+    }
+
+    fn say(&mut self, text: &dyn Display) {
+        self.queue.push(self.line(text));
         self.flush();
     }
 
     fn flush(&mut self) {
-        while !self.waiting.is_empty() && (self.patient || self.has_room()) {
-            if let Some(line) = self.waiting.pop_front() {
+        while !self.queue.is_empty() && (self.patient || self.has_room()) {
+            let line = match self.queue.lost() {
+                Some(lost) => {
+                    self.queue.told = self.queue.dropped;
+                    Some(self.line(&lost))
+                }
+                None => self.queue.waiting.pop_front(),
+            };
+            if let Some(line) = line {
                 // A closed stdout is the reader's affair.
                 let _ = self.to.write_all(line.as_bytes()).and_then(|()| self.to.flush());
             }
         }
+        self.queue.rest();
     }
 
     /// A pipe that poll(2) calls writable takes a page, which is more than a line.
@@ -257,7 +326,7 @@ impl Log {
     #[must_use]
     pub fn with_syslog_at(mut self, ident: &'static str, facility: Facility, path: PathBuf) -> Self {
         let line = Line { facility, ident, pid: std::process::id() };
-        self.syslog = Some(RefCell::new(syslog::Logger::new(Sender::new(path), line)));
+        self.syslog = Some(RefCell::new(syslog::Logger::new(Sender::new(path, line.clone()), line)));
         self
     }
 
@@ -274,6 +343,18 @@ impl Log {
     pub fn patient(self) -> Self {
         if let Some(output) = &self.stdout {
             output.borrow_mut().patient = true;
+        }
+        self
+    }
+
+    /// Lets so many lines wait for a reader that is away, instead of few.
+    #[must_use]
+    pub fn holding(self, lines: usize) -> Self {
+        if let Some(logger) = &self.syslog {
+            logger.borrow_mut().backend.queue.max = lines;
+        }
+        if let Some(output) = &self.stdout {
+            output.borrow_mut().queue.max = lines;
         }
         self
     }
@@ -317,8 +398,14 @@ impl Log {
 
     /// How many lines were lost because nobody read too many of them.
     pub fn dropped(&self) -> u64 {
-        let syslog = self.syslog.as_ref().map_or(0, |logger| logger.borrow().backend.dropped);
-        syslog + self.stdout.as_ref().map_or(0, |output| output.borrow().dropped)
+        let syslog = self.syslog.as_ref().map_or(0, |logger| logger.borrow().backend.queue.dropped);
+        syslog + self.stdout.as_ref().map_or(0, |output| output.borrow().queue.dropped)
+    }
+
+    /// How many lines wait for a reader.
+    pub fn waiting(&self) -> usize {
+        let syslog = self.syslog.as_ref().map_or(0, |logger| logger.borrow().backend.queue.waiting.len());
+        syslog + self.stdout.as_ref().map_or(0, |output| output.borrow().queue.waiting.len())
     }
 }
 

@@ -18,7 +18,7 @@ use common::config::ServiceKind;
 use common::daemon::{self, Background, ExitStatus, PidFile, PidFileError};
 use common::ipvs::client::Client;
 use common::ipvs::{Error, Ipvs};
-use common::log::{Log, words};
+use common::log::{LONG_QUEUE, Log, words};
 use common::names::{self, Lookup};
 
 use crate::args::{self, Args, Asked};
@@ -269,7 +269,7 @@ fn make_log(args: &Args) -> Log {
         return log.with_stdout("lvs");
     }
     match common::log::facility(args.log_facility.as_deref().unwrap_or("daemon")) {
-        Ok(facility) => log.with_syslog("lvsd", facility),
+        Ok(facility) => log.with_syslog("lvsd", facility).holding(LONG_QUEUE),
         Err(_) => log,
     }
 }

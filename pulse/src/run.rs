@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::channel::{Line, MeetingPlace, Said};
 use common::daemon::{self, ExitStatus};
-use common::log::Log;
+use common::log::{LONG_QUEUE, Log};
 use mio::{Events, Interest, Poll};
 use nix::time::{ClockId, clock_gettime};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -184,7 +184,7 @@ pub fn log(args: &Args) -> Log {
         return log.with_stdout("pulse");
     }
     match common::log::facility(&args.log_facility) {
-        Ok(facility) => log.with_syslog("pulse", facility),
+        Ok(facility) => log.with_syslog("pulse", facility).holding(LONG_QUEUE),
         Err(_) => log, // the command line was checked
     }
 }

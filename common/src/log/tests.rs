@@ -73,6 +73,25 @@ fn a_stuck_syslogd_costs_the_oldest_lines_and_no_time() {
         log.say(&Said("x", Level::Info));
     }
     assert!(log.dropped() > 0, "a reader that never reads must not take every line");
+    assert!(log.waiting() == QUEUE_MAX);
+}
+
+#[test]
+fn where_lines_were_lost_their_number_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let log = log_at(&path).holding(3);
+    for number in 0..10 {
+        log.say(&Said(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"][number], Level::Info));
+    }
+    let reader = receiver(&path);
+    log.flush();
+    log.say(&Said("k", Level::Info));
+    let lines = received(&reader);
+    let texts: Vec<&str> = lines.iter().map(|line| line.split_once("]: ").unwrap().1).collect();
+    assert_eq!(texts, ["7 log lines were lost here, nobody took them in time", "h", "i", "j", "k"]);
+    assert!(lines[0].starts_with("<28>"), "a warning: {}", lines[0]);
+    assert_eq!((log.dropped(), log.waiting()), (7, 0));
 }
 
 #[test]
@@ -83,7 +102,7 @@ fn a_reader_of_stdout_that_stops_reading_costs_the_oldest_lines_and_no_time() {
     for number in 0..5_000 {
         output.say(&format!("line {number}"));
     }
-    assert!(output.dropped > 0, "a reader that never reads must not take every line");
+    assert!(output.queue.dropped > 0, "a reader that never reads must not take every line");
     let mut buffer = [0; 4096];
     let mut text = String::new();
     while !text.ends_with("pulse: line 4999\n") {
@@ -92,7 +111,14 @@ fn a_reader_of_stdout_that_stops_reading_costs_the_oldest_lines_and_no_time() {
         output.flush();
     }
     assert!(text.starts_with("pulse: line 0\npulse: line 1\n"));
-    assert!(text.lines().all(|line| line.starts_with("pulse: line ")), "no line is torn");
+    let lost: Vec<&str> = text.lines().filter(|line| !line.starts_with("pulse: line ")).collect();
+    let dropped = output.queue.dropped;
+    assert_eq!(
+        lost,
+        [format!("pulse: {dropped} log lines were lost here, nobody took them in time")],
+        "no line is torn"
+    );
+    assert_eq!(text.lines().count() as u64, 5_000 - dropped + 1);
     drop(reader);
     output.say(&"nobody is there"); // a SIGPIPE would end the test
 }
@@ -104,7 +130,7 @@ fn a_patient_output_waits_for_its_reader_and_loses_nothing() {
     let saying = std::thread::spawn(move || {
         let mut output = Output { patient: true, ..Output::new("pulse", writer) };
         (0..10_000).for_each(|number| output.say(&number));
-        output.dropped
+        output.queue.dropped
     });
     let mut text = String::new();
     reader.read_to_string(&mut text).unwrap();

@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use common::ipvs::Protocol;
-use common::log::words;
+use common::log::{Lost, Message as _, words};
 
 use super::*;
 
@@ -156,6 +156,8 @@ fn every_line_is_as_the_operators_reference_has_it() {
         let level = format!("{:?}", message.level()).to_lowercase();
         writeln!(text, "{level:<7} lvsd: {}", words(&message)).unwrap();
     }
+    let lost = Lost { lines: 17 };
+    writeln!(text, "{:<7} lvsd: {lost}", format!("{:?}", lost.level()).to_lowercase()).unwrap();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/messages/lvsd.txt");
     if std::env::var_os("PIRANHA_UPDATE").is_some() {
         std::fs::create_dir_all(std::path::Path::new(path).parent().unwrap()).unwrap();

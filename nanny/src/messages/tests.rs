@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use common::child::Exit;
 use common::ipvs::{DestinationKey, Error};
-use common::log::{Message as _, words};
+use common::log::{Lost, Message as _, words};
 use nix::errno::Errno;
 
 use super::*;
@@ -124,6 +124,8 @@ fn everything() -> String {
     for line in &lines {
         writeln!(text, "{:7} {}", format!("{:?}", line.level()).to_lowercase(), words(line)).unwrap();
     }
+    let lost = Lost { lines: 17 };
+    writeln!(text, "{:7} {lost}", format!("{:?}", lost.level()).to_lowercase()).unwrap();
     text
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use common::log::Message as _;
+use common::log;
 
 use super::*;
 
@@ -210,8 +210,9 @@ fn of_the_election() -> Vec<Line> {
 #[test]
 fn every_line_is_as_it_stands_in_the_golden_file() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/messages/pulse.txt");
-    let lines: String =
-        samples().iter().map(|it| format!("{:<8}{it}\n", format!("{:?}", it.level()).to_lowercase())).collect();
+    let line = |it: &dyn log::Message| format!("{:<8}{it}\n", format!("{:?}", it.level()).to_lowercase());
+    let lost = line(&log::Lost { lines: 17 });
+    let lines: String = samples().iter().map(|it| line(it)).chain([lost]).collect();
     if std::env::var_os("PIRANHA_UPDATE").is_some() {
         std::fs::create_dir_all(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/messages")).unwrap();
         std::fs::write(path, lines).unwrap();
