@@ -4,6 +4,8 @@
 use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -66,7 +68,7 @@ const RSYSLOG: &str = include_str!("../../etc/rsyslog/piranha-ng.conf");
 const LOGROTATE: &str = include_str!("../../etc/logrotate/piranha-ng");
 const OWN_FILE: &str = "/var/log/piranha-ng.log";
 
-/// How many lines the load has; they take a few seconds.
+/// How many lines the load has at least.
 const LOAD: usize = 1000;
 
 struct Numbered(usize);
@@ -83,22 +85,28 @@ impl Message for Numbered {
     }
 }
 
-/// Says all the lines as a daemon does, until the last is in the file; how many
-/// were dropped.
-fn load(socket: &Path, file: &Path) -> u64 {
+/// Says lines as a daemon does, until there were enough of them and `ended` is true:
+/// how many it said, and how many were dropped. It waits for a syslogd that is behind:
+/// what one who does not loses is another test's.
+fn load(socket: &Path, ended: &AtomicBool) -> (usize, u64) {
     let log = Log::new(false).with_syslog_at("nanny", facility("daemon").unwrap(), socket.to_owned());
-    for number in 0..LOAD {
-        log.say(&Numbered(number));
-        if number % 2 == 1 {
+    let mut said = 0;
+    while said < LOAD || !ended.load(Ordering::Relaxed) {
+        log.say(&Numbered(said));
+        said += 1;
+        if said.is_multiple_of(2) {
             thread::sleep(Duration::from_millis(2));
         }
+        wait_until(SOON, "room for lines", || {
+            log.flush();
+            log.waiting() < 16
+        });
     }
-    let last = format!("load {}\n", LOAD - 1);
-    wait_until(SOON, "the last line in the file", || {
+    wait_until(SOON, "syslogd took the last line", || {
         log.flush();
-        std::fs::read_to_string(file).is_ok_and(|text| text.contains(&last))
+        log.waiting() == 0
     });
-    log.dropped()
+    (said, log.dropped())
 }
 
 #[test]
@@ -129,18 +137,27 @@ fn with_the_snippets_the_lines_have_a_file_of_their_own_and_rotating_it_loses_no
             director.log.assert_never(0, words);
         }
 
-        let (socket, file) = (machine.path("/dev/log"), machine.path(OWN_FILE));
-        let load = thread::spawn(move || load(&socket, &file));
-        for rotation in 1..=3 {
-            let last = format!("load {}\n", rotation * LOAD / 5);
-            wait_until(SOON, "more lines", || own().contains(&last));
+        let socket = machine.path("/dev/log");
+        let ended = Arc::new(AtomicBool::new(false));
+        let load = thread::spawn({
+            let ended = Arc::clone(&ended);
+            move || load(&socket, &ended)
+        });
+        // While lines come: in the present file, whichever that is.
+        for _ in 1..=3 {
+            wait_until(SOON, "lines in the file", || own().contains(": load "));
             machine.run("logrotate", &["--force", "--state", "/run/logrotate.state", "/run/logrotate.conf"]);
         }
-        assert_eq!(load.join().unwrap(), 0);
+        wait_until(SOON, "lines in the last file", || own().contains(": load "));
+        ended.store(true, Ordering::Relaxed);
+        let (said, dropped) = load.join().unwrap();
+        assert_eq!(dropped, 0);
+        let last = format!(": load {}\n", said - 1);
+        wait_until(SOON, "the last line in the file", || own().contains(&last));
         let files = [".3.gz", ".2.gz", ".1", ""].map(|end| format!("{OWN_FILE}{end}"));
         let all = machine.run("zcat", &[&["-f".to_owned()][..], &files[..]].concat());
         let numbers: Vec<usize> = all.lines().filter_map(|line| line.split_once(": load ")?.1.parse().ok()).collect();
-        assert_eq!(numbers, (0..LOAD).collect::<Vec<_>>());
+        assert_eq!(numbers, (0..said).collect::<Vec<_>>());
         // and what the daemons say goes on in the new file
         director.stop_pulse();
         wait_until(SOON, "the end in the new file", || own().contains("Terminating due to signal 15"));
