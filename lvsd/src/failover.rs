@@ -13,7 +13,8 @@
 //! | [`service`] | pure: the life of one service; how often it is started again |
 //! | [`ledger`] | which were started, for the next lvsd |
 //! | [`preview`] | pure: what a start or a reload would do |
-//! | [`run`] | the loop of an lvsd that keeps failover services |
+//!
+//! What the loop does with all of it is [`crate::run::fos`].
 //!
 //! What runs and is watched stays when lvsd dies; the next one adopts it. A
 //! service that fails is started again here, as often as the file says; then lvsd
@@ -22,6 +23,5 @@
 
 pub mod ledger;
 pub mod preview;
-pub mod run;
 pub mod service;
 pub mod wanted;

@@ -34,7 +34,7 @@
 //! | [`renewal`] | pure: nannies of an old program, replaced a few at a time |
 //! | [`parents`] | the lines to those who watch lvsd |
 //! | `start` | from the command line to the loop |
-//! | [`run`] | the one loop |
+//! | [`run`] | the one loop, and what it does for either kind of service |
 //! | [`hands`] | the one place that acts |
 //! | [`messages`] | everything it can log |
 #![forbid(unsafe_code)]

@@ -1,18 +1,25 @@
 //! lvsd's one loop: it waits for signals, the lines of nannies and parents, and
-//! the nearest deadline; hands each to [`Services`] or [`Nannies`]; and does what
-//! they ask through [`crate::hands`].
+//! the nearest deadline; hands each to [`Nannies`] or to what this lvsd
+//! [serves](Serves); and does what they ask through [`crate::hands`].
 //!
 //! ```text
-//!            guests answered              TERM                  nannies gone
-//!  Meeting ──────────────────► Working ────────► Stopping ─────────────────────► services deleted, exit
+//!            guests answered              TERM            nothing left to wait for
+//!  Meeting ──────────────────► Working ────────► Stopping ─────────────────────────► end
 //!                                │ Ask::Release
-//!                                └────────────► exit, everything stays
+//!                                └────────────► end, everything stays
 //! ```
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | [`lvs`] | `service = lvs`: virtual services in the kernel |
+//! | [`fos`] | `service = fos`: services of this host |
+//! | `monitors` | the loop's dealings with processes |
+//! | `reload` | how the file is read again |
 //!
 //! Work that can be long (ten thousand starts, two thousand services) is done a
 //! slice per turn, so that the loop keeps answering and keeps its beat.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::PathBuf;
@@ -24,28 +31,27 @@ use signal_hook::consts::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIG
 use signal_hook_mio::v1_0::Signals;
 
 use common::channel::{Line, MeetingPlace};
-use common::child::Rules;
+use common::child::{Exit, Rules};
 use common::daemon;
-use common::ipvs::{DestinationKey, Ipvs, ServiceKey};
+use common::ipvs::ServiceKey;
 use common::log::Log;
 
 use crate::asking::Asking;
-use crate::departure::{self, Departure};
-use crate::file::Notes;
-use crate::hands::{self, Kernel};
+use crate::file::{Asked, Notes};
+use crate::hands;
 use crate::hosts::Hosts;
 use crate::messages::Message;
 use crate::nannies::{Id, Nannies};
-use crate::nanny_command::Manner;
+use crate::nanny_command::{Arguments, Manner};
 use crate::parents::{self, Parents, Request};
 use crate::renewal::Renewal;
-use crate::scripts::Scripts;
-use crate::services::{self, LOOK_EVERY, Services};
+use crate::services::LOOK_EVERY;
 use crate::slice::Slice;
-use crate::wanted::{Target, Virtual, Wanted};
+use crate::wanted::Target;
 
+pub mod fos;
+pub mod lvs;
 mod monitors;
-mod operator;
 mod reload;
 
 const SIGNALS: Token = Token(0);
@@ -59,9 +65,6 @@ const NANNIES: usize = PARENTS + parents::MAX;
 /// 10 ms, where the kernel has nothing to load.
 const STARTS_PER_TURN: usize = 50;
 
-/// How many services' destinations are looked at in one turn: about 10 ms.
-const LOOKS_PER_TURN: usize = 100;
-
 /// How long each of these may take in one turn but for its last step: one may wait for
 /// a module to be loaded, several in a row would look like a frozen lvsd.
 const SLICE_MAX: Duration = Duration::from_millis(50);
@@ -70,14 +73,10 @@ const SLICE_MAX: Duration = Duration::from_millis(50);
 /// were away: asleep, or busy with something long.
 const OVERSLEPT: Duration = Duration::from_secs(1);
 
-/// How long the news of an end waits for more of them, before a service that has
-/// nothing left is deleted.
-const GATHER: Duration = Duration::from_millis(50);
-
 /// Events taken from the kernel at once; the rest comes in the next turn.
 const EVENTS: usize = 1024;
 
-/// What is longer than the nannies' own stop, for a process that not even KILL ends.
+/// What is longer than all that a stop waits for, for a process that not even KILL ends.
 const STOP_SLACK: Duration = Duration::from_secs(5);
 
 /// What the loop is told once.
@@ -98,7 +97,7 @@ pub struct Settings {
 
 impl Settings {
     /// The meeting places that there are now, to be knocked at.
-    pub fn places(&self) -> VecDeque<PathBuf> {
+    fn places(&self) -> VecDeque<PathBuf> {
         self.places.as_deref().map(hands::places).unwrap_or_default().into()
     }
 }
@@ -119,36 +118,108 @@ enum Phase {
     Stopping { until: Instant },
 }
 
-/// What a reload led to so far.
-#[derive(Debug, Default)]
-struct Outcome {
-    started: usize,
-    replaced: usize,
-    stopped: usize,
-    unchanged: usize,
-    /// Who is in these numbers: an order in between begins the round anew.
-    counted: HashSet<Target>,
+/// What an lvsd serves: its answers to what comes out of the loop's wait. What is to be
+/// done at all times has no default.
+pub trait Serves {
+    /// What a file asks of it.
+    type Wanted;
+
+    /// What the file asks for now, or why it cannot be used.
+    ///
+    /// # Errors
+    /// The file is wrong.
+    fn read(&self) -> Asked<Self::Wanted>;
+
+    /// The loop begins with this; nannies of a predecessor are not met yet.
+    fn begin(&mut self, wanted: Self::Wanted, now: Instant);
+
+    /// The file asks for this from now on.
+    fn reload(&mut self, wanted: Self::Wanted, now: Instant);
+
+    /// The guests have said who they are, so that nobody's destination is taken for
+    /// nobody's, and no second nanny is started beside one.
+    fn begin_work(&mut self, now: Instant);
+
+    /// A parent or an operator asks for something that the loop does not do itself.
+    fn answer(&mut self, request: &Request, now: Instant);
+
+    /// A child ended that is no nanny.
+    fn child_ended(&mut self, pid: u32, exit: Exit, now: Instant);
+
+    /// We were away for longer than what we judge others by.
+    fn slept(&mut self, _now: Instant) {}
+
+    /// When [`Serves::tend`] is next needed; `now`, if at once.
+    fn deadline(&self, now: Instant) -> Option<Instant>;
+
+    /// Every [`LOOK_EVERY`], or sooner if it was asked for.
+    fn look(&mut self, _now: Instant) {}
+
+    /// What is due, and a slice of what is long.
+    fn tend(&mut self, now: Instant);
+
+    /// One more thing to be set up that may start nannies, if there is one.
+    fn set_up_next(&mut self, _now: Instant) -> bool {
+        false
+    }
+
+    /// The turn is over, but for what is said to the nannies.
+    fn end_turn(&mut self, _now: Instant) {}
+
+    /// Another goes on with all of it.
+    fn release(&mut self, _now: Instant) {}
+
+    /// The longest that [`Serves::stop`] may take beside the nannies' end.
+    fn stop_within(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// All ends, and so do the nannies after this.
+    fn stop(&mut self, now: Instant);
+
+    /// Whether a stop needs not wait any longer, if all nannies are gone.
+    fn is_stopped(&self) -> bool {
+        true
+    }
+
+    /// The last thing of a stop, before what is left of the nannies is named.
+    fn name_what_is_left(&mut self) {}
+
+    /// The last thing of a stop, after that.
+    fn take_away(&mut self, _now: Instant) {}
+
+    /// A line of the nannies' in words that fit.
+    fn in_our_words(&self, line: Message) -> Message {
+        line
+    }
+
+    /// Whether what the nannies tell the operator's programs is passed on.
+    fn tells_news(&self) -> bool;
+
+    /// A guest said who it is, or nothing in time.
+    fn introduce(&mut self, id: Id, arguments: Option<&Arguments>, now: Instant);
+
+    /// A verdict changed in this service.
+    fn judged(&mut self, key: &ServiceKey, now: Instant);
+
+    /// A nanny is gone for good.
+    fn nanny_ended(&mut self, _target: Option<Target>, _now: Instant) {}
 }
 
 /// The daemon.
-pub struct Daemon<K> {
+pub struct Daemon<S> {
     settings: Settings,
     log: Log,
     poll: Poll,
     signals: Signals,
     meeting: Option<MeetingPlace>,
     parents: Parents,
-    kernel: Kernel<K>,
-    services: Services,
     nannies: Nannies,
     phase: Phase,
     asking: Asking,
-    scripts: Scripts,
     renewal: Renewal,
     /// Meeting places still to be knocked at.
     calls: VecDeque<PathBuf>,
-    /// Services still to be set up, in file order.
-    set_ups: VecDeque<ServiceKey>,
     /// Nannies still to be started; `true`: look at its place first.
     starts: VecDeque<(Id, bool)>,
     /// Lines that may hold more than was read.
@@ -156,19 +227,17 @@ pub struct Daemon<K> {
     look_at: Instant,
     /// When the loop last woke.
     woke: Instant,
-    reload: Option<Outcome>,
-    /// What runs and is not wanted, until everything that is was set up.
-    departures: Vec<Departure>,
-    /// Whose nanny a newcomer follows at the same meeting place.
-    follows: HashMap<Target, Target>,
     /// What was said of the file as it is.
     notes: Notes,
-    /// Nannies found at start that the file does not want.
-    strays: usize,
     is_ready: bool,
+    /// What it serves.
+    own: S,
 }
 
-impl<K: Ipvs> Daemon<K> {
+impl<S> Daemon<S>
+where
+    Self: Serves,
+{
     /// Everything in place, nothing done yet. `parent` is the line of the pulse that
     /// started us, if one did.
     ///
@@ -178,8 +247,7 @@ impl<K: Ipvs> Daemon<K> {
         settings: Settings,
         hosts: Hosts,
         log: Log,
-        table: K,
-        services: Services,
+        own: S,
         meeting: Option<MeetingPlace>,
         parent: Option<Line>,
     ) -> io::Result<Self> {
@@ -190,45 +258,39 @@ impl<K: Ipvs> Daemon<K> {
             poll.registry().register(&mut SourceFd(&meeting.as_fd().as_raw_fd()), MEETING, Interest::READABLE)?;
         }
         let (now, is_kept) = (Instant::now(), settings.places.is_some());
-        let mut daemon = Self {
+        let mut parents = Parents::new(settings.rules.beat, PARENTS, now);
+        if let Some(line) = parent {
+            parents.welcome(line, false, poll.registry());
+        }
+        Ok(Self {
             nannies: Nannies::new(settings.rules, NANNIES),
-            parents: Parents::new(settings.rules.beat, PARENTS, now),
-            kernel: Kernel::new(table),
+            parents,
             settings,
             log,
             poll,
             signals,
             meeting,
-            services,
             phase: Phase::Meeting,
             asking: Asking::new(hosts, is_kept),
-            scripts: Scripts::default(),
             renewal: Renewal::default(),
             calls: VecDeque::new(),
-            set_ups: VecDeque::new(),
             starts: VecDeque::new(),
             unread: Vec::new(),
             look_at: now + LOOK_EVERY,
             woke: now,
-            reload: None,
-            departures: Vec::new(),
-            follows: HashMap::new(),
             notes: Notes::default(),
-            strays: 0,
             is_ready: false,
-        };
-        if let Some(line) = parent {
-            daemon.parents.welcome(line, false, daemon.poll.registry());
-        }
-        Ok(daemon)
+            own,
+        })
     }
 
-    /// Runs until told to stop or to make room.
+    /// Runs until told to stop or to make room. `lines` came with what is wanted.
     ///
     /// # Errors
     /// The wait itself failed.
-    pub fn run(mut self, wanted: Wanted) -> io::Result<End> {
-        self.begin(wanted);
+    pub fn run(mut self, wanted: <Self as Serves>::Wanted, lines: &[Message]) -> io::Result<End> {
+        self.say_notes(lines);
+        self.start(wanted);
         let mut events = Events::with_capacity(EVENTS);
         loop {
             if let Some(end) = self.turn(&mut events)? {
@@ -240,37 +302,18 @@ impl<K: Ipvs> Daemon<K> {
         }
     }
 
-    fn begin(&mut self, mut wanted: Wanted) {
+    fn start(&mut self, wanted: <Self as Serves>::Wanted) {
         let now = Instant::now();
-        self.services.obey(&mut wanted);
         self.asking.keep().iter().for_each(|line| self.log.say(line));
-        let mut out = Vec::new();
-        self.services.load(wanted, &mut out);
-        self.perform_services(out, now);
-        self.parents.say_withdrawn(self.services.withdrawn());
         self.calls = self.settings.places();
-        self.begin_work(now);
-    }
-
-    /// Once the guests have said who they are, so that nobody's destination is
-    /// taken for nobody's.
-    fn begin_work(&mut self, now: Instant) {
-        if self.phase == Phase::Meeting && self.calls.is_empty() && !self.nannies.has_guests() {
-            self.phase = Phase::Working;
-            if self.strays > 0 {
-                self.log.say(&Message::StoppingStrays { monitors: self.strays });
-            }
-            let departures =
-                departure::departures(self.services.wanted(), &self.nannies.running(), self.services.ledger());
-            self.see_off(departures, now);
-            self.queue_set_ups(now);
-        }
+        self.begin(wanted, now);
+        self.meet(now);
     }
 
     /// One turn: the wait, what came, what is due, a slice of work.
     fn turn(&mut self, events: &mut Events) -> io::Result<Option<End>> {
         let before = Instant::now();
-        let asked = self.deadline(before);
+        let asked = self.wake_at(before);
         match self.poll.poll(events, Some(asked.saturating_duration_since(before))) {
             Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(e),
             Ok(()) | Err(_) => {}
@@ -280,16 +323,14 @@ impl<K: Ipvs> Daemon<K> {
         if slept > OVERSLEPT {
             self.log.say(&Message::Slept { slept });
             self.nannies.slept(now);
+            self.slept(now);
         }
         self.woke = now;
         let requests = self.take_events(events, now);
         if requests.contains(&Request::Release) {
-            self.keep_what_changed(now);
+            self.release(now);
             self.log.say(&Message::Released);
             return Ok(Some(End::Released));
-        }
-        if requests.contains(&Request::Check) {
-            self.look_at = now;
         }
         if requests.contains(&Request::Renew) {
             self.renewal.begin(&self.nannies);
@@ -303,24 +344,15 @@ impl<K: Ipvs> Daemon<K> {
             self.perform(out, now);
         }
         self.parents.beat(now);
-        self.scripts.overdue(now).into_iter().for_each(hands::kill_group);
         self.take_answers(now);
         self.work(now);
-        self.keep_what_changed(now);
         if let Some(lost) = self.parents.deliver() {
             self.log.say(&Message::NewsLost { lost });
         }
-        self.parents.say_withdrawn(self.services.withdrawn());
+        self.end_turn(now);
         let end = self.step_phase(now);
         self.nannies.speak();
         Ok(end)
-    }
-
-    /// For a successor, once in a turn however much it was.
-    fn keep_what_changed(&mut self, now: Instant) {
-        let mut out = Vec::new();
-        self.services.keep_what_changed(&mut out);
-        self.perform_services(out, now);
     }
 
     /// Signals, lines, and what of the lines was left from the last turn.
@@ -348,26 +380,18 @@ impl<K: Ipvs> Daemon<K> {
     }
 
     /// When the loop must wake although nothing came.
-    fn deadline(&self, now: Instant) -> Instant {
-        let idle = self.unread.is_empty()
-            && self.calls.is_empty()
-            && self.starts.is_empty()
-            && self.set_ups.is_empty()
-            // Services are looked at, and nannies renewed, while we work, and at no other time.
-            && !(self.phase == Phase::Working && (self.services.has_round() || self.renewal.is_due()));
-        if !idle {
+    fn wake_at(&self, now: Instant) -> Instant {
+        // Nannies are renewed while we work, and at no other time.
+        let renews = self.phase == Phase::Working && self.renewal.is_due();
+        if renews || !self.unread.is_empty() || !self.calls.is_empty() || !self.starts.is_empty() {
             return now;
         }
-        let phase = match self.phase {
-            Phase::Meeting => None,
-            Phase::Working => {
-                let graces = self.services.graces().map(|(at, _)| at);
-                graces.chain(self.services.leaving_deadline()).min()
-            }
+        let stop = match self.phase {
+            Phase::Meeting | Phase::Working => None,
             Phase::Stopping { until } => Some(until),
         };
-        let lookup = self.asking.until();
-        let deadlines = [self.parents.deadline(), self.nannies.deadline(), phase, lookup, self.scripts.deadline()];
+        let deadlines =
+            [self.parents.deadline(), self.nannies.deadline(), self.asking.until(), stop, self.deadline(now)];
         deadlines.into_iter().flatten().fold(self.look_at, Instant::min)
     }
 
@@ -378,15 +402,16 @@ impl<K: Ipvs> Daemon<K> {
                 SIGCHLD => {
                     while let Some((pid, exit)) = hands::reap() {
                         self.asking.ended(pid);
-                        self.script_ended(pid, exit, now);
                         let mut out = Vec::new();
-                        self.nannies.reaped(pid, exit, now, &mut out);
+                        if !self.nannies.reaped(pid, exit, now, &mut out) {
+                            self.child_ended(pid, exit, now);
+                        }
                         self.perform(out, now);
                     }
                 }
                 SIGHUP => self.reread(now),
                 SIGUSR1 | SIGUSR2 => self.log.say(&Message::SignalIgnored { signal }),
-                stop => self.stop(stop, now),
+                stop => self.begin_stop(stop, now),
             }
         }
     }
@@ -397,13 +422,34 @@ impl<K: Ipvs> Daemon<K> {
         }
     }
 
+    /// The look that is due, and a slice of what can be long.
+    fn work(&mut self, now: Instant) {
+        if now >= self.look_at {
+            self.look_at = now + LOOK_EVERY;
+            self.log.flush();
+            let mut lost = Vec::new();
+            self.nannies.find_lineless(&mut lost);
+            self.nannies.repeat();
+            self.perform(lost, now);
+            self.look(now);
+        }
+        self.tend(now);
+        if self.phase == Phase::Working {
+            let mut renewed = Vec::new();
+            self.renewal.step(&mut self.nannies, daemon::is_replaced, now, &mut renewed);
+            self.perform(renewed, now);
+        }
+        self.meet_guests(STARTS_PER_TURN, now);
+        let mut slice = Slice::new(STARTS_PER_TURN, SLICE_MAX, Instant::now());
+        while slice.has_room(Instant::now()) && (self.start_next(now) || self.set_up_next(now)) {}
+    }
+
     /// The next state of the picture above.
     fn step_phase(&mut self, now: Instant) -> Option<End> {
         match self.phase {
-            Phase::Meeting => self.begin_work(now),
-            Phase::Working if self.set_ups.is_empty() && !self.departures.is_empty() => self.depart(now),
-            Phase::Working if self.set_ups.is_empty() && self.starts.is_empty() => self.work_is_done(now),
-            Phase::Stopping { until } if self.nannies.is_empty() || now >= until => {
+            Phase::Meeting => self.meet(now),
+            Phase::Working => {}
+            Phase::Stopping { until } if now >= until || self.is_stopped() && self.nannies.is_empty() => {
                 // One that was being started when an lvsd before us was killed had no
                 // meeting place yet when we called.
                 if now < until {
@@ -413,142 +459,46 @@ impl<K: Ipvs> Daemon<K> {
                         return None;
                     }
                 }
+                self.name_what_is_left();
                 if !self.nannies.is_empty() {
                     self.log.say(&Message::LeftBehind { monitors: self.nannies.len() });
                 }
-                let mut out = Vec::new();
-                self.services.remove_all(&mut self.kernel, &mut out);
-                self.perform_services(out, now);
+                self.take_away(now);
                 return Some(End::Stopped);
             }
-            Phase::Working | Phase::Stopping { .. } => {}
+            Phase::Stopping { .. } => {}
         }
         None
     }
 
-    /// Timeouts at once, services in file order, and a look when that may be done.
-    fn queue_set_ups(&mut self, now: Instant) {
-        let mut out = Vec::new();
-        self.services.tend_timeouts(&mut self.kernel, &mut out);
-        self.perform_services(out, now);
-        self.set_ups = self.services.wanted().virtuals.iter().map(|wanted| wanted.service.key).collect();
-        self.look_at = now + LOOK_EVERY;
-    }
-
-    /// Everything was tried once: the start, or a reload, is over.
-    fn work_is_done(&mut self, now: Instant) {
-        if self.reload.is_some() || !self.is_ready {
-            self.services.await_newcomers(now);
-        }
-        if !std::mem::replace(&mut self.is_ready, true) {
-            let (services, monitors) = (self.services.adopted(), self.nannies.adopted());
-            if services + monitors > 0 {
-                self.log.say(&Message::Adopted { services, monitors });
-            }
-            self.parents.say_ready();
-            self.renewal.begin(&self.nannies);
-        }
-        if let Some(Outcome { started, replaced, stopped, unchanged, .. }) = self.reload.take() {
-            self.log.say(&Message::Reread { started, replaced, stopped, unchanged });
+    /// Work begins when everybody who was here before us has answered, or not.
+    fn meet(&mut self, now: Instant) {
+        if self.calls.is_empty() && !self.nannies.has_guests() {
+            self.phase = Phase::Working;
+            self.begin_work(now);
         }
     }
 
-    /// A slice of what can be long, and the look that is due.
-    fn work(&mut self, now: Instant) {
-        let mut out = Vec::new();
-        if now >= self.look_at {
-            self.look_at = now + LOOK_EVERY;
-            self.log.flush();
-            let mut lost = Vec::new();
-            self.nannies.find_lineless(&mut lost);
-            self.nannies.repeat();
-            self.perform(lost, now);
-            if self.phase == Phase::Working {
-                let nannies = &self.nannies;
-                self.services.look(&mut self.kernel, || nannies.busy(), &mut out);
-                if self.starts.is_empty() && self.set_ups.is_empty() {
-                    self.services.await_newcomers(now);
-                    self.judge_by_the_table(now, &mut out);
-                }
-            }
-        }
-        if self.phase == Phase::Working {
-            self.services.wake_leavers(now);
-            let mut slice = Slice::new(LOOKS_PER_TURN, SLICE_MAX, Instant::now());
-            while self.services.has_round() && slice.has_room(Instant::now()) {
-                self.services.tend_next(&mut self.kernel, &self.nannies, now, &mut out);
-            }
-            let over: Vec<ServiceKey> =
-                self.services.graces().filter(|(at, _)| *at <= now).map(|(_, key)| key).collect();
-            for key in over {
-                self.judge(&key, now, &mut out);
-            }
-            let mut renewed = Vec::new();
-            self.renewal.step(&mut self.nannies, daemon::is_replaced, now, &mut renewed);
-            self.perform(renewed, now);
-        }
-        self.perform_services(out, now);
-        self.meet_guests(STARTS_PER_TURN, now);
-        let mut slice = Slice::new(STARTS_PER_TURN, SLICE_MAX, Instant::now());
-        while slice.has_room(Instant::now()) {
-            if let Some((id, look_first)) = self.starts.pop_front() {
-                self.start(id, look_first, now);
-            } else if let Some(key) = self.set_ups.pop_front() {
-                let mut out = Vec::new();
-                self.services.set_up(&key, &mut self.kernel, &self.nannies, now, &mut out);
-                self.perform_services(out, now);
-            } else {
-                return;
-            }
-        }
+    /// All that is wanted was tried once. Nannies of an old program may be replaced now.
+    fn be_ready(&mut self) {
+        self.is_ready = true;
+        self.parents.say_ready();
+        self.renewal.begin(&self.nannies);
     }
 
-    /// The services with monitors that say nothing.
-    fn judge_by_the_table(&mut self, now: Instant, out: &mut Vec<services::Action>) {
-        let silent = |wanted: &&Virtual| wanted.monitors.iter().any(|monitor| !monitor.is_nanny);
-        let keys: Vec<ServiceKey> =
-            self.services.wanted().virtuals.iter().filter(silent).map(|wanted| wanted.service.key).collect();
-        for key in keys {
-            self.judge(&key, now, out);
-        }
+    fn is_stopping(&self) -> bool {
+        matches!(self.phase, Phase::Stopping { .. })
     }
 
-    fn judge(&mut self, key: &ServiceKey, now: Instant, out: &mut Vec<services::Action>) {
-        if let Some(wanted) = self.services.find(key) {
-            self.nannies.keep_floor(wanted);
-        }
-        // A program that is not our nanny says nothing: what it keeps in the kernel, with
-        // weight, counts as well.
-        let others = |wanted: &&Virtual| wanted.monitors.iter().any(|monitor| !monitor.is_nanny);
-        let kept = match self.services.find(key).filter(others) {
-            Some(_) => self.kernel.destinations(key).unwrap_or_default(),
-            None => Vec::new(),
-        };
-        let kept: HashSet<DestinationKey> = kept.iter().filter(|it| it.weight > 0).map(|it| it.key).collect();
-        let nannies = &self.nannies;
-        let tally = |wanted: &Virtual| {
-            let mut tally = nannies.tally(wanted.monitors.iter().map(|monitor| &monitor.target));
-            let is_mute = |target: &Target| nannies.known(target, now).verdict.is_none();
-            let mute = wanted.monitors.iter().filter(|monitor| !monitor.is_nanny && is_mute(&monitor.target));
-            let well = mute.filter(|monitor| kept.contains(&monitor.target.destination)).count();
-            tally.silent -= well.min(tally.silent);
-            tally.available += well;
-            tally
-        };
-        self.services.judge(key, tally, &mut self.kernel, nannies, now, out);
-    }
-
-    fn stop(&mut self, signal: i32, now: Instant) {
-        if matches!(self.phase, Phase::Stopping { .. }) {
+    fn begin_stop(&mut self, signal: i32, now: Instant) {
+        if self.is_stopping() {
             return;
         }
         self.log.say(&Message::SignalStop { signal });
-        for wanted in &self.services.wanted().virtuals {
-            self.log.say(&Message::ShuttingDown { name: wanted.name.clone() });
-        }
-        self.phase = Phase::Stopping { until: now + self.settings.rules.stop_within + STOP_SLACK };
-        self.set_ups.clear();
+        let longest = self.stop_within().max(self.settings.rules.stop_within);
+        self.phase = Phase::Stopping { until: now + longest + STOP_SLACK };
         self.asking.end();
+        self.stop(now);
         self.stop_nannies(now);
     }
 
@@ -558,28 +508,6 @@ impl<K: Ipvs> Daemon<K> {
         let mut out = Vec::new();
         self.nannies.stop_all(now, &mut out);
         self.perform(out, now);
-    }
-
-    /// What was said of an earlier reading of the file is not said again.
-    pub fn say_notes(&mut self, lines: &[Message]) {
-        self.notes.news(lines).for_each(|line| self.log.say(line));
-    }
-
-    /// Does what the services asked for.
-    fn perform_services(&mut self, actions: Vec<services::Action>, now: Instant) {
-        for action in actions {
-            match action {
-                services::Action::Say(line) => self.log.say(&line),
-                services::Action::News(news) => self.parents.tell(news),
-                services::Action::PutBack(key) => self.nannies.ask_check(&key),
-                services::Action::Up(key) => self.want_monitors(&key, now),
-                services::Action::Run(script) => {
-                    self.scripts.ask(script);
-                    self.run_scripts(now);
-                }
-                services::Action::Emptied => self.look_at = self.look_at.min(now + GATHER),
-            }
-        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! `lvs: ` in front, and in syslog too unless in the foreground: pulse gives its
 //! lvsd no terminal.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -23,7 +23,6 @@ use common::names::{self, Lookup};
 
 use crate::args::{self, Args, Asked};
 use crate::failover;
-use crate::failover::run::Keeper;
 use crate::file;
 use crate::hands::{self, Kernel};
 use crate::hosts::Hosts;
@@ -34,7 +33,9 @@ use crate::nanny_command::Manner;
 use crate::orders;
 use crate::plan::Table;
 use crate::preview::{self, Item, World};
-use crate::run::{Daemon, End, Settings};
+use crate::run::fos::Failover;
+use crate::run::lvs::Virtuals;
+use crate::run::{Daemon, Serves, Settings};
 use crate::services::Services;
 use crate::sorry::Standby;
 use crate::wanted::{Virtual, Wanted};
@@ -52,13 +53,13 @@ const START_WITHIN: Duration = Duration::from_secs(60);
 /// Prints what was asked for.
 pub(crate) fn print(text: &str) -> ExitCode {
     // A closed stdout is the reader's affair.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = io::stdout().write_all(text.as_bytes());
     ExitStatus::Stopped.into()
 }
 
 /// Says why not, and exits so.
 pub(crate) fn complain(text: &str, status: ExitStatus) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{}", words(&text));
+    let _ = writeln!(io::stderr(), "{}", words(&text));
     status.into()
 }
 
@@ -175,7 +176,7 @@ fn plan(file: &Path, args: &Args) -> ExitCode {
     let file = file.display();
     // What is worth a warning is no step.
     for line in lines.iter().chain(&stale) {
-        let _ = writeln!(std::io::stderr(), "{}", on_stderr(line));
+        let _ = writeln!(io::stderr(), "{}", on_stderr(line));
     }
     let end = if items.iter().any(Item::is_act) { ":" } else { " change nothing" };
     let mut text = vec![format!("a {what} with {file} would{end}")];
@@ -202,7 +203,7 @@ fn plan_of<'a>(
     lines: impl Iterator<Item = &'a Message>,
 ) -> ExitCode {
     for line in lines {
-        let _ = writeln!(std::io::stderr(), "{}", on_stderr(line));
+        let _ = writeln!(io::stderr(), "{}", on_stderr(line));
     }
     let end = if items.iter().any(|item| item.is_act) { ":" } else { " change nothing" };
     let head = format!("a {what} with {} would{end}", file.display());
@@ -235,7 +236,7 @@ fn ask(args: &Args) -> ExitCode {
                 }
             }
             Ok((false, why, _)) => return complain(&format!("lvs: {why}"), ExitStatus::Usage),
-            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
                 return complain(&format!("lvs: {e}"), ExitStatus::Permission);
             }
             Err(e) => return complain(&format!("lvs: no lvsd answers: {e}"), ExitStatus::System),
@@ -318,21 +319,9 @@ fn serve(args: &Args, launch: Option<daemon::Launch>) -> ExitCode {
     };
     let (services, meeting, places) = open_state(&log);
     let settings = Settings { file: path, nanny, manner, rules: Rules::default(), places };
-    if let Some(launch) = launch
-        && let Err(e) = launch.ready()
-    {
-        pid_file.remove();
-        return complain(&format!("lvs: cannot let go of the terminal: {e}"), ExitStatus::System);
-    }
-    let ended = Daemon::new(settings, hosts, log, client, services, meeting, parent).and_then(|mut daemon| {
-        daemon.say_notes(&lines);
-        daemon.run(wanted)
-    });
-    pid_file.remove();
-    match ended {
-        Ok(End::Stopped | End::Released) => ExitStatus::Stopped.into(),
-        Err(e) => complain(&format!("lvs: {e}"), ExitStatus::System),
-    }
+    let own = Virtuals::new(client, services);
+    let daemon = || Daemon::new(settings, hosts, log, own, meeting, parent);
+    run(daemon, wanted, &lines, launch, pid_file)
 }
 
 /// The same for failover services: no right to IPVS is needed, nor a kernel that has
@@ -379,19 +368,32 @@ fn serve_failover(
         None => failover::ledger::Ledger::default(),
     };
     let settings = Settings { file: path, nanny, manner, rules: Rules::default(), places };
+    let own = Failover::new(inherited, file, parent.is_some());
+    let daemon = || Daemon::new(settings, hosts, log, own, meeting, parent);
+    run(daemon, blocks, &lines, launch, pid_file)
+}
+
+/// Lets go of the terminal, if there is one to let go of, and runs.
+fn run<S>(
+    daemon: impl FnOnce() -> io::Result<Daemon<S>>,
+    wanted: <Daemon<S> as Serves>::Wanted,
+    lines: &[Message],
+    launch: Option<daemon::Launch>,
+    pid_file: PidFile,
+) -> ExitCode
+where
+    Daemon<S>: Serves,
+{
     if let Some(launch) = launch
         && let Err(e) = launch.ready()
     {
         pid_file.remove();
         return complain(&format!("lvs: cannot let go of the terminal: {e}"), ExitStatus::System);
     }
-    let ended = Keeper::new(settings, hosts, log, (inherited, file), meeting, parent).and_then(|mut keeper| {
-        keeper.say_notes(&lines);
-        keeper.run(blocks)
-    });
+    let ended = daemon().and_then(|daemon| daemon.run(wanted, lines));
     pid_file.remove();
     match ended {
-        Ok(End::Stopped | End::Released) => ExitStatus::Stopped.into(),
+        Ok(_) => ExitStatus::Stopped.into(),
         Err(e) => complain(&format!("lvs: {e}"), ExitStatus::System),
     }
 }
@@ -407,7 +409,7 @@ fn on_stderr(line: &Message) -> String {
 fn take_pid_file() -> Result<PidFile, Refusal> {
     PidFile::take(Path::new(PID_FILE)).map_err(|e| {
         let is_forbidden = matches!(&e, PidFileError::Io { source, .. }
-            if source.kind() == std::io::ErrorKind::PermissionDenied);
+            if source.kind() == io::ErrorKind::PermissionDenied);
         let status = if is_forbidden { ExitStatus::Permission } else { ExitStatus::System };
         Refusal { text: e.to_string(), status }
     })

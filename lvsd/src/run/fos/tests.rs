@@ -7,19 +7,25 @@ use std::cell::RefCell;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use common::channel::{Ask, Received, Said};
-use common::child::Rules as ChildRules;
+use mio::Events;
+use signal_hook::consts::signal::SIGTERM;
+
+use common::channel::{Ask, Line, MeetingPlace, Received};
+use common::child::Rules;
+use common::daemon;
+use common::log::Log;
 
 use super::*;
-use crate::file;
+use crate::hosts::Hosts;
 use crate::nanny_command::Manner;
+use crate::run::End;
 use crate::run::tests::one_at_a_time;
 
 /// Generous: a condition that does not come in this time does not come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Stage {
-    keeper: Option<Keeper>,
+    daemon: Option<Daemon<Failover>>,
     /// pulse's end of the line.
     pulse: Line,
     said: Vec<Said>,
@@ -62,7 +68,7 @@ impl Stage {
         script(&dir.path().join("watch"), &watch);
         std::fs::write(dir.path().join("lvs.cf"), Self::file(dir.path(), keys)).unwrap();
         let (pulse, events) = (Line::pair().unwrap().0, RefCell::new(Events::with_capacity(64)));
-        let mut stage = Self { keeper: None, pulse, said: Vec::new(), events, dir, ended: None, _one: one };
+        let mut stage = Self { daemon: None, pulse, said: Vec::new(), events, dir, ended: None, _one: one };
         stage.start();
         stage
     }
@@ -75,7 +81,7 @@ impl Stage {
         )
     }
 
-    /// A keeper that nobody started, of which pulse hears.
+    /// A daemon that nobody started, of which pulse hears.
     fn start(&mut self) {
         self.start_under(None);
     }
@@ -87,7 +93,7 @@ impl Stage {
             file: folder.join("lvs.cf"),
             nanny: "/nonexistent/nanny".into(),
             manner: Manner::default(),
-            rules: ChildRules::default(),
+            rules: Rules::default(),
             places: Some(folder.join("nanny")),
         };
         let hosts = Hosts::new(folder.join("hosts"));
@@ -104,9 +110,10 @@ impl Stage {
                 Err(e) => assert!(Instant::now() < deadline, "{e}"),
             }
         };
-        let mut keeper = Keeper::new(settings, hosts, Log::new(false), (ledger, Some(file)), meeting, pulse).unwrap();
-        keeper.begin(blocks);
-        self.keeper = Some(keeper);
+        let own = Failover::new(ledger, Some(file), pulse.is_some());
+        let mut daemon = Daemon::new(settings, hosts, Log::new(false), own, meeting, pulse).unwrap();
+        daemon.start(blocks);
+        self.daemon = Some(daemon);
         self.pulse = common::channel::join(&place).unwrap();
     }
 
@@ -114,8 +121,8 @@ impl Stage {
         self.pulse.send(&ask.encode()).unwrap();
     }
 
-    fn keeper(&mut self) -> &mut Keeper {
-        self.keeper.as_mut().unwrap()
+    fn daemon(&mut self) -> &mut Daemon<Failover> {
+        self.daemon.as_mut().unwrap()
     }
 
     /// Lets the loop turn until the condition holds.
@@ -123,9 +130,9 @@ impl Stage {
         let deadline = Instant::now() + PATIENCE;
         while !condition(self) {
             assert!(Instant::now() < deadline, "never: {what}; {:?}", self.calls());
-            let keeper = self.keeper.as_mut().unwrap();
-            keeper.look_at = keeper.look_at.min(Instant::now() + Duration::from_millis(20));
-            self.ended = keeper.turn(&mut self.events.borrow_mut()).unwrap();
+            let daemon = self.daemon.as_mut().unwrap();
+            daemon.look_at = daemon.look_at.min(Instant::now() + Duration::from_millis(20));
+            self.ended = daemon.turn(&mut self.events.borrow_mut()).unwrap();
             while let Received::Message(said) = self.pulse.receive_said() {
                 self.said.push(said);
             }
@@ -150,16 +157,16 @@ impl Stage {
 
     /// What its nanny says.
     fn judge(&mut self, available: bool) {
-        let key = *self.keeper().kept.keys().next().unwrap();
-        self.keeper().feed(&key, Event::Judged(available), Instant::now());
+        let key = *self.daemon().own.kept.keys().next().unwrap();
+        self.daemon().feed(&key, Event::Judged(available), Instant::now());
     }
 
     fn is_started(&self) -> bool {
-        self.pid().is_some() && self.keeper.as_ref().unwrap().kept.values().all(|kept| kept.command.is_none())
+        self.pid().is_some() && self.daemon.as_ref().unwrap().own.kept.values().all(|kept| kept.command.is_none())
     }
 
     fn stop(&mut self) {
-        self.keeper().stop(SIGTERM, Instant::now());
+        self.daemon().begin_stop(SIGTERM, Instant::now());
         self.until("the end", |_| false);
         assert_eq!(self.ended, Some(End::Stopped));
     }
@@ -185,7 +192,7 @@ fn what_a_dead_lvsd_started_is_adopted_and_not_started_twice() {
     stage.judge(true);
     let pid = stage.pid();
     // as if killed: whatever it held is closed, and nothing was told
-    stage.keeper = None;
+    stage.daemon = None;
     stage.start();
     stage.until("ready", |stage| stage.has_said("ready"));
     stage.judge(true);
@@ -198,11 +205,11 @@ fn what_a_dead_lvsd_started_is_adopted_and_not_started_twice() {
 fn what_left_the_file_while_nobody_looked_is_stopped_by_the_next() {
     let mut stage = Stage::new("");
     stage.until("started", Stage::is_started);
-    stage.keeper = None;
+    stage.daemon = None;
     let text = Stage::file(stage.dir.path(), "").replace("port = 443", "port = 444");
     std::fs::write(stage.dir.path().join("lvs.cf"), text).unwrap();
     stage.start();
-    let idle = |stage: &Stage| stage.keeper.as_ref().unwrap().kept.values().all(|kept| kept.command.is_none());
+    let idle = |stage: &Stage| stage.daemon.as_ref().unwrap().own.kept.values().all(|kept| kept.command.is_none());
     stage.until("one went, one came", |stage| stage.calls().len() == 3 && idle(stage));
     // one script of one service, perhaps: never both at once
     assert_eq!(stage.calls(), ["start", "stop", "start"]);
@@ -217,23 +224,23 @@ fn a_broken_service_is_not_started_for_ever_by_one_lvsd_after_the_other() {
     stage.judge(false);
     stage.until("started again", |stage| stage.calls() == ["start", "stop", "start"] && stage.is_started());
     // as if killed
-    stage.keeper = None;
+    stage.daemon = None;
     stage.start();
     stage.judge(true);
-    assert!(stage.keeper().status(0, Instant::now()).0.contains("; 1 of 1 restarts used\n"));
+    assert!(stage.daemon().status(0, Instant::now()).0.contains("; 1 of 1 restarts used\n"));
     stage.judge(false);
     stage.until("given up", |stage| stage.has_said("unable"));
     assert_eq!(stage.calls().len(), 3);
     // and the next one says so without having tried
-    stage.keeper = None;
+    stage.daemon = None;
     stage.said.clear();
     stage.start();
     stage.until("said again", |stage| stage.has_said("unable failover service web cannot run here: it does not"));
-    let (status, _) = stage.keeper().status(0, Instant::now());
+    let (status, _) = stage.daemon().status(0, Instant::now());
     assert!(status.contains("web 192.0.2.9:443: given up, tried again in a while, as it does not answer"), "{status}");
     assert_eq!(stage.calls().len(), 3);
     // a boot later nothing of it is believed: nothing runs
-    stage.keeper = None;
+    stage.daemon = None;
     let ledger = stage.dir.path().join("fos.ledger");
     let text = std::fs::read_to_string(&ledger).unwrap();
     assert!(text.starts_with(&format!("boot\t{}\n", daemon::boot_id())), "{text}");
@@ -252,17 +259,17 @@ fn a_service_with_another_address_is_stopped_before_it_is_started_there() {
     script(&stage.dir.path().join("stop"), &format!("sleep 0.3; echo stop >> {at}/calls; kill $(cat {at}/pid)"));
     let text = Stage::file(stage.dir.path(), "").replace("port = 443", "port = 444");
     std::fs::write(stage.dir.path().join("lvs.cf"), &text).unwrap();
-    stage.keeper().reread(Instant::now());
+    stage.daemon().reread(Instant::now());
     stage.until("moved", |stage| stage.calls().len() == 3 && stage.is_started());
     assert_eq!(stage.calls(), ["start", "stop", "start"]);
     // one without a stop_cmd is over at once
     let without = |text: &str| text.replace("stop_cmd", "# stop_cmd");
     for text in [without(&text), without(&text).replace("port = 444", "port = 445")] {
         std::fs::write(stage.dir.path().join("lvs.cf"), text).unwrap();
-        stage.keeper().reread(Instant::now());
+        stage.daemon().reread(Instant::now());
     }
     stage.until("moved again", |stage| stage.calls().len() == 4 && stage.is_started());
-    assert_eq!(stage.keeper().kept.len(), 1);
+    assert_eq!(stage.daemon().own.kept.len(), 1);
     stage.stop();
 }
 
@@ -271,10 +278,10 @@ fn the_next_lvsd_and_a_plan_know_that_this_is_the_standby() {
     let mut stage = Stage::new("");
     stage.until("started", Stage::is_started);
     stage.tell(&Ask::Rest);
-    stage.until("stopped", |stage| stage.keeper.as_ref().unwrap().kept.is_empty());
+    stage.until("stopped", |stage| stage.daemon.as_ref().unwrap().own.kept.is_empty());
     let file = LedgerFile::at(stage.dir.path().join("fos.ledger"), daemon::boot_id());
     assert_eq!(file.read().unwrap(), (Ledger { is_standby: true, ..Ledger::default() }, 0));
-    assert!(stage.keeper().status(0, Instant::now()).0.starts_with("this director is the standby"));
+    assert!(stage.daemon().status(0, Instant::now()).0.starts_with("this director is the standby"));
     stage.stop();
     assert!(!file.path().exists());
 }
@@ -316,7 +323,7 @@ fn a_start_that_hangs_is_killed_and_a_reload_and_a_stop_do_not_wait_for_it() {
     // the one of the beginning is stopped, its successor hangs
     let text = Stage::file(stage.dir.path(), " start_timeout = 0.3\n restarts = 0").replace("port = 443", "port = 444");
     std::fs::write(stage.dir.path().join("lvs.cf"), text).unwrap();
-    stage.keeper().reread(Instant::now());
+    stage.daemon().reread(Instant::now());
     stage.until("told", |stage| stage.has_said("unable"));
     assert!(stage.has_said("was killed after 300ms, its last line: waiting"), "{:?}", stage.said);
     stage.stop();
@@ -330,19 +337,19 @@ fn a_reload_starts_what_came_stops_what_went_and_leaves_the_rest() {
     let path = stage.dir.path().join("lvs.cf");
     let reload = |stage: &mut Stage, text: &str| {
         std::fs::write(&path, text).unwrap();
-        stage.keeper().reread(Instant::now());
+        stage.daemon().reread(Instant::now());
     };
     let same = Stage::file(stage.dir.path(), " restarts = 9");
     reload(&mut stage, &same);
     reload(&mut stage, "service = lvs\n");
     reload(&mut stage, "rubbish\n");
-    assert_eq!((stage.calls(), stage.keeper().kept.len()), (vec!["start".to_owned()], 1));
+    assert_eq!((stage.calls(), stage.daemon().own.kept.len()), (vec!["start".to_owned()], 1));
     reload(&mut stage, "service = fos\n");
     // and wanted again before it is gone
     reload(&mut stage, &same);
     stage.until("started anew", |stage| stage.calls() == ["start", "stop", "start"] && stage.is_started());
     reload(&mut stage, "service = fos\n");
-    stage.until("gone", |stage| stage.calls().len() == 4 && stage.keeper.as_ref().unwrap().kept.is_empty());
+    stage.until("gone", |stage| stage.calls().len() == 4 && stage.daemon.as_ref().unwrap().own.kept.is_empty());
     stage.stop();
 }
 
@@ -352,12 +359,12 @@ fn a_standby_runs_nothing_until_it_is_told_to() {
     stage.until("started", Stage::is_started);
     stage.judge(true);
     stage.tell(&Ask::Rest);
-    stage.until("stopped", |stage| stage.keeper.as_ref().unwrap().kept.is_empty());
-    stage.until("nobody watches", |stage| stage.keeper.as_ref().unwrap().nannies.is_empty());
+    stage.until("stopped", |stage| stage.daemon.as_ref().unwrap().own.kept.is_empty());
+    stage.until("nobody watches", |stage| stage.daemon.as_ref().unwrap().nannies.is_empty());
     assert_eq!(stage.calls(), ["start", "stop"]);
     let text = Stage::file(stage.dir.path(), " restarts = 9");
     std::fs::write(stage.dir.path().join("lvs.cf"), text).unwrap();
-    stage.keeper().reread(Instant::now());
+    stage.daemon().reread(Instant::now());
     stage.tell(&Ask::Rest);
     stage.until("ready", |stage| stage.has_said("ready"));
     assert_eq!(stage.calls().len(), 2);
@@ -376,7 +383,7 @@ fn a_standby_runs_nothing_until_it_is_told_to() {
 fn one_that_was_not_told_yet_leaves_all_as_it_is() {
     let mut stage = Stage::new("");
     stage.until("started", Stage::is_started);
-    stage.keeper = None;
+    stage.daemon = None;
     let more = Stage::file(stage.dir.path(), "").replace("service = fos\n", "").replace("port = 443", "port = 444");
     let two = Stage::file(stage.dir.path(), "") + &more;
     std::fs::write(stage.dir.path().join("lvs.cf"), two).unwrap();
@@ -404,13 +411,13 @@ fn making_room_for_another_leaves_everything() {
 impl Stage {
     /// As if the lvsd were killed, and another one started.
     fn succeed(&mut self) {
-        self.keeper = None;
+        self.daemon = None;
         self.start();
     }
 
     /// The command that runs, as the process it is.
     fn command(&self) -> Option<common::command::Identity> {
-        self.keeper.as_ref().unwrap().kept.values().find_map(|kept| kept.command.as_ref()?.1.identity())
+        self.daemon.as_ref().unwrap().own.kept.values().find_map(|kept| kept.command.as_ref()?.1.identity())
     }
 }
 
@@ -422,7 +429,7 @@ fn a_start_that_outlives_its_lvsd_is_killed_by_the_next_when_its_time_is_over() 
     stage.judge(true);
     script(&stage.dir.path().join("start"), &format!("echo hangs >> {at}/calls; exec sleep 1000"));
     stage.tell(&Ask::Rest);
-    stage.until("stopped", |stage| stage.keeper.as_ref().unwrap().kept.is_empty());
+    stage.until("stopped", |stage| stage.daemon.as_ref().unwrap().own.kept.is_empty());
     stage.tell(&Ask::Serve);
     stage.until("hangs", |stage| stage.calls().len() == 3);
     let (begun, hangs) = (Instant::now(), stage.command().unwrap());
@@ -454,7 +461,7 @@ fn a_stop_that_outlives_its_lvsd_is_waited_for_before_anything_is_started() {
     std::fs::write(stage.dir.path().join("go"), "").unwrap();
     stage.until("started again", |stage| stage.calls().len() == 4 && stage.is_started());
     assert_eq!(stage.calls(), ["start", "stop", "stopped", "start"]);
-    assert!(stage.keeper().status(0, Instant::now()).0.contains("; 1 of 3 restarts used\n"));
+    assert!(stage.daemon().status(0, Instant::now()).0.contains("; 1 of 3 restarts used\n"));
 
     // one that ended while nobody looked was as good
     std::fs::remove_file(stage.dir.path().join("go")).unwrap();
@@ -462,7 +469,7 @@ fn a_stop_that_outlives_its_lvsd_is_waited_for_before_anything_is_started() {
     stage.judge(false);
     stage.until("stops", |stage| stage.calls().len() == 5);
     let stops = stage.command().unwrap();
-    stage.keeper = None;
+    stage.daemon = None;
     std::fs::write(stage.dir.path().join("go"), "").unwrap();
     let deadline = Instant::now() + PATIENCE;
     while stops.is_alive() {
@@ -481,7 +488,7 @@ fn a_stop_that_outlives_its_lvsd_is_waited_for_before_anything_is_started() {
     std::fs::write(stage.dir.path().join("lvs.cf"), "service = fos\n").unwrap();
     stage.succeed();
     std::fs::write(stage.dir.path().join("go"), "").unwrap();
-    stage.until("over", |stage| stage.keeper.as_ref().unwrap().kept.is_empty());
+    stage.until("over", |stage| stage.daemon.as_ref().unwrap().own.kept.is_empty());
     assert_eq!(stage.calls()[7..], ["stop", "stopped"]);
     stage.stop();
 }
@@ -498,7 +505,7 @@ fn a_start_that_outlives_its_lvsd_and_is_not_wanted_any_more_is_killed_at_once()
     let hangs = stage.command().unwrap();
     std::fs::write(stage.dir.path().join("lvs.cf"), "service = fos\n").unwrap();
     stage.succeed();
-    stage.until("stopped", |stage| stage.keeper.as_ref().unwrap().kept.is_empty());
+    stage.until("stopped", |stage| stage.daemon.as_ref().unwrap().own.kept.is_empty());
     stage.until("gone", |_| !hangs.is_alive());
     assert_eq!(stage.calls(), ["start", "stop", "hangs", "stop"]);
     stage.stop();

@@ -7,7 +7,7 @@ use common::channel::Said;
 use common::child::Exit;
 use common::ipvs::Ipvs;
 
-use super::{Daemon, Phase};
+use super::{Daemon, Phase, Virtuals};
 use crate::hands;
 use crate::messages::Message;
 use crate::orders;
@@ -15,12 +15,18 @@ use crate::parents::Request;
 use crate::status;
 use crate::wanted::Monitor;
 
-impl<K: Ipvs> Daemon<K> {
-    /// Answers what operators ask.
-    pub(super) fn answer(&mut self, request: &Request, now: Instant) {
+impl<K: Ipvs> Daemon<Virtuals<K>> {
+    /// Does or answers what is asked.
+    pub(super) fn answer_request(&mut self, request: &Request, now: Instant) {
         let (line, said) = match request {
+            Request::Check => {
+                self.look_at = now;
+                return;
+            }
             // Where there are virtual services the table is the same on both directors.
-            Request::Release | Request::Check | Request::Renew | Request::Serve | Request::Rest => return,
+            Request::Serve | Request::Rest => return,
+            // The loop's own.
+            Request::Release | Request::Renew => return,
             Request::Order { line, what, server } => {
                 let (done, text) = match self.order(what, server, now) {
                     Ok(text) => (true, text),
@@ -30,9 +36,9 @@ impl<K: Ipvs> Daemon<K> {
             }
             Request::Status { line, from } => {
                 let known = |monitor: &Monitor| self.nannies.known(&monitor.target, now);
-                let orders = &self.services.ledger().orders;
+                let orders = &self.own.services.ledger().orders;
                 let (text, next) =
-                    status::part(self.services.wanted(), orders, self.services.withdrawn(), known, *from);
+                    status::part(self.own.services.wanted(), orders, self.own.services.withdrawn(), known, *from);
                 (*line, Said::Answer { done: true, next, text })
             }
         };
@@ -45,10 +51,10 @@ impl<K: Ipvs> Daemon<K> {
             return Err("lvsd is just starting or stopping, try again".to_owned());
         }
         let order = orders::order(what)?;
-        let monitor = Rc::clone(orders::find(self.services.wanted(), called)?);
-        self.services.order(monitor.target, order);
-        let mut wanted = self.services.wanted().clone();
-        self.services.obey(&mut wanted);
+        let monitor = Rc::clone(orders::find(self.own.services.wanted(), called)?);
+        self.own.services.order(monitor.target, order);
+        let mut wanted = self.own.services.wanted().clone();
+        self.own.services.obey(&mut wanted);
         let (name, server, weight) = (monitor.name.clone(), monitor.server.clone(), monitor.weight);
         let line = Message::Ordered { name, server, order, weight };
         self.log.say(&line);
@@ -58,12 +64,12 @@ impl<K: Ipvs> Daemon<K> {
 
     /// Starts what may be started.
     pub(super) fn run_scripts(&mut self, now: Instant) {
-        while let Some(script) = self.scripts.take() {
+        while let Some(script) = self.own.scripts.take() {
             let (name, command) = (script.name.clone(), script.command.clone());
             match hands::run_script(&script.command) {
                 Ok(pid) => {
                     self.log.say(&Message::ScriptBegins { name, command, pid });
-                    self.scripts.began(script, pid, now);
+                    self.own.scripts.began(script, pid, now);
                 }
                 Err(e) => self.log.say(&Message::ScriptNotRun { name, command, reason: e.to_string() }),
             }
@@ -72,7 +78,7 @@ impl<K: Ipvs> Daemon<K> {
 
     /// A child ended that may be a script; another may begin then.
     pub(super) fn script_ended(&mut self, pid: u32, exit: Exit, now: Instant) {
-        let Some((script, killed)) = self.scripts.ended(pid) else { return };
+        let Some((script, killed)) = self.own.scripts.ended(pid) else { return };
         let (name, command) = (script.name, script.command);
         if killed {
             self.log.say(&Message::ScriptKilled { name, command });

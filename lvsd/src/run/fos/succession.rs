@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use common::command::Running;
 use common::ipvs::ServiceKey;
 
-use super::super::ledger::{Command, Ledger, Started};
-use super::super::service::{Past, Rules, Service, UnderWay};
-use super::super::wanted::Block;
-use super::{Event, Keeper, Kept, Part, Phase, Which};
+use super::{Daemon, Event, Failover, Kept, Part, Which};
+use crate::failover::ledger::{Command, Ledger, Started};
+use crate::failover::service::{Past, Rules, Service, UnderWay};
+use crate::failover::wanted::Block;
 use crate::hands;
 use crate::messages::Message;
 
@@ -42,11 +42,11 @@ impl Kept {
     }
 }
 
-impl Keeper {
+impl Daemon<Failover> {
     /// What a predecessor started is not started again, and what the file does not want
     /// of it is stopped.
     pub(super) fn succeed(&mut self, blocks: &[Block], now: Instant) {
-        let mut inherited = std::mem::take(&mut self.inherited).started;
+        let mut inherited = std::mem::take(&mut self.own.inherited).started;
         let since_boot = hands::since_boot();
         let (mut ended, mut unwanted) = (Vec::new(), Vec::new());
         for block in blocks {
@@ -99,14 +99,14 @@ impl Keeper {
                 ended.push(key);
             }
         }
-        self.kept.insert(key, kept);
+        self.own.kept.insert(key, kept);
     }
 
     /// What is started, for the next lvsd.
     pub(super) fn write_ledger(&mut self) {
-        let Some(file) = &self.file else { return };
+        let Some(file) = &self.own.file else { return };
         let (now, since_boot) = (Instant::now(), hands::since_boot());
-        let started = self.kept.iter().filter(|(_, kept)| !kept.service.is_over()).map(|(key, kept)| {
+        let started = self.own.kept.iter().filter(|(_, kept)| !kept.service.is_over()).map(|(key, kept)| {
             let ((stop, stop_within), Past { restarts, given_up, under_way }) =
                 (kept.stop.clone(), kept.service.past());
             let at = |at: Instant| since_boot.saturating_sub(now.saturating_duration_since(at));
@@ -118,7 +118,7 @@ impl Keeper {
             let name = kept.name.clone();
             (*key, Started { name, stop, stop_within, restarts, given_up, command: running })
         });
-        let is_standby = self.part == Part::Rest && !matches!(self.phase, Phase::Stopping { .. });
+        let is_standby = self.own.part == Part::Rest && !self.is_stopping();
         if let Err(e) = file.write(&Ledger { started: started.collect(), is_standby }) {
             self.log.say(&Message::NoState { reason: format!("{}: {e}", file.path().display()) });
         }

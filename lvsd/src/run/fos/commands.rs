@@ -7,7 +7,7 @@ use common::child::Exit;
 use common::command::{Failure, Running};
 use common::ipvs::ServiceKey;
 
-use super::{Event, Keeper, Kept, Which};
+use super::{Daemon, Event, Failover, Kept, Which};
 use crate::messages::Message;
 
 /// How many commands run at once; the others wait for their turn.
@@ -16,24 +16,23 @@ const COMMANDS_MAX: usize = 32;
 /// How often one that a predecessor started is looked at: nobody says when it ends.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// When something may have to be done about this one.
-pub(super) fn look_at(running: &Running, now: Instant) -> Instant {
-    let due = running.deadline();
-    if running.is_inherited() { due.min(now + LOOK_EVERY) } else { due }
-}
+impl Daemon<Failover> {
+    /// When something may have to be done about one of them.
+    pub(super) fn commands_deadline(&self, now: Instant) -> Option<Instant> {
+        let of_services = self.own.kept.values().filter_map(|kept| kept.command.as_ref()).map(|(_, running)| running);
+        let at = |running: &Running| {
+            let due = running.deadline();
+            if running.is_inherited() { due.min(now + LOOK_EVERY) } else { due }
+        };
+        of_services.chain(&self.own.dying).map(at).min()
+    }
 
-impl Keeper {
     /// A child ended.
-    pub(super) fn reaped(&mut self, pid: u32, exit: Exit, now: Instant) {
-        self.asking.ended(pid);
-        self.dying.retain(|running| running.pid() != pid || running.is_inherited());
-        let mut out = Vec::new();
-        if self.nannies.reaped(pid, exit, now, &mut out) {
-            return self.perform_nannies(out, now);
-        }
+    pub(super) fn command_ended(&mut self, pid: u32, exit: Exit, now: Instant) {
+        self.own.dying.retain(|running| running.pid() != pid || running.is_inherited());
         let is_it = |running: &Running| running.pid() == pid && !running.is_inherited();
         let of = |kept: &Kept| kept.command.as_ref().is_some_and(|(_, running)| is_it(running));
-        let Some((key, kept)) = self.kept.iter_mut().find(|(_, kept)| of(kept)) else { return };
+        let Some((key, kept)) = self.own.kept.iter_mut().find(|(_, kept)| of(kept)) else { return };
         let (key, command) = (*key, kept.command.take());
         if let Some((_, running)) = command.filter(|(_, running)| !running.is_killed()) {
             self.feed(&key, Event::Ended(running.judge(exit)), now);
@@ -41,14 +40,14 @@ impl Keeper {
     }
 
     pub(super) fn run_commands(&mut self, now: Instant) {
-        while let Some((key, which)) = self.queue.pop_front() {
-            let running = self.kept.values().filter(|kept| kept.command.is_some()).count() + self.dying.len();
+        while let Some((key, which)) = self.own.queue.pop_front() {
+            let running = self.own.kept.values().filter(|kept| kept.command.is_some()).count() + self.own.dying.len();
             // At a stop the others' turn must not wait for one that hangs.
             if running >= COMMANDS_MAX {
-                self.queue.push_front((key, which));
+                self.own.queue.push_front((key, which));
                 return;
             }
-            let Some(kept) = self.kept.get(&key) else { continue };
+            let Some(kept) = self.own.kept.get(&key) else { continue };
             let (words, within) = match which {
                 Which::Start => kept.start.clone(),
                 Which::Stop => kept.stop.clone(),
@@ -60,7 +59,7 @@ impl Keeper {
             self.write_ledger();
             match Running::start(&words, within, now) {
                 Ok(running) => {
-                    if let Some(kept) = self.kept.get_mut(&key) {
+                    if let Some(kept) = self.own.kept.get_mut(&key) {
                         kept.command = Some((which, running));
                     }
                     self.write_ledger();
@@ -74,7 +73,7 @@ impl Keeper {
     pub(super) fn tick_commands(&mut self, now: Instant) {
         let mut over: Vec<(ServiceKey, Failure)> = Vec::new();
         let mut ended: Vec<ServiceKey> = Vec::new();
-        for (key, kept) in &mut self.kept {
+        for (key, kept) in &mut self.own.kept {
             let Some((_, running)) = &mut kept.command else { continue };
             if running.has_ended() {
                 kept.command = None;
@@ -86,13 +85,13 @@ impl Keeper {
         for key in ended {
             self.feed(&key, Event::Ended(Ok(())), now);
         }
-        self.dying.retain(|running| !running.has_ended());
-        for running in &mut self.dying {
+        self.own.dying.retain(|running| !running.has_ended());
+        for running in &mut self.own.dying {
             running.due(now);
         }
         for (key, failure) in over {
-            if let Some((_, running)) = self.kept.get_mut(&key).and_then(|kept| kept.command.take()) {
-                self.dying.push(running);
+            if let Some((_, running)) = self.own.kept.get_mut(&key).and_then(|kept| kept.command.take()) {
+                self.own.dying.push(running);
             }
             self.feed(&key, Event::Ended(Err(failure)), now);
         }
