@@ -1,24 +1,14 @@
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::time::Duration;
 
 use common::ipvs::fake::Fake;
-use common::ipvs::{Agreement as _, Ipvs, Protocol};
+use common::ipvs::{Agreement as _, Ipvs};
 use proptest::prelude::*;
 
 use super::*;
 use crate::hands::Kernel;
-use crate::nanny_command::Arguments;
 use crate::preview::{Item, World, preview};
-use crate::wanted::{Monitor, Pool};
-
-fn key(last: u8) -> ServiceKey {
-    ServiceKey::Address { protocol: Protocol::Tcp, address: [192, 0, 2, last].into(), port: 80 }
-}
-
-fn server(last: u8) -> DestinationKey {
-    DestinationKey { address: IpAddr::from([10, 0, 0, last]), port: 80 }
-}
+use crate::wanted::tests::examples::{self, key, server};
 
 fn destination(last: u8) -> Destination {
     Destination::new(server(last), ForwardingMethod::DirectRouting, 1)
@@ -29,34 +19,9 @@ fn entry(last: u8) -> DestinationEntry {
     DestinationEntry { destination: destination(last), active: 0, inactive: 0, persistent: 0, stats }
 }
 
-fn monitor(service: ServiceKey, last: u8) -> Rc<Monitor> {
-    Rc::new(Monitor {
-        target: Target { service, destination: server(last) },
-        name: "n".to_owned(),
-        server: format!("s{last}"),
-        program: "/usr/sbin/nanny".into(),
-        arguments: Arguments::from_iter(["-c"]),
-        place: format!("{last}"),
-        assignment: None,
-        weight: 1,
-        drain: None,
-        is_nanny: true,
-    })
-}
-
 fn virtual_service(last: u8, scheduler: &str, servers: &[u8], sorry: Option<u8>) -> Virtual {
-    Virtual {
-        name: format!("v{last}"),
-        port: 80,
-        service: Service::new(key(last), scheduler),
-        vip: None,
-        sorry: sorry.map(destination),
-        pool: Pool::default(),
-        timeout: Duration::from_secs(6),
-        drain: Duration::ZERO,
-        monitors: servers.iter().map(|server| monitor(key(last), *server)).collect(),
-        disabled: Vec::new(),
-    }
+    let service = Service::new(key(last), scheduler);
+    Virtual { service, sorry: sorry.map(destination), ..examples::virtual_service(last, servers) }
 }
 
 fn wanted(virtuals: Vec<Virtual>) -> Wanted {

@@ -1,15 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use common::channel::{Ask, Line, Said, VERSION};
 use common::child::{Exit, Rules};
-use common::ipvs::{DestinationKey, Protocol, ServiceKey};
 use nix::sys::socket::{MsgFlags, recv, send};
 
 use super::*;
+use crate::wanted::tests::examples;
 use crate::wanted::{Monitor, Target};
 
 /// Processes up to this number were started by the lvsd before; they speak an older
@@ -17,19 +16,7 @@ use crate::wanted::{Monitor, Target};
 const OLD: u32 = 100;
 
 fn monitor(server: u8) -> Rc<Monitor> {
-    let service = ServiceKey::Address { protocol: Protocol::Tcp, address: [192, 0, 2, 1].into(), port: 80 };
-    Rc::new(Monitor {
-        target: Target { service, destination: DestinationKey { address: [10, 0, 0, server].into(), port: 80 } },
-        name: "web".to_owned(),
-        server: format!("s{server}"),
-        program: PathBuf::from("/usr/sbin/nanny"),
-        arguments: ["-c"].iter().collect(),
-        place: format!("place {server}"),
-        assignment: None,
-        weight: 1,
-        drain: None,
-        is_nanny: true,
-    })
+    Rc::new(examples::monitor(1, server))
 }
 
 /// lvsd around the renewal, and the nannies' ends of their lines.

@@ -4,6 +4,8 @@ use common::destinations::Failed;
 
 use super::*;
 
+pub(crate) mod examples;
+
 /// The configuration in this text.
 pub(crate) fn config(text: &str) -> Config {
     let dir = tempfile::tempdir().unwrap();

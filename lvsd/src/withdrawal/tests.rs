@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::quorum::Rules;
 use crate::wanted::Pool;
+use crate::wanted::tests::examples;
 
 const GRACE: Duration = Duration::from_secs(6);
 
@@ -21,12 +22,9 @@ fn on(last: u8, port: u16, withdraws: bool) -> Virtual {
         port,
         service: Service::new(key, "wlc"),
         vip: Some(vip(last)),
-        sorry: None,
         pool: Pool { rules: Rules { quorum: 1, hysteresis: 0 }, withdraws, ..Pool::default() },
         timeout: GRACE,
-        drain: Duration::ZERO,
-        monitors: Vec::new(),
-        disabled: Vec::new(),
+        ..examples::virtual_service(last, &[])
     }
 }
 
