@@ -10,7 +10,7 @@ use crate::ground::director::{LVS_CF as PATH, LVSD};
 use crate::ground::lab::signal;
 use crate::ground::scenario;
 use crate::ground::tell;
-use crate::ground::wait::{SOON, wait_until};
+use crate::ground::wait::{SOON, holds_within, wait_until};
 use crate::site::{BOTH, LVS_CF, Site};
 
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -58,6 +58,38 @@ impl Site {
         for last in lasts {
             self.director.wait_for_address(&format!("192.168.142.{last}/24"));
         }
+    }
+
+    fn planned(&self) -> String {
+        String::from_utf8_lossy(&self.director.run_daemon(LVSD, &["--plan"]).stdout).into_owned()
+    }
+
+    /// Waits until there are so many nannies, which have all that they should and can be
+    /// met by another lvsd.
+    fn wait_for_nannies(&self, count: usize) {
+        let nothing = format!("a reload with {PATH} would change nothing\n");
+        let mut plan = String::new();
+        let settled = holds_within(SOON, || {
+            plan = self.planned();
+            self.nannies().len() == count && self.meeting_places() == count && plan == nothing
+        });
+        let (nannies, places) = (self.nannies(), self.meeting_places());
+        assert!(settled, "waited in vain for {count} nannies: {nannies:?}, {places} meeting places, {plan}");
+    }
+
+    /// Waits until nannies have checked the first server some times more.
+    fn wait_for_checks(&self) {
+        let before = self.accepted(0);
+        wait_until(SOON, "some checks", || self.accepted(0) >= before + 10);
+    }
+
+    /// Kills lvsd; what the next one goes on with.
+    fn kill_lvsd(&self) -> String {
+        let mark = self.director.log.mark();
+        for lvsd in self.director.machine.processes("lvsd") {
+            signal(lvsd, Signal::SIGKILL);
+        }
+        self.director.log.wait_for(mark, " at work, going on with them")
     }
 
     /// How many nannies listen at their meeting places.
@@ -142,25 +174,16 @@ fn a_server_behind_many_services_is_checked_once_and_each_keeps_its_own_destinat
         let nannies = site.nannies();
         let held: Vec<_> = [100, 101].map(|last| site.client.hold(&format!("192.168.142.{last}:80"), 4)).into();
         let watch = site.director.watch();
-        let nanny = site.director.nanny("192.168.142.159").expect("it runs");
         for nanny in &nannies {
             signal(*nanny, Signal::SIGKILL);
         }
-        wait_until(SOON, "other nannies", || {
-            site.nannies().len() == 4 && site.nannies().is_disjoint(&nannies) && !site.nannies().contains(&nanny)
-        });
-        let mark = site.director.log.mark();
-        let plan = || String::from_utf8_lossy(&site.director.run_daemon(LVSD, &["--plan"]).stdout).into_owned();
-        let nothing = format!("a reload with {PATH} would change nothing\n");
-        wait_until(SOON, "they have all they should", || plan() == nothing);
-        wait_until(SOON, "they can be met", || site.meeting_places() == 4);
+        wait_until(SOON, "other nannies", || site.nannies().is_disjoint(&nannies));
+        site.wait_for_nannies(4);
 
         // So does a dead lvsd, and whoever comes after it finds all of them.
         let nannies = site.nannies();
-        for lvsd in site.director.machine.processes("lvsd") {
-            signal(lvsd, Signal::SIGKILL);
-        }
-        site.director.log.wait_for(mark, "3 virtual services and 4 monitors at work, going on with them");
+        let found = site.kill_lvsd();
+        assert!(found.contains("3 virtual services and 4 monitors at work"), "{found}");
         assert_eq!(site.nannies(), nannies);
 
         // One service more is a word to the nannies that are there.
@@ -168,7 +191,7 @@ fn a_server_behind_many_services_is_checked_once_and_each_keeps_its_own_destinat
         watch.assert_unchanged();
         drop(watch);
         site.director.configure(&three);
-        let asked = plan();
+        let asked = site.planned();
         assert!(asked.contains("give child w103/158 to the nanny that checks 192.168.142.158 alike"), "{asked}");
         site.reread(&three);
         site.wait_for_all(&[100, 101, 102, 103], &BOTH);
@@ -197,9 +220,9 @@ fn a_server_behind_many_services_is_checked_once_and_each_keeps_its_own_destinat
         let watch = site.director.watch();
         let alone = three.replace(" slow_start = 0\n", " slow_start = 0\n share_probe = 0\n");
         site.reread(&alone);
-        wait_until(SOON, "a nanny each", || site.nannies().len() == 8 && plan() == nothing);
+        site.wait_for_nannies(8);
         site.reread(&three);
-        wait_until(SOON, "as before", || site.nannies().len() == 4 && plan() == nothing);
+        site.wait_for_nannies(4);
         watch.assert_unchanged();
         for held in &held {
             held.assert_flowing("159");
@@ -211,5 +234,95 @@ fn a_server_behind_many_services_is_checked_once_and_each_keeps_its_own_destinat
         site.director.stop_pulse();
         assert!(site.director.kernel_table().services.is_empty(), "{}", site.director.kernel_table());
         site.director.log.assert_never(mark, "died");
+    });
+}
+
+/// That it flaps, that it has to earn its return, that it is among the last: the nannies
+/// know it of a server, and whoever follows them goes on with it.
+#[test]
+fn what_is_known_of_a_server_outlives_its_nannies_and_lvsd() {
+    scenario(|lab| {
+        let mut site = Site::new(lab);
+        site.servers.iter().for_each(|server| server.direct_routing("192.168.142.101/32"));
+        let shared = file(&[block(100, " min_up = 1\n dampen = 600\n"), block(101, " dampen = 600\n")]);
+        let apart = |text: &str| text.replace(" dampen", " share_probe = 0\n dampen");
+        site.director.configure(&shared);
+        site.director.start_pulse();
+        site.wait_for_all(&[100, 101], &BOTH);
+        site.wait_for_nannies(2);
+
+        // It comes and goes, which a nanny of its own for each destination knows after it.
+        let fell = |site: &mut Site, checks: u32| {
+            let mark = site.director.log.mark();
+            let line = format!("fell again soon after its return, it returns after {checks} good checks now");
+            site.servers[0].kill();
+            site.wait_for_all(&[100, 101], &BOTH[1..]);
+            wait_until(SOON, "two lines", || site.director.log.count(mark, &line) == 2);
+        };
+        site.servers[0].kill();
+        site.wait_for_all(&[100, 101], &BOTH[1..]);
+        site.servers[0].start();
+        site.wait_for_all(&[100, 101], &BOTH);
+        fell(&mut site, 2);
+        site.servers[0].start();
+        site.wait_for_all(&[100, 101], &BOTH);
+        site.reread(&apart(&shared));
+        site.wait_for_nannies(4);
+        fell(&mut site, 4);
+
+        // It is well again, and has to be for ten minutes, whoever checks it.
+        let shared = shared.replace("reentry = 0.2", "reentry = 600");
+        site.reread(&apart(&shared));
+        site.wait_for_nannies(4);
+        let watch = site.director.watch();
+        site.servers[0].start();
+        site.wait_for_checks();
+        site.reread(&shared);
+        site.wait_for_nannies(2);
+        site.wait_for_checks();
+        site.reread(&apart(&shared));
+        site.wait_for_nannies(4);
+        site.wait_for_checks();
+        site.reread(&shared);
+        site.wait_for_nannies(2);
+        watch.assert_unchanged();
+
+        // The other one is the last of the service that keeps its last, whatever happens.
+        let mark = site.director.log.mark();
+        site.servers[1].kill();
+        site.wait_for_all(&[101], &[]);
+        site.director.log.wait_for(mark, "[ failed ] keeping 192.168.142.159:8080 in use although its checks fail");
+        site.wait_for_all(&[100], &BOTH[1..]);
+        let (mark, watch) = (site.director.log.mark(), site.director.watch());
+        let found = site.kill_lvsd();
+        assert!(found.contains("2 virtual services and 2 monitors at work"), "{found}");
+        site.wait_for_nannies(2);
+        site.wait_for_checks();
+        site.reread(&apart(&shared));
+        site.wait_for_nannies(4);
+        site.kill_lvsd();
+        site.wait_for_nannies(4);
+        site.reread(&shared);
+        site.wait_for_nannies(2);
+        site.wait_for_checks();
+        watch.assert_unchanged();
+        for words in ["[inactive] ", "[ active ] ", "[ failed ] "] {
+            site.director.log.assert_never(mark, words);
+        }
+
+        // What the file stopped to want while no lvsd looked is taken back from its nanny.
+        let shared = shared.replace("reentry = 600", "reentry = 0.2");
+        site.reread(&shared);
+        site.wait_for_all(&[100, 101], &BOTH[..1]);
+        site.wait_for_nannies(2);
+        let (first, second) = shared.split_at(shared.find("virtual w101").expect("the second service"));
+        let without = second.replace("192.168.142.158\n active = 1", "192.168.142.158\n active = 0");
+        assert_ne!(second, without);
+        site.director.configure(&format!("{first}{without}"));
+        site.kill_lvsd();
+        site.wait_for_all(&[101], &[]);
+        site.wait_for_nannies(2);
+        assert_eq!(site.director.kernel_table().destinations(&service(100)), BOTH[..1]);
+        site.director.stop_pulse();
     });
 }
