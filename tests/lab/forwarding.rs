@@ -17,7 +17,7 @@ fn lvs_cf(network: &str, virtuals: &str) -> String {
 fn virtual_service(name: &str, address: &str, keywords: &[&str], server: &str, port: u16) -> String {
     let keywords: Vec<String> = keywords.iter().map(|keyword| format!("    {keyword}\n")).collect();
     format!(
-        "virtual {name} {{\n    active = 1\n    address = {address} eth0:1\n    timeout = 1\n    reentry = 1\n{}\
+        "virtual {name} {{\n    active = 1\n    address = {address} eth0:1\n    timeout = 10\n    interval = 1\n    reentry = 1\n{}\
          \x20   server one {{\n        address = {server}\n        active = 1\n        weight = 3\n        port = {port}\n    }}\n}}\n",
         keywords.concat()
     )

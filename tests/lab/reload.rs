@@ -10,12 +10,12 @@ use crate::ground::wait::{SOON, wait_until};
 mod changes;
 mod random;
 
-use crate::site::{BOTH, LVS_CF, SERVICE, Site, VIP, VIP_ON_DEVICE, wrong_lvs_cf};
+use crate::site::{BOTH, SERVICE, Site, VIP, VIP_ON_DEVICE, patient_lvs_cf, wrong_lvs_cf};
 
 #[test]
 fn a_wrong_file_changes_nothing_and_a_right_one_only_what_it_says() {
     scenario(|lab| {
-        let site = Site::in_service(lab);
+        let (site, patient) = (Site::in_service(lab), patient_lvs_cf());
         let director = &site.director;
         let nannies = director.machine.processes("nanny");
         let mark = director.log.mark();
@@ -35,7 +35,7 @@ fn a_wrong_file_changes_nothing_and_a_right_one_only_what_it_says() {
         let mut third = RealServer::new(lab, "157", "front", &["192.168.142.157/24"]);
         third.direct_routing("192.168.142.100/32");
         third.serve(&["tcp 80", "tcp 8080"]);
-        let (head, _) = LVS_CF.rsplit_once('}').expect("the virtual's end");
+        let (head, _) = patient.rsplit_once('}').expect("the virtual's end");
         let server = "     server 157 {\n         address = 192.168.142.157\n         active = 1\n         port = 8080\n     }\n}\n";
         director.configure(&format!("{head}{server}"));
         let kept_open = site.client.hold(VIP, 4);
@@ -47,7 +47,7 @@ fn a_wrong_file_changes_nothing_and_a_right_one_only_what_it_says() {
         kept_open.assert_flowing("159");
 
         // Its first server gone, and the VIP's mask another.
-        director.configure(&LVS_CF.replace(
+        director.configure(&patient.replace(
             "server 158 {\n         address = 192.168.142.158\n         active = 1",
             "server 158 {\n         address = 192.168.142.158\n         active = 0",
         ));

@@ -60,6 +60,12 @@ virtual 100 {
 }
 "#;
 
+/// [`LVS_CF`] where only a server that says so is out: a check that is slow is the machine's
+/// fault, whatever else it has to do. A dead one is found out sooner.
+pub fn patient_lvs_cf() -> String {
+    LVS_CF.replace("timeout = 6", "timeout = 30\n     interval = 3").replace("reentry = 6", "reentry = 3")
+}
+
 /// [`LVS_CF`] with a scheduler that nobody has, and the line it stands on.
 pub fn wrong_lvs_cf() -> (String, usize) {
     let wrong = LVS_CF.replace("scheduler = rr", "scheduler = fastest");
@@ -104,9 +110,10 @@ impl Site {
         Self { director, client, servers: servers.into() }
     }
 
-    /// The same with pulse started and everything in service.
+    /// The same with patient checks, pulse started and everything in service.
     pub fn in_service(lab: &Lab) -> Self {
         let site = Self::new(lab);
+        site.director.configure(&patient_lvs_cf());
         site.director.start_pulse();
         site.wait_in_service();
         site

@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use crate::ground::lab::signal;
 use crate::ground::scenario;
 use crate::ground::wait::{SOON, wait_until};
-use crate::site::{BOTH, SERVICE, Site};
+use crate::site::{BOTH, SERVICE, Site, patient_lvs_cf};
 
 const OUT: &str = "[inactive] shutting down 192.168.142.158:8080 due to connection failure";
 const IN: &str = "[ active ] making 192.168.142.158:8080 available";
@@ -24,6 +24,7 @@ const IN: &str = "[ active ] making 192.168.142.158:8080 available";
 fn the_trio_starts_without_a_syslogd_and_speaks_as_soon_as_there_is_one() {
     scenario(|lab| {
         let mut site = Site::new(lab);
+        site.director.configure(&patient_lvs_cf());
         site.director.log.stop();
         let mark = site.director.log.mark();
         site.director.start_pulse();
@@ -46,7 +47,14 @@ fn the_trio_starts_without_a_syslogd_and_speaks_as_soon_as_there_is_one() {
 #[test]
 fn a_stuck_syslogd_holds_nothing_up() {
     scenario(|lab| {
-        let mut site = Site::in_service(lab);
+        let mut site = Site::new(lab);
+        // The kernel's own, whatever a host's systemd would make of it.
+        site.director.log.stop();
+        site.director.machine.sysctl("net.unix.max_dgram_qlen", "10");
+        site.director.log.start_again(&site.director.machine);
+        site.director.configure(&patient_lvs_cf());
+        site.director.start_pulse();
+        site.wait_in_service();
         let mark = site.director.log.mark();
         signal(site.director.log.pid(), Signal::SIGSTOP);
         // More than its socket holds.
