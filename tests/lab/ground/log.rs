@@ -1,12 +1,15 @@
 //! /var/log/messages of a director, as a real rsyslogd writes it, and questions
 //! about what stands in it and in which order.
 
+use std::cell::Cell;
+use std::io::ErrorKind;
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::Machine;
 use super::lab::Process;
-use super::wait::{SOON, wait_for, wait_until};
+use super::wait::{SOON, holds_within, wait_for, wait_until};
 
 const CONFIG: &str = "\
 module(load=\"imuxsock\" SysSock.Name=\"/dev/log\" SysSock.RateLimit.Interval=\"0\")
@@ -14,19 +17,30 @@ module(load=\"builtin:omfile\" Template=\"RSYSLOG_TraditionalFileFormat\")
 *.* action(type=\"omfile\" File=\"/var/log/messages\")
 ";
 
+/// How many lines wait for a syslogd that is slow: what a systemd sets on every host.
+/// The kernel's own 10 are for a moment, and what a daemon said last is lost with it.
+const WAITING_MAX: &str = "512";
+
+/// What the lab says itself, with a number behind it.
+const SO_FAR: &str = " lab: so far ";
+
 /// A syslogd of a machine's own.
 pub struct Syslog {
     rsyslogd: Process,
     file: PathBuf,
     socket: PathBuf,
+    /// The last number behind [`SO_FAR`].
+    settled: Cell<u32>,
 }
 
 impl Syslog {
     /// Starts rsyslogd in the machine and waits for its socket.
     pub fn start(machine: &Machine) -> Self {
         machine.write("/run/lab-rsyslog.conf", CONFIG);
+        machine.sysctl("net.unix.max_dgram_qlen", WAITING_MAX);
         let rsyslogd = Self::launch(machine);
-        let this = Self { rsyslogd, file: machine.path("/var/log/messages"), socket: machine.path("/dev/log") };
+        let (file, socket) = (machine.path("/var/log/messages"), machine.path("/dev/log"));
+        let this = Self { rsyslogd, file, socket, settled: Cell::new(0) };
         this.wait_for_socket();
         this
     }
@@ -59,13 +73,40 @@ impl Syslog {
         self.rsyslogd.pid()
     }
 
-    /// All that was logged so far.
+    /// All that stands in the file so far, in whole lines, but what the lab said itself.
     pub fn lines(&self) -> Vec<String> {
-        std::fs::read_to_string(&self.file).unwrap_or_default().lines().map(str::to_owned).collect()
+        let text = self.text();
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().filter(|line| !line.contains(SO_FAR)).map(str::to_owned).collect()
     }
 
-    /// The present end of the log: what follows it can be looked at alone.
+    fn text(&self) -> String {
+        std::fs::read_to_string(&self.file).unwrap_or_default()
+    }
+
+    /// What was said by now stands in the file when this returns: a line that is said
+    /// behind it does. From a syslogd that is not there nothing more comes.
+    fn settle(&self) {
+        let number = self.settled.replace(self.settled.get() + 1);
+        let words = format!("{SO_FAR}{number}.");
+        let socket = UnixDatagram::unbound().expect("a socket");
+        socket.set_nonblocking(true).expect("a socket");
+        let mut is_there = true;
+        wait_until(SOON, "rsyslogd takes a line", || {
+            match socket.send_to(format!("<31>{}", words.trim_start()).as_bytes(), &self.socket) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return false,
+                sent => is_there = sent.is_ok(),
+            }
+            true
+        });
+        if is_there {
+            wait_until(SOON, "rsyslogd writes what it was told", || self.text().contains(&words));
+        }
+    }
+
+    /// The present end of the log: what is said from now on can be looked at alone.
     pub fn mark(&self) -> usize {
+        self.settle();
         self.lines().len()
     }
 
@@ -81,27 +122,30 @@ impl Syslog {
         })
     }
 
-    /// How many lines behind the mark hold these words.
+    /// How many lines behind the mark hold these words, of what was said by now.
     pub fn count(&self, mark: usize, words: &str) -> usize {
+        self.settle();
         self.since(mark).iter().filter(|line| line.contains(words)).count()
     }
 
-    /// These words stand behind the mark in this order, each in a line of its
+    /// These words come to stand behind the mark in this order, each in a line of its
     /// own, other lines between them or not.
     pub fn assert_order(&self, mark: usize, all: &[&str]) {
-        let lines = self.since(mark);
-        let mut rest = lines.iter();
-        for words in all {
-            assert!(
-                rest.any(|line| line.contains(words)),
-                "\"{words}\" is not in the log, or not in the order {all:#?}:\n{}",
-                lines.join("\n")
-            );
-        }
+        let stands = || {
+            let lines = self.since(mark);
+            let mut rest = lines.iter();
+            all.iter().all(|words| rest.any(|line| line.contains(words)))
+        };
+        assert!(
+            holds_within(SOON, stands),
+            "the log does not say in this order {all:#?}:\n{}",
+            self.since(mark).join("\n")
+        );
     }
 
-    /// Nobody said this behind the mark.
+    /// Nobody has said this behind the mark until now.
     pub fn assert_never(&self, mark: usize, words: &str) {
+        self.settle();
         let said: Vec<String> = self.since(mark).into_iter().filter(|line| line.contains(words)).collect();
         assert!(said.is_empty(), "the log says \"{words}\":\n{}", said.join("\n"));
     }
