@@ -8,9 +8,9 @@ use nix::sys::signal::Signal;
 
 use crate::ground::director::{LVS_CF as PATH, LVSD};
 use crate::ground::lab::signal;
-use crate::ground::scenario;
 use crate::ground::tell;
 use crate::ground::wait::{SOON, holds_within, wait_until};
+use crate::ground::{Machine, scenario};
 use crate::site::{BOTH, LVS_CF, Site};
 
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -71,10 +71,11 @@ impl Site {
         let mut plan = String::new();
         let settled = holds_within(SOON, || {
             plan = self.planned();
-            self.nannies().len() == count && self.meeting_places() == count && plan == nothing
+            self.nannies().len() == count && plan == nothing
         });
-        let (nannies, places) = (self.nannies(), self.meeting_places());
-        assert!(settled, "waited in vain for {count} nannies: {nannies:?}, {places} meeting places, {plan}");
+        let nannies = self.nannies();
+        assert!(settled, "waited in vain for {count} nannies: {nannies:?}, {plan}");
+        self.director.wait_until_met(count);
     }
 
     /// Waits until nannies have checked the first server some times more.
@@ -90,13 +91,6 @@ impl Site {
             signal(lvsd, Signal::SIGKILL);
         }
         self.director.log.wait_for(mark, " at work, going on with them")
-    }
-
-    /// How many nannies listen at their meeting places.
-    fn meeting_places(&self) -> usize {
-        let path = format!("/proc/{}/net/unix", self.director.machine.first_pid());
-        let text = std::fs::read_to_string(path).expect("the sockets");
-        text.lines().filter(|line| line.contains(" 00010000 ") && line.contains("/piranha-ng/nanny/")).count()
     }
 
     /// However slow this machine is, one nanny makes no more checks than its interval
@@ -164,8 +158,11 @@ fn a_server_behind_many_services_is_checked_once_and_each_keeps_its_own_destinat
         site.wait_for_all(&[100, 101], &BOTH);
         site.director.log.wait_for(mark, "[ active ] making 192.168.142.158:8080 available (192.168.142.101:80)");
         // Nobody looks at the third service's for a minute.
+        let mark = site.director.log.mark();
         for nanny in site.nannies() {
             signal(nanny, Signal::SIGUSR2);
+            let rosy = format!("nanny[{}]: rose-colored glasses on", Machine::inner_pid(nanny));
+            site.director.log.wait_for(mark, &rosy);
             signal(nanny, Signal::SIGHUP);
         }
         site.wait_for_all(&[100, 101, 102], &BOTH);

@@ -9,8 +9,11 @@ use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use common::channel::{Said, join};
+
+use super::lab::SUITE;
 use super::log::Syslog;
 use super::table::Table;
 use super::wait::{SOON, holds_within, wait_until};
@@ -85,9 +88,8 @@ impl Director {
 
     /// The suite's processes on this director, with their names.
     pub fn daemons(&self) -> Vec<(u32, String)> {
-        let suite = ["pulse", "lvsd", "nanny"];
         let all = self.machine.all_processes().into_iter();
-        all.filter(|(_, name)| suite.iter().any(|daemon| name.starts_with(daemon))).collect()
+        all.filter(|(_, name)| SUITE.iter().any(|daemon| name.starts_with(daemon))).collect()
     }
 
     /// The nanny of a real server (`-h RIP`), if it runs.
@@ -96,6 +98,26 @@ impl Director {
             let line = Machine::command_line(*pid);
             line.windows(2).any(|pair| pair == ["-h", rip])
         })
+    }
+
+    /// Waits until so many nannies run and each answers at its meeting place. One that
+    /// does not yet ends with the lvsd that started it, which nobody else could know of.
+    pub fn wait_until_met(&self, nannies: usize) {
+        let deadline = Duration::from_secs(2);
+        let answering = || {
+            self.machine.inside(move || {
+                let places = fs::read_dir("/run/piranha-ng/nanny").into_iter().flatten().flatten();
+                let answers = |place: &fs::DirEntry| {
+                    let Ok(line) = join(&place.path()) else { return false };
+                    let says_hello = |said| matches!(said, Said::Hello { .. }).then_some(());
+                    line.wait_for(Said::decode, Instant::now() + deadline, says_hello).is_ok_and(|said| said.is_some())
+                };
+                places.filter(answers).count()
+            })
+        };
+        wait_until(SOON, &format!("{nannies} nannies that answer at their meeting places"), || {
+            self.machine.processes("nanny").len() == nannies && answering() == nannies
+        });
     }
 
     /// `ipvsadm` with these words; it must succeed.
@@ -247,9 +269,18 @@ impl Seen {
     }
 }
 
+fn look(first_pid: u32, seen: &Mutex<Vec<Seen>>) {
+    let mut seen = seen.lock().expect("no panic holds it");
+    let now = Seen::now(first_pid);
+    if seen.last() != Some(&now) {
+        seen.push(now);
+    }
+}
+
 /// Looks at the table and the addresses many times a second: every state they were
 /// seen in.
 pub struct Watch {
+    first_pid: u32,
     seen: Arc<Mutex<Vec<Seen>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -262,21 +293,17 @@ impl Watch {
         let (into, until) = (Arc::clone(&seen), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
             while !until.load(Ordering::Relaxed) {
-                let now = Seen::now(first_pid);
-                let mut seen = into.lock().expect("no panic holds it");
-                if seen.last() != Some(&now) {
-                    seen.push(now);
-                }
-                drop(seen);
+                look(first_pid, &into);
                 std::thread::sleep(every);
             }
         });
-        Self { seen, stop, thread: Some(thread) }
+        Self { first_pid, seen, stop, thread: Some(thread) }
     }
 
-    /// The states so far, each different from the one before; the first is what
-    /// was at the start.
+    /// The states until this moment, each different from the one before; the first is
+    /// what was at the start. A short one may not have been seen.
     pub fn states(&self) -> Vec<Seen> {
+        look(self.first_pid, &self.seen);
         self.seen.lock().expect("no panic holds it").clone()
     }
 

@@ -266,7 +266,9 @@ impl Machine {
         found
     }
 
-    /// All its processes but zombies: as this process numbers them, with their names.
+    /// All its processes but zombies: as this process numbers them, with their names. A
+    /// child of the suite's that has not become its program yet is a script or another
+    /// daemon with its parent's name, and none: none of the suite's goes on as a copy.
     pub fn all_processes(&self) -> Vec<(u32, String)> {
         let ours = fs::read_link(format!("/proc/{}/ns/pid", self.first.pid())).expect("the machine lives");
         let entries =
@@ -276,8 +278,9 @@ impl Machine {
             .filter_map(|pid| {
                 let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
                 let (head, tail) = stat.rsplit_once(") ")?;
-                (!tail.starts_with('Z'))
-                    .then(|| (pid, head.split_once(" (").map(|(_, comm)| comm.to_owned()).unwrap_or_default()))
+                let comm = head.split_once(" (").map(|(_, comm)| comm.to_owned()).unwrap_or_default();
+                let is_copy = SUITE.iter().any(|name| comm.starts_with(name)) && is_copy(tail);
+                (!tail.starts_with('Z') && !is_copy).then_some((pid, comm))
             })
             .collect()
     }
@@ -302,6 +305,15 @@ impl Machine {
             status.lines().any(|l| l.starts_with("NSpid:") && l.split_whitespace().last() == Some(&inner.to_string()))
         })
     }
+}
+
+/// What the names of the daemons under test begin with.
+pub(super) const SUITE: [&str; 3] = ["pulse", "lvsd", "nanny"];
+
+/// Whether a process runs what its parent ran, by its /proc/PID/stat behind the name: the
+/// seventh field is the flags, `PF_FORKNOEXEC` among them.
+fn is_copy(stat: &str) -> bool {
+    stat.split(' ').nth(6).and_then(|flags| flags.parse::<u64>().ok()).is_some_and(|flags| flags & 0x40 != 0)
 }
 
 /// Sends a signal to a process; one that is gone already is the test's mistake.

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 /// the same again at most.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// For whatever a healthy machine does at once; only a broken one needs it all.
-pub const SOON: Duration = Duration::from_secs(20);
+/// For whatever a healthy machine does at once, and one with much else to do in a while;
+/// only a broken one needs it all. Nothing is shown by the time itself.
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// Whether `condition` holds before `deadline` has passed.
 pub fn holds_within(deadline: Duration, mut condition: impl FnMut() -> bool) -> bool {
