@@ -8,6 +8,7 @@ use crate::ground::director::Director;
 use crate::ground::scenario;
 use crate::ground::wait::{SOON, wait_until};
 
+use super::product::Product;
 use super::site::{BACKUP, MASTER, Pair, Plan, TO_CLIENTS, TO_PARTNER, VIP, figure};
 
 #[test]
@@ -41,7 +42,7 @@ fn a_director_that_is_cut_off_is_replaced_and_yields_or_wins_by_rule_when_it_is_
         // Both were active, or the master had yielded: one is now, for good.
         let from = Instant::now();
         pair.mend(MASTER);
-        pair.wait_for_one();
+        pair.wait_until_agreed();
         figure("the cables are in again", &load, from);
         wait_until(SOON, "clients are served again", || pair.client.ask(VIP).is_ok());
         let watch = pair.watch();
@@ -57,8 +58,7 @@ fn a_director_that_is_cut_off_is_replaced_and_yields_or_wins_by_rule_when_it_is_
         pair.directors[1 - active].log.wait_for(marks[1 - active], "partner dead: activating lvs");
         figure("active director's switch ports deaf", &load, from);
         pair.mend(active);
-        pair.wait_for_one();
-        pair.wait_for_service(pair.active());
+        pair.wait_for_service(pair.wait_until_agreed());
     });
 }
 
@@ -106,8 +106,11 @@ fn packets_that_go_one_way_only_leave_one_director_active() {
         // the VIP, and yields to it.
         let (marks, from) = (pair.marks(), Instant::now());
         firewall(backup, "-I");
-        backup.log.wait_for(marks[BACKUP], "answers for a VIP: not activating");
-        let yields = ["partner dead: activating lvs", "partner active and not heard: deactivating LVS"];
+        let yields = [
+            "partner dead: activating lvs",
+            "partner active and not heard: deactivating LVS",
+            "answers for a VIP: not activating",
+        ];
         backup.log.assert_order(marks[BACKUP], &yields);
         pair.wait_for_service(MASTER);
         assert_stays(&pair, &load);
@@ -204,9 +207,9 @@ fn two_that_are_active_and_not_heard_see_each_other_and_one_yields() {
         assert_stays(&pair, &load);
 
         // By a network that loses them; the backup was active when it began.
-        let asked = master.try_pulse(&["--relocate"]);
-        assert!(asked.status.success(), "{asked:?}");
+        Product::Ours.relocate(master);
         pair.wait_for_service(BACKUP);
+        pair.wait_until_agreed();
         let (marks, from) = (pair.marks(), Instant::now());
         pair.directors.iter().for_each(lose_heartbeats);
         master.log.wait_for(marks[MASTER], "partner dead: activating lvs");

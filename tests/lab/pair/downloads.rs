@@ -22,16 +22,17 @@ fn survives(lab: &Lab, method: Method) {
     };
     let download = pair.client.download(VIP, LASTS);
     wait_until(SOON, "the backup knows of the connection", || known_to(BACKUP, &download));
+    download.assert_flowing();
     pair.cut_off(MASTER);
     wait_until(SOON, "the backup takes over", || pair.holds_vip(BACKUP));
     download.assert_flowing();
     let still = download.finish();
     tell::figure(&format!("pair: a download, {method:?}, its director cut off: it stood still for {still:?}"));
     pair.mend(MASTER);
-    pair.wait_for_one();
-    pair.wait_for_service(pair.active());
+    let active = pair.wait_until_agreed();
+    pair.wait_for_service(active);
 
-    let (active, download) = (pair.active(), pair.client.download(VIP, LASTS));
+    let download = pair.client.download(VIP, LASTS);
     wait_until(SOON, "the other one knows of the connection", || known_to(1 - active, &download));
     Product::Ours.stop(&pair.directors[active]);
     pair.wait_for_vip_on(&[1 - active]);

@@ -8,12 +8,12 @@ use nix::sys::signal::Signal;
 use crate::ground::scenario;
 
 use super::product::Product;
-use super::site::{BACKUP, Pair, Plan, figure};
+use super::site::{BACKUP, Pair, Plan, Timers, figure};
 
 #[test]
 fn files_that_differ_are_told_of_on_both_sides() {
     scenario(|lab| {
-        let pair = Pair::in_service(lab, Plan::OURS);
+        let pair = Pair::in_service(lab, Plan { timers: Timers::Patient, ..Plan::OURS });
         let (load, watch, from) = (pair.load(), pair.watch(), Instant::now());
 
         let marks = pair.marks();

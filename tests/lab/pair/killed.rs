@@ -11,12 +11,13 @@ use crate::ground::scenario;
 use crate::ground::wait::{SOON, wait_until};
 
 use super::product::Product;
-use super::site::{BACKUP, MASTER, Pair, Plan, figure};
+use super::site::{BACKUP, MASTER, Pair, Plan, Timers, figure};
 
 #[test]
 fn any_one_process_of_either_director_can_be_killed() {
     scenario(|lab| {
-        let pair = Pair::in_service(lab, Plan::OURS);
+        // Whoever is killed has until then to be back.
+        let pair = Pair::in_service(lab, Plan { timers: Timers::Patient, ..Plan::OURS });
         let load = pair.load();
         let watch = pair.watch();
         for (which, name) in [(MASTER, "active"), (BACKUP, "standby")] {

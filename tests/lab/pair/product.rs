@@ -129,6 +129,17 @@ impl Product {
     pub fn wait_until_ready(self, director: &Director, plan: Plan) {
         wait_until(SOON, "all its processes run", || self.is_whole(director));
         director.wait_for_destinations(SERVICE, &plan.destinations());
+        if self == Self::Ours {
+            wait_until(SOON, "its lvsd is ready, and it has heard its partner", || {
+                let status = Self::status(director);
+                status.contains("\nfit: yes\n") && !status.contains("\npartner: not known yet")
+            });
+        }
+    }
+
+    /// What ours says of itself; nothing, if it does not.
+    pub fn status(director: &Director) -> String {
+        String::from_utf8_lossy(&director.try_pulse(&["--status"]).stdout).into_owned()
     }
 
     /// How many processes it should have on a director.
@@ -165,6 +176,7 @@ fn lvs_cf(plan: Plan) -> String {
     text += match plan.timers {
         Timers::Default => "",
         Timers::Quick => "keepalive = 200ms\ndeadtime = 3s\n",
+        Timers::Patient => "keepalive = 200ms\ndeadtime = 20s\n",
         Timers::Tenth => "keepalive = 100ms\ndeadtime = 300ms\n",
         Timers::Fastest => "keepalive = 10ms\ndeadtime = 30ms\n",
     };
@@ -214,7 +226,7 @@ fn keepalived_conf(plan: Plan, which: usize) -> String {
     };
     text += match plan.timers {
         Timers::Default => "",
-        Timers::Quick => "    advert_int 1\n",
+        Timers::Quick | Timers::Patient => "    advert_int 1\n",
         Timers::Tenth => "    advert_int 0.1\n",
         Timers::Fastest => "    advert_int 0.01\n",
     };

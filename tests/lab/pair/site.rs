@@ -16,7 +16,7 @@ use crate::ground::client::{Client, Load, Pace};
 use crate::ground::director::Director;
 use crate::ground::gap::Gap;
 use crate::ground::real_server::RealServer;
-use crate::ground::wait::{SOON, wait_until};
+use crate::ground::wait::{SOON, wait_for, wait_until};
 use crate::ground::{Lab, tell};
 
 use super::holders::{Holders, holds};
@@ -68,6 +68,8 @@ pub enum Timers {
     Default,
     /// Seconds, but not many: for scenes on a machine that may be busy.
     Quick,
+    /// A silence that no busy machine reaches: for scenes in which nobody takes over.
+    Patient,
     /// A tenth of a second, and three of them.
     Tenth,
     /// As fast as each product goes.
@@ -169,6 +171,9 @@ impl<'lab> Pair<'lab> {
         }
         self.wait_for_service(MASTER);
         self.wait_until_ready(BACKUP);
+        if self.plan.product == Product::Ours {
+            assert_eq!(self.wait_until_agreed(), MASTER);
+        }
     }
 
     /// Waits until that director serves, and the other does not.
@@ -193,6 +198,23 @@ impl<'lab> Pair<'lab> {
     /// Waits until one director holds the VIP, whichever that is.
     pub fn wait_for_one(&self) {
         wait_until(SOON, "one director holds the VIP", || self.holds_vip(MASTER) != self.holds_vip(BACKUP));
+    }
+
+    /// Waits until one of ours is active, the other stands by, and both know: who holds
+    /// the VIP before they have heard each other may not keep it. Which one it is.
+    pub fn wait_until_agreed(&self) -> usize {
+        let says = |which: usize, state: &str, partner: &str| {
+            let status = Product::status(&self.directors[which]);
+            status.contains(&format!("\nstate: {state}\n")) && status.contains(&format!("\npartner: {partner}\n"))
+        };
+        wait_for(SOON, "both know that one is active and the other stands by", || {
+            [MASTER, BACKUP].into_iter().find(|active| {
+                says(*active, "active", "standby")
+                    && says(1 - active, "standby", "active")
+                    && self.holds_vip(*active)
+                    && !self.holds_vip(1 - active)
+            })
+        })
     }
 
     /// The one that holds the VIP.
