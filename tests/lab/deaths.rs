@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use crate::ground::client::Pace;
 use crate::ground::director::Director;
 use crate::ground::lab::signal;
 use crate::ground::scenario;
@@ -14,7 +15,7 @@ use crate::ground::wait::{SOON, wait_until};
 use crate::site::{BOTH, SERVICE, Site, VIP, VIP_ON_DEVICE};
 
 /// A frozen process is given ten seconds before it counts as frozen.
-const FROZEN: Duration = Duration::from_secs(40);
+const FROZEN: Duration = Duration::from_secs(120);
 
 /// The trio's processes of that name.
 fn all(director: &Director, name: &str) -> BTreeSet<u32> {
@@ -45,7 +46,7 @@ fn all_three_killed_in_one_breath_cost_no_connection() {
         let site = Site::in_service(lab);
         let director = &site.director;
         let held = site.client.hold(VIP, 4);
-        let load = site.client.open_connections(VIP, Duration::from_millis(10));
+        let load = site.client.open_connections(VIP, Pace::STEADY);
         let (from, watch) = (Instant::now(), director.watch());
         load.wait_for_served(20);
         let old = ["pulse", "lvsd", "nanny"].map(|name| (name, all(director, name)));
@@ -69,7 +70,7 @@ fn pulse_killed_with_its_guardian_leaves_the_service_and_the_next_start_goes_on_
     scenario(|lab| {
         let site = Site::in_service(lab);
         let director = &site.director;
-        let load = site.client.open_connections(VIP, Duration::from_millis(10));
+        let load = site.client.open_connections(VIP, Pace::STEADY);
         let (from, watch) = (Instant::now(), director.watch());
         let below = [all(director, "lvsd"), all(director, "nanny")];
         // In one breath, or either would have the other back.
@@ -97,7 +98,7 @@ fn the_process_in_the_pid_file_can_be_killed_like_any_other() {
         let site = Site::in_service(lab);
         let director = &site.director;
         let (from, watch) = (Instant::now(), director.watch());
-        let load = site.client.open_connections(VIP, Duration::from_millis(10));
+        let load = site.client.open_connections(VIP, Pace::STEADY);
         let read = || std::fs::read_to_string(director.machine.path("/run/pulse.pid")).unwrap_or_default();
         let before = read();
         director.signal_pulse(Signal::SIGKILL);
@@ -119,7 +120,7 @@ fn a_frozen_nanny_a_frozen_lvsd_and_a_frozen_pulse_are_replaced() {
     scenario(|lab| {
         let site = Site::in_service(lab);
         let director = &site.director;
-        let load = site.client.open_connections(VIP, Duration::from_millis(20));
+        let load = site.client.open_connections(VIP, Pace::STEADY);
         let (from, watch) = (Instant::now(), director.watch());
         let mark = director.log.mark();
 
@@ -129,6 +130,7 @@ fn a_frozen_nanny_a_frozen_lvsd_and_a_frozen_pulse_are_replaced() {
             director.nanny("192.168.142.159").is_some_and(|new| new != nanny)
         });
         director.log.wait_for(mark, "nanny for child 100/159");
+        director.wait_until_met(2);
 
         let nannies = all(director, "nanny");
         let lvsd = all(director, "lvsd");
@@ -175,7 +177,7 @@ fn a_server_that_dies_together_with_lvsd_is_still_taken_out() {
         site.director.wait_for_destinations(SERVICE, &BOTH[1..]);
         wait_for_others(&site.director, "lvsd", 1, &lvsd);
         let from = Instant::now();
-        let load = site.client.open_connections(VIP, Duration::from_millis(10));
+        let load = site.client.open_connections(VIP, Pace::STEADY);
         load.wait_for_served(50);
         load.assert_none_failed(from, Instant::now());
     });

@@ -2,6 +2,8 @@
 //! are raised and announced there, IPv6 answers at once, and who else has them is
 //! found out there.
 
+use std::time::Duration;
+
 use crate::ground::client::Client;
 use crate::ground::director::Director;
 use crate::ground::wait::{SOON, wait_until};
@@ -85,12 +87,17 @@ fn virtual_ips_on_a_vlan_a_bond_and_a_bridge_are_announced_and_watched() {
             director.log.wait_for(0, &format!("claimed by {theirs}"));
         }
         // no duplicate is looked for, though there is one
-        let shown = director.machine.run("ip", &["-6", "-o", "addr", "show", "dev", "eth0.5"]);
-        assert!(shown.contains(&format!("{SIX}/128")) && !shown.contains("tentative"), "{shown}");
+        let mut shown = String::new();
+        wait_until(SOON, "the IPv6 address is up", || {
+            shown = director.machine.run("ip", &["-6", "-o", "addr", "show", "dev", "eth0.5"]);
+            shown.contains(&format!("{SIX}/128"))
+        });
+        assert!(!shown.contains("tentative"), "{shown}");
         thief.ip(&format!("addr del {SIX}/128 dev eth0.5\n"));
         let ours = mac(&director.machine, "eth0.5");
         wait_until(SOON, "the director answers for the IPv6 address", || {
-            let _ = client.ask(&format!("[{SIX}]:80")); // there is no server; it is asked where it is
+            // there is no server; it is asked where it is
+            let _ = client.ask_within(Duration::from_secs(1), &format!("[{SIX}]:80"));
             client.machine.run("ip", &["neigh", "show", SIX]).contains(&format!("lladdr {ours}"))
         });
 

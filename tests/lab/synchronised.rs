@@ -1,8 +1,9 @@
 //! The synchronisation of connections: what a client has open lives on when the
 //! other director takes over, there and back.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use crate::ground::client::Pace;
 use crate::ground::director::Director;
 use crate::ground::scenario;
 use crate::ground::wait::{SOON, wait_until};
@@ -52,7 +53,7 @@ fn connections_that_are_open_live_on_when_the_roles_change() {
         second.wait_for_address(VIP_ON_DEVICE);
         assert!(!first.has_address(VIP_ON_DEVICE));
         second.log.wait_for(0, "partner stopped: activating lvs");
-        let (from, load) = (Instant::now(), site.client.open_connections(VIP, Duration::from_millis(20)));
+        let (from, load) = (Instant::now(), site.client.open_connections(VIP, Pace::STEADY));
         load.wait_for_served(20);
         load.assert_none_failed(from, Instant::now());
         for server in ["158", "159"] {

@@ -61,7 +61,7 @@ fn direct_routing_carries_connections_and_a_dead_server_is_felt() {
         let from = Instant::now();
         load.wait_for_served(50);
         load.assert_none_failed(from, Instant::now());
-        assert_eq!(held.broken("158").len(), 2);
+        held.wait_for_broken("158", 2);
         assert_eq!(watch.states().len(), 2);
         servers[0].start();
         assert_eq!(client.ask("192.168.142.158:80").unwrap(), "158");

@@ -2,7 +2,7 @@
 //! both sides know, and the client only acknowledges. One byte lost, doubled or
 //! changed ends it.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -13,7 +13,7 @@ use super::wait::{SOON, wait_until};
 
 /// How long a download may stand still: a change of directors costs some
 /// retransmissions, each twice as late as the one before.
-const STANDSTILL_MAX: Duration = Duration::from_secs(15);
+const STANDSTILL_MAX: Duration = Duration::from_secs(40);
 
 /// What is sent in one go, and how long until the next: enough packets that a
 /// director sees the connection all the time, few enough for a slow guest.
@@ -143,7 +143,11 @@ fn receive(stream: &mut impl Read, pieces: usize, progress: &Mutex<Progress>) ->
     let mut at = Instant::now();
     let mut received = 0;
     loop {
-        let n = stream.read(&mut buffer)?;
+        let n = match stream.read(&mut buffer) {
+            // A read with a deadline is not begun again for who was stopped in it.
+            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            read => read?,
+        };
         if n == 0 {
             let whole = received == pieces * PIECE;
             return if whole { Ok(()) } else { Err(std::io::Error::other("it ended too early")) };

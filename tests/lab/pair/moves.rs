@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::ground::client::Outcome;
 use crate::ground::director::Director;
 use crate::ground::lab::signal;
-use crate::ground::wait::{SOON, wait_until};
+use crate::ground::wait::{SOON, holds_within, wait_until};
 use crate::ground::{Lab, Machine, scenario};
 
 use super::product::Product;
@@ -50,7 +49,7 @@ fn a_stop_hands_over_at_once_and_a_start_takes_nothing_back() {
         let from = Instant::now();
         Product::Ours.stop(backup);
         Product::Ours.start(backup);
-        pair.wait_for_one();
+        assert_eq!(pair.wait_until_agreed(), MASTER);
         pair.wait_until_ready(BACKUP);
         figure("active director restarted", &load, from);
         watch.assert_never_two();
@@ -74,9 +73,14 @@ fn a_stop_hands_over_at_once_and_a_start_takes_nothing_back() {
     });
 }
 
-/// For how long the successor is held up. A client sends a first packet again after
-/// a second.
+/// For how long the successor is held up.
 const HELD_UP: Duration = Duration::from_millis(400);
+
+/// When a client sends a first packet again.
+const SENT_AGAIN: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(7)];
+
+/// For how long a director that was stopped serves late packets, or a little less.
+const SERVED_FOR: Duration = Duration::from_secs(1);
 
 /// Where a director cannot serve them any more. Clients send to the director that was
 /// stopped until they hear another announce the VIP. It remembers that the other one had
@@ -100,7 +104,7 @@ fn late_packets_wait_for_the_successor(pair: &Pair<'_>) {
     }
     let pulse = backup.machine.processes("pulse");
     let [pulse] = pulse[..] else { panic!("one pulse runs: {pulse:?}") };
-    let load = pair.hasty_load();
+    let load = pair.load();
     let (before, from) = (first_packets_sent_again(pair), Instant::now());
     signal(pulse, Signal::SIGSTOP);
     master.signal_pulse(Signal::SIGTERM);
@@ -111,10 +115,15 @@ fn late_packets_wait_for_the_successor(pair: &Pair<'_>) {
     let till = Instant::now();
     pair.wait_for_service(BACKUP);
     figure("active director stopped, successor held up for 400 ms", &load, from);
-    let meanwhile = load.between(gone, till).len();
     let again = first_packets_sent_again(pair) - before;
+    let all = load.between(gone, Instant::now());
+    let meanwhile = all.iter().filter(|it| it.at <= till).count();
     assert!(meanwhile > 5, "only {meanwhile} connections were opened meanwhile: nothing is shown");
-    assert!(again < meanwhile / 2, "of {meanwhile} first packets {again} were lost");
+    // What is lost is sent again, and so is what waits for longer on a busy machine.
+    let back = all.iter().map(|it| it.at + it.took).min();
+    let waited = |at: Instant| SENT_AGAIN.iter().filter(|after| Some(at + **after) < back).count();
+    let overdue: usize = all.iter().map(|it| waited(it.at)).sum();
+    assert!(again < overdue + meanwhile / 2, "of {meanwhile} first packets {again} were lost, {overdue} overdue");
     wait_until(SOON, "the master's processes are gone", || master.daemons().is_empty());
     master.configure(&text);
 }
@@ -152,6 +161,8 @@ fn late_packets_are_served(lab: &Lab, pair: &Pair<'_>) {
     // A host that asks who has the VIP, a few times.
     stranger.inside(|| UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.send_to(b"?", VIP)).expect("a packet"));
     std::thread::sleep(HELD_UP);
+    // A busy machine may need nearly as long as they are served at all.
+    let are_served = holds_within(SERVED_FOR.saturating_sub(HELD_UP), || load.served_since(gone) > 5);
     let seen = answers();
     signal(pulse, Signal::SIGCONT);
     let till = Instant::now();
@@ -160,11 +171,8 @@ fn late_packets_are_served(lab: &Lab, pair: &Pair<'_>) {
     let successor = mac(&backup.machine);
     wait_until(SOON, "the successor answers for the VIP", || answers() == [successor.as_str()]);
     figure("the same where late packets are served", &load, from);
-    let all = load.between(gone, gone + HELD_UP);
-    let served = all.iter().filter(|it| matches!(it.outcome, Outcome::Served(_)) && it.at + it.took < till);
-    assert!(all.len() > 5, "only {} connections were opened meanwhile: nothing is shown", all.len());
-    assert!(served.count() > all.len() / 2, "late packets waited: {all:#?}");
-    load.assert_reset_at_most(1, from, till);
+    assert!(are_served, "late packets waited: {:#?}", load.between(gone, till));
+    load.assert_reset_at_one_moment(from, till);
     wait_until(SOON, "the master's processes are gone", || master.daemons().is_empty());
     assert!(is_clean(master), "something is left");
     for director in &pair.directors {
@@ -205,9 +213,9 @@ fn what_late_packets_are_served_by_is_gone_after_every_hand_over() {
         let (load, watch) = (pair.load(), pair.watch());
         for (what, here) in [("relocated", MASTER), ("relocated back", BACKUP)] {
             let from = Instant::now();
-            let asked = pair.directors[here].try_pulse(&["--relocate"]);
-            assert!(asked.status.success(), "{asked:?}");
+            Product::Ours.relocate(&pair.directors[here]);
             pair.wait_for_service(1 - here);
+            pair.wait_until_agreed();
             figure(what, &load, from);
             wait_until(SOON, "late packets are served no more", || is_clean(&pair.directors[here]));
         }
