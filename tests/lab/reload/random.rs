@@ -22,7 +22,7 @@ const PACE: Pace = Pace { every: Duration::from_millis(5), patience: Duration::f
 /// So are checks: what is shown is what reloads cost, not what a failed check does.
 const TIMEOUT: u64 = 20;
 /// Beyond the drain and some looks of lvsd.
-const SETTLED: Duration = Duration::from_secs(60);
+const SETTLED: Duration = Duration::from_secs(120);
 const SCHEDULERS: [&str; 4] = ["rr", "wlc", "lc", "wrr"];
 const SERVERS: [u8; 5] = [151, 152, 153, 154, 155];
 
