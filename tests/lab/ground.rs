@@ -23,6 +23,7 @@ pub mod director;
 pub mod download;
 pub mod gap;
 mod guest;
+mod jitter;
 mod killed;
 pub mod lab;
 pub mod log;

@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 
+use super::jitter::JITTER;
 use super::part::{self, Master, Part};
 use super::tree::end_tree;
 use super::{INSIDE, scratch, tell};
 
 const LINUX: &str = "linux.uml";
 
-/// What a scenario may take at most; the longest takes a fifth of it when the
+/// What a scenario may take at most; the longest takes a tenth of it when the
 /// machine is idle.
-pub(super) const SCENARIO_MAX: Duration = Duration::from_secs(240);
+pub(super) const SCENARIO_MAX: Duration = Duration::from_secs(600);
 
 /// Memory of a guest in MiB. It is taken from the host only when it is used.
 const MEMORY_MIB: u64 = 1024;
@@ -62,7 +63,7 @@ fn prepare(job: &Path, name: &str, environment: &[(&str, &str)]) -> std::io::Res
     fs::write(job.join("command"), format!("--exact\n{name}\n--include-ignored\n--nocapture\n--test-threads=1\n"))?;
     let mut wanted: Vec<String> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
     wanted.push(format!("{INSIDE}=1"));
-    for name in ["PATH", "RUST_BACKTRACE", tell::TELL, tell::KEEP, tell::ONLY_GROUND] {
+    for name in ["PATH", "RUST_BACKTRACE", JITTER, tell::TELL, tell::KEEP, tell::ONLY_GROUND] {
         wanted.extend(std::env::var(name).map(|value| format!("{name}={value}")));
     }
     fs::write(job.join("environment"), wanted.join("\n"))

@@ -21,6 +21,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::{ENTRANCE, Master, PART, this_binary};
+use crate::ground::jitter::{self, JITTER};
 
 /// Where a guest finds what it is to do, on the kernel's command line: a folder
 /// with `command` (arguments, a line each) and `environment` (NAME=VALUE, a line
@@ -82,7 +83,11 @@ fn prepare_guest(job: &Path) -> io::Result<()> {
             tmpfs(at)?;
         }
     }
-    modules(job)?;
+    let at = modules(job)?;
+    let environment = fs::read_to_string(job.join("environment"))?;
+    if let Some(seed) = environment.lines().find_map(|line| line.strip_prefix(JITTER)?.strip_prefix('=')) {
+        jitter::begin(seed, &at.join("cgroup"))?;
+    }
     fs::write("/proc/sys/kernel/printk", "1")?;
     // Of the host's files only the job's can be written.
     mount(Some(job), job, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
@@ -92,8 +97,8 @@ fn prepare_guest(job: &Path) -> io::Result<()> {
 }
 
 /// Lets the kernel load its modules by itself. What it needs for that lies where
-/// no machine puts anything of its own: iptables looks for it too.
-fn modules(job: &Path) -> io::Result<()> {
+/// no machine puts anything of its own: iptables looks for it too. It answers where.
+fn modules(job: &Path) -> io::Result<&'static Path> {
     let free = ["/mnt", "/media", "/srv"].iter().find(|at| Path::new(at).is_dir() && !job.starts_with(at));
     let at = *free.ok_or_else(|| io::Error::other("no folder is free for a tmpfs"))?;
     tmpfs(at)?;
@@ -102,7 +107,8 @@ fn modules(job: &Path) -> io::Result<()> {
     symlink(MODULES, format!("{at}/lib/modules"))?;
     fs::write(&modprobe, format!("#!/bin/sh\nexec /sbin/modprobe -d {at} \"$@\"\n"))?;
     fs::set_permissions(&modprobe, fs::Permissions::from_mode(0o755))?;
-    fs::write("/proc/sys/kernel/modprobe", modprobe)
+    fs::write("/proc/sys/kernel/modprobe", modprobe)?;
+    Ok(Path::new(at))
 }
 
 /// Runs the job's command; answers as [`ExitStatusExt::into_raw`] has it.
