@@ -5,14 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use common::config::Outside;
 use common::names::Known;
+use common::state;
 
 /// How long a reload waits for answers when it can do without: a name server that is
 /// not dead answers in less, and longer an operator wonders.
@@ -31,11 +31,8 @@ pub struct Hosts {
 impl Hosts {
     /// As they are in this file; none if it is not there.
     pub fn new(file: PathBuf) -> Self {
-        let mut bytes = Vec::new();
-        if let Ok(file) = File::open(&file) {
-            // What cannot be read is not known.
-            let _ = file.take(FILE_MAX).read_to_end(&mut bytes);
-        }
+        // What cannot be read is not known.
+        let bytes = state::read(&file, FILE_MAX).ok().flatten().unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         let line = |line: &str| {
             let (name, address) = line.split_once(' ')?;
@@ -66,25 +63,20 @@ impl Hosts {
         stale
     }
 
-    /// Writes the file; it lives in memory (/run). Without names there is none.
+    /// Writes the file. Without names there is none.
     ///
     /// # Errors
     /// The system's; the old file stands.
     pub fn keep(&self) -> io::Result<()> {
         if self.addresses.is_empty() {
-            return match std::fs::remove_file(&self.file) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-                Ok(()) | Err(_) => Ok(()),
-            };
+            return state::remove(&self.file);
         }
         let mut text = String::new();
         for (name, address) in &self.addresses {
             // Writing into a String cannot fail.
             let _ = writeln!(text, "{name} {address}");
         }
-        let new = self.file.with_extension("new");
-        File::create(&new)?.write_all(text.as_bytes())?;
-        std::fs::rename(&new, &self.file)
+        state::replace(&self.file, text)
     }
 }
 

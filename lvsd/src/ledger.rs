@@ -27,14 +27,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::ipvs::{DestinationKey, ServiceKey};
+use common::state;
 
 use crate::orders::{Order, Orders};
 use crate::wanted::Target;
@@ -143,7 +142,17 @@ pub(crate) fn plain(name: &str) -> String {
 /// Reads the file's text; the number says how many lines are none. A ledger of
 /// another boot is an empty one.
 pub fn parse(text: &str, boot: &str) -> (Ledger, usize) {
-    let mut ledger = Ledger::default();
+    parse_lines(text, boot, parse_line)
+}
+
+/// The same of any ledger with a line for each entry: what they say, as `parse_line`
+/// takes it down. It says nothing of a line that is none.
+pub(crate) fn parse_lines<L: Default>(
+    text: &str,
+    boot: &str,
+    parse_line: impl Fn(&[&str], &mut L) -> Option<()>,
+) -> (L, usize) {
+    let mut ledger = L::default();
     let (mut bad, mut same_boot) = (0, false);
     for line in text.lines().filter(|line| !line.is_empty()) {
         let fields: Vec<&str> = line.split('\t').collect();
@@ -153,7 +162,7 @@ pub fn parse(text: &str, boot: &str) -> (Ledger, usize) {
             bad += 1;
         }
     }
-    (if same_boot { ledger } else { Ledger::default() }, bad)
+    (if same_boot { ledger } else { L::default() }, bad)
 }
 
 fn parse_line(fields: &[&str], ledger: &mut Ledger) -> Option<()> {
@@ -219,12 +228,12 @@ impl LedgerFile {
         Ok(read(&self.path)?.map_or_else(Default::default, |text| parse(&text, &self.boot)))
     }
 
-    /// Replaces the file. It lives in memory (/run) and so is not synced.
+    /// Replaces the file.
     ///
     /// # Errors
     /// The system's; the old file stands.
     pub fn write(&self, ledger: &Ledger) -> io::Result<()> {
-        replace(&self.path, &print(ledger, &self.boot))
+        state::replace(&self.path, print(ledger, &self.boot))
     }
 
     /// Removes the file; done at an orderly end.
@@ -243,32 +252,7 @@ impl LedgerFile {
 /// # Errors
 /// It is there and cannot be read.
 pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
-    let mut bytes = Vec::new();
-    match File::open(path) {
-        Ok(file) => file.take(FILE_MAX).read_to_end(&mut bytes)?,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e),
-    };
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
-}
-
-/// Replaces a file in one step.
-///
-/// # Errors
-/// The system's; the old file stands.
-pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let written = write_to(&new, text).and_then(|()| std::fs::rename(&new, path));
-    if written.is_err() {
-        // Half a file would only hold room where there is none.
-        let _ = std::fs::remove_file(&new);
-    }
-    written
-}
-
-fn write_to(path: &Path, text: &str) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    file?.write_all(text.as_bytes())
+    Ok(state::read(path, FILE_MAX)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 #[cfg(test)]

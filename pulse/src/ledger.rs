@@ -11,11 +11,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use common::state;
 
 /// An address pulse added.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -142,11 +142,11 @@ impl Ledger {
     /// be read gives an empty ledger and the reason.
     pub fn open(path: &Path, boot: String) -> (Self, Option<String>) {
         let (contents, trouble) = match read(path) {
-            Ok(text) => match Contents::parse(&text, &boot) {
+            Ok(Some(text)) => match Contents::parse(&text, &boot) {
                 Ok(contents) => (contents, None),
                 Err(e) => (Contents::default(), Some(e.to_string())),
             },
-            Err(e) if e.kind() == io::ErrorKind::NotFound => (Contents::default(), None),
+            Ok(None) => (Contents::default(), None),
             Err(e) => (Contents::default(), Some(e.to_string())),
         };
         (Self { path: path.to_owned(), boot, contents, unwritten: false }, trouble)
@@ -175,31 +175,15 @@ impl Ledger {
 
     fn write(&self) -> io::Result<()> {
         if self.contents == Contents::default() {
-            return match std::fs::remove_file(&self.path) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-                Err(_) | Ok(()) => Ok(()),
-            };
+            return state::remove(&self.path);
         }
-        let new = self.path.with_extension("new");
-        let written = write_to(&new, &self.contents.print(&self.boot)).and_then(|()| std::fs::rename(&new, &self.path));
-        if written.is_err() {
-            // Half a file would only hold room on a disk that has none.
-            let _ = std::fs::remove_file(&new);
-        }
-        written
+        state::replace(&self.path, self.contents.print(&self.boot))
     }
 }
 
-fn write_to(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())
-}
-
-fn read(path: &Path) -> io::Result<String> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    File::open(path)?.take(SIZE_MAX).read_to_string(&mut text)?;
-    Ok(text)
+fn read(path: &Path) -> io::Result<Option<String>> {
+    let text = state::read(path, SIZE_MAX)?.map(String::from_utf8);
+    text.transpose().map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
 }
 
 #[cfg(test)]

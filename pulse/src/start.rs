@@ -12,6 +12,7 @@ use common::daemon::{self, ExitStatus, PidFile, PidFileError};
 use common::log::Log;
 use common::names::{self, Known, Lookup};
 use common::netlink::route::{Monitor, Route};
+use common::state;
 
 use crate::addresses::{self, Reach, Step};
 use crate::args::Args;
@@ -183,10 +184,8 @@ fn copy_path() -> PathBuf {
 
 /// Keeps the file that is in force for a pulse to come.
 pub fn keep(read: &Read) {
-    let path = copy_path();
-    let new = path.with_extension("new");
     // Without it a pulse to come falls back on the ledger.
-    let _ = std::fs::write(&new, &read.copy).and_then(|()| std::fs::rename(&new, &path));
+    let _ = state::replace(&copy_path(), &read.copy);
 }
 
 /// Whether a pulse was here before that did not end in order: it was killed, or was

@@ -33,9 +33,10 @@ use std::time::Duration;
 
 use common::command::{Identity, words};
 use common::ipvs::ServiceKey;
+use common::state;
 
 use super::service::UnderWay;
-use crate::ledger::{BOOT, plain, read, replace};
+use crate::ledger::{BOOT, parse_lines, plain, read};
 
 /// The longest time that is believed: the range of the keyword.
 const WITHIN_MAX: Duration = Duration::from_secs(3600);
@@ -116,17 +117,7 @@ pub fn print(ledger: &Ledger, boot: &str) -> String {
 /// Reads the file's text; the number says how many lines are none. A ledger of
 /// another boot is an empty one.
 pub fn parse(text: &str, boot: &str) -> (Ledger, usize) {
-    let mut ledger = Ledger::default();
-    let (mut bad, mut same_boot) = (0, false);
-    for line in text.lines().filter(|line| !line.is_empty()) {
-        let fields: Vec<&str> = line.split('\t').collect();
-        if let [BOOT, id] = fields[..] {
-            same_boot = id == boot;
-        } else if parse_line(&fields, &mut ledger).is_none() {
-            bad += 1;
-        }
-    }
-    (if same_boot { ledger } else { Ledger::default() }, bad)
+    parse_lines(text, boot, parse_line)
 }
 
 fn parse_line(fields: &[&str], ledger: &mut Ledger) -> Option<()> {
@@ -176,19 +167,15 @@ impl LedgerFile {
         Ok(read(&self.path)?.map_or_else(Default::default, |text| parse(&text, &self.boot)))
     }
 
-    /// Replaces the file; an empty one is removed. It lives in memory (/run) and so
-    /// is not synced.
+    /// Replaces the file; an empty one is removed.
     ///
     /// # Errors
     /// The system's; the old file stands.
     pub fn write(&self, ledger: &Ledger) -> io::Result<()> {
         if *ledger == Ledger::default() {
-            return match std::fs::remove_file(&self.path) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-                Ok(()) | Err(_) => Ok(()),
-            };
+            return state::remove(&self.path);
         }
-        replace(&self.path, &print(ledger, &self.boot))
+        state::replace(&self.path, print(ledger, &self.boot))
     }
 
     /// Where it is.
