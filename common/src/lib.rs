@@ -15,6 +15,7 @@
 //! | [`log`] | levels, the sinks a line goes to; no wording | pulse, lvsd, nanny |
 //! | [`names`] | the host names of a configuration, looked up by a process of its own | pulse, lvsd |
 //! | [`netlink`] | one request and its replies; generic netlink and the few rtnetlink verbs | under `ipvs`; pulse |
+//! | [`process`] | signals by process id, and the ends of children | pulse, lvsd |
 //! | [`state`] | a small file for a successor, replaced in one step | pulse, lvsd |
 //!
 //! A module comes in only if two daemons use it today, it has a noun for a name,
@@ -39,4 +40,5 @@ pub mod log;
 #[cfg(feature = "config")]
 pub mod names;
 pub mod netlink;
+pub mod process;
 pub mod state;

@@ -11,14 +11,11 @@ use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
 use common::channel::{ASK_MAX, Ask, Line, Said, join};
-use common::child::Exit;
 use common::command::words;
 use common::daemon::{self, run_root};
 use common::destinations::Assignment;
@@ -28,6 +25,8 @@ use crate::nannies::{self, Id, Nannies};
 use crate::plan::{Step, Table};
 use crate::preview::{Found, Process};
 use crate::wanted::Monitor;
+
+pub use common::process::{reap, signal};
 
 /// The kernel's table, or a test's.
 #[derive(Debug)]
@@ -223,32 +222,6 @@ pub fn kill_group(pid: u32) {
         && pid > 1
     {
         let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
-    }
-}
-
-/// Sends a signal. One that is gone already needs none; 0 is no process but our own
-/// group, and 1 is never a child.
-pub fn signal(pid: u32, signal: Signal) {
-    if let Ok(pid) = i32::try_from(pid)
-        && pid > 1
-    {
-        // The only other failure is a process that is not ours to signal, and
-        // its place would have shown us the door.
-        let _ = kill(Pid::from_raw(pid), signal);
-    }
-}
-
-/// The next child that ended. SIGCHLD coalesces, so call it until it has none.
-pub fn reap() -> Option<(u32, Exit)> {
-    loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(status) => {
-                let (pid, exit) = Exit::from_wait(status)?;
-                return Some((pid.as_raw().unsigned_abs(), exit));
-            }
-            Err(Errno::EINTR) => {}
-            Err(_) => return None,
-        }
     }
 }
 

@@ -23,9 +23,8 @@ use common::channel::{self, Ask, Line, Received, Said};
 use common::child::{Action, Child, Event, Exit, Rules};
 use common::daemon::{self, ExitStatus, Launch};
 use common::log::Log;
-use nix::errno::Errno;
+use common::process;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, waitpid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::args::Args;
@@ -319,14 +318,8 @@ impl Guardian {
     }
 
     fn reap(&mut self) {
-        loop {
-            let status = match waitpid(None::<nix::unistd::Pid>, Some(WaitPidFlag::WNOHANG)) {
-                Ok(status) => status,
-                Err(Errno::EINTR) => continue,
-                Err(_) => return, // no children
-            };
-            let Some((pid, exit)) = Exit::from_wait(status) else { return };
-            if self.worker.as_ref().is_some_and(|worker| worker.ours && worker.pid == pid.as_raw().unsigned_abs()) {
+        while let Some((pid, exit)) = process::reap() {
+            if self.worker.as_ref().is_some_and(|worker| worker.ours && worker.pid == pid) {
                 self.gone(exit);
             }
         }

@@ -17,8 +17,7 @@ use common::ipvs::SyncDaemon;
 use common::log::Log;
 use common::names::Lookup;
 use common::netlink::route::Monitor;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use crate::addresses::without;
 use crate::args::Args;
@@ -32,6 +31,8 @@ use crate::ready::{Ready, Source};
 use crate::settings::{Pair, Settings};
 use crate::start;
 use crate::supervisor::{State, Supervisor};
+
+pub use common::process::signal;
 
 pub mod checks;
 mod children;
@@ -417,15 +418,6 @@ pub fn watch(registry: &mio::Registry, what: &impl std::os::fd::AsFd, source: So
     use std::os::fd::AsRawFd as _;
     let fd = what.as_fd().as_raw_fd();
     registry.register(&mut mio::unix::SourceFd(&fd), source.token(), mio::Interest::READABLE)
-}
-
-/// Sends a signal; a process that is gone needs none.
-pub fn signal(pid: u32, signal: Signal) {
-    if let Ok(pid) = i32::try_from(pid)
-        && pid > 1
-    {
-        let _ = kill(Pid::from_raw(pid), signal);
-    }
 }
 
 /// Lets go of the terminal we were started from, and of the folder.

@@ -5,10 +5,7 @@ use std::collections::VecDeque;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use common::child::{self, Exit};
-use nix::errno::Errno;
-use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::Pid;
+use common::{child, process};
 
 use super::Hands;
 use super::commands::Order;
@@ -35,14 +32,7 @@ impl Hands {
     /// Every child that ended since the last turn. `guardian` is the process the
     /// node has for its guardian.
     pub fn reap(&mut self, guardian: Option<u32>, events: &mut VecDeque<Event>) {
-        loop {
-            let status = match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
-                Ok(status) => status,
-                Err(Errno::EINTR) => continue,
-                Err(_) => return, // no children
-            };
-            let Some((pid, exit)) = Exit::from_wait(status) else { return };
-            let pid = pid.as_raw().unsigned_abs();
+        while let Some((pid, exit)) = process::reap() {
             if self.lvsd.as_ref().is_some_and(|lvsd| lvsd.ours && lvsd.pid == pid) {
                 self.lvsd = None;
                 events.push_back(Event::Lvsd(child::Event::Gone(exit)));
