@@ -1,12 +1,13 @@
 //! Checks by name against servers that misbehave in every way, and what is said of
 //! it. Real servers are in [`crate::daemons`].
 
-use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use common::channel::{Ask, Line, Received, Said};
 
-use crate::ground::{Answer, Nanny, Server, free_port, wait_for, wait_until};
+use crate::OFTEN;
+use crate::ground::{Answer, Echo, Nanny, Server, free_port, wait_for, wait_until};
 
 /// A check of a kind, with what its server says that is good, and what is not.
 struct Kind {
@@ -39,23 +40,29 @@ const KINDS: [Kind; 3] = [
     },
 ];
 
+/// For a check that is to be over before its server has answered, and for one whose
+/// time must not be over before that.
+const SHORT: [&str; 2] = ["-t", "1.5"];
+const LONG: [&str; 2] = ["-t", "20"];
+
 #[test]
 fn each_way_to_fail_leaves_the_server_out_with_its_reason() {
     for Kind { words, good, wrong, flood } in KINDS {
         let rows = [
-            (Answer::Stall, "READ to 127.0.0.1"),
-            (Answer::Reset, "READ returned error 104:Connection reset by peer"),
-            (Answer::HalfClose, "was too short"),
-            (Answer::Text(wrong.0), wrong.1),
-            (Answer::Flood(flood.0), flood.1),
+            (Answer::Stall, "READ to 127.0.0.1", SHORT),
+            // In the middle of either, a read or a write.
+            (Answer::Reset, "Connection reset by peer", LONG),
+            (Answer::HalfClose, "was too short", LONG),
+            (Answer::Text(wrong.0), wrong.1, LONG),
+            (Answer::Flood(flood.0), flood.1, LONG),
             // It dripped something, so it is known to be no whole answer.
-            (Answer::Drip(if good.is_empty() { b"220 " } else { good }), "127.0.0.1"),
+            (Answer::Drip(if good.is_empty() { b"220 " } else { good }), "127.0.0.1", SHORT),
         ];
         let running: Vec<_> = rows
             .into_iter()
-            .map(|(answer, expected)| {
+            .map(|(answer, expected, timeout)| {
                 let server = Server::start(answer);
-                let nanny = Nanny::start(server.port, &[words, &["-t", "1.5"]].concat());
+                let nanny = Nanny::start(server.port, &[words, &timeout].concat());
                 (server, nanny, expected)
             })
             .collect();
@@ -66,7 +73,7 @@ fn each_way_to_fail_leaves_the_server_out_with_its_reason() {
             nanny.wait_for("[inactive] leaving out 127.0.0.1");
             drop(server);
         }
-        let mut nanny = Nanny::start(free_port(), &[words, &["-t", "1"]].concat());
+        let mut nanny = Nanny::start(free_port(), &[words, &LONG].concat());
         nanny.wait_for("failed: Connection refused");
         nanny.wait_for("[inactive] leaving out 127.0.0.1");
     }
@@ -76,7 +83,7 @@ fn each_way_to_fail_leaves_the_server_out_with_its_reason() {
 fn a_good_answer_admits_in_pieces_too() {
     for answer in [Answer::Text(KINDS[1].good), Answer::ByteByByte(KINDS[1].good)] {
         let server = Server::start(answer);
-        Nanny::start(server.port, &[KINDS[1].words, &["-t", "5"]].concat()).wait_for("[ active ]");
+        Nanny::start(server.port, &[KINDS[1].words, &LONG].concat()).wait_for("[ active ]");
     }
 }
 
@@ -87,14 +94,13 @@ fn a_drip_is_over_at_the_deadline_of_the_whole_check() {
     let mut nanny = Nanny::start(server.port, &["--check", "http", "-t", "1.2"]);
     nanny.wait_for("READ to 127.0.0.1");
     assert!(begun.elapsed() >= Duration::from_millis(1200));
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 #[test]
 fn several_checks_are_all_needed_unless_fewer_are() {
     let well = Server::start(Answer::Text(b"HTTP/1.1 200 OK\r\n\r\n"));
     let dead = format!("port={}", free_port());
-    let both = ["--check", "http", "--check", "tcp", "--with", &dead, "-t", "0.5", "-a", "0.5"];
+    let both = [&["--check", "http", "--check", "tcp", "--with", &dead, "-a", "0.2"], &OFTEN[..]].concat();
     let mut all = Nanny::start(well.port, &both);
     all.wait_for("check tcp: CONNECT to 127.0.0.1");
     all.wait_for("[inactive] leaving out");
@@ -106,8 +112,8 @@ fn several_checks_are_all_needed_unless_fewer_are() {
 
 #[test]
 fn a_check_comes_from_the_address_and_device_it_was_told() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let port = free_port();
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let words = ["--check", "tcp", "--with", "source_address=127.0.0.77", "--with", "source_interface=lo", "-t", "5"];
     let mut nanny = Nanny::start(port, &words);
     let (_stream, from) = listener.accept().unwrap();
@@ -121,21 +127,15 @@ fn a_check_comes_from_the_address_and_device_it_was_told() {
 
 #[test]
 fn a_udp_check_goes_elsewhere_than_the_server() {
-    let socket = UdpSocket::bind("[::1]:0").unwrap();
-    let port = format!("port={}", socket.local_addr().unwrap().port());
-    let echo = std::thread::spawn(move || {
-        let mut buffer = [0; 64];
-        let (n, from) = socket.recv_from(&mut buffer).unwrap();
-        socket.send_to(&buffer[..n], from).unwrap();
-    });
+    let mut echo = Echo::start("::1", b"hi\n", b"hi\n");
+    let port = format!("port={}", echo.at.port());
     let words =
         ["--check", "udp", "--with", "address=::1", "--with", &port, "--with", "send=hi\\n", "--with", "expect=hi"];
     let mut nanny = Nanny::start(9, &[&words[..], &["-t", "1"]].concat());
     nanny.wait_for("[ active ]");
-    echo.join().unwrap();
-    // Nobody is there any more.
-    nanny.wait_for("READ returned error 111:Connection refused");
-    nanny.wait_for("[inactive] shutting down");
+    echo.stop();
+    // Nobody is there any more, and one question may have been under way.
+    nanny.wait_for_all(&["READ returned error 111:Connection refused", "[inactive] shutting down"]);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_script_says_by_its_status_whether_and_with_what_weight() {
 #[test]
 fn a_flood_is_not_read_to_its_end() {
     let server = Server::start(Answer::Flood(b"HTTP/1.1 200 OK\r\n\r\n"));
-    let mut nanny = Nanny::start(server.port, &["--check", "http", "-t", "0.2"]);
+    let mut nanny = Nanny::start(server.port, &[&["--check", "http"], &OFTEN[..]].concat());
     nanny.wait_for("[ active ]");
     let asked = server.asked();
     wait_until("ten more checks", || server.asked() >= asked + 10);
@@ -183,7 +183,7 @@ fn a_flood_is_not_read_to_its_end() {
 fn who_asks_why_a_server_is_out_hears_what_happened_in_its_last_bad_check() {
     let server = Server::start(Answer::Text(b"HTTP/1.1 503 Service Unavailable\r\nX: \xff\r\n\r\n"));
     let (line, theirs) = Line::pair().unwrap();
-    let mut nanny = Nanny::start_on(server.port, &["--check", "http", "-t", "0.5"], theirs.into());
+    let mut nanny = Nanny::start_on(server.port, &[&["--check", "http"], &OFTEN[..]].concat(), theirs.into());
     nanny.wait_for("[inactive] leaving out");
     line.send(&Ask::Why.encode()).unwrap();
     let (at, text) = wait_for("an answer", || match line.receive_said() {
@@ -285,16 +285,16 @@ fn nanny_takes_every_option_that_lvsd_gives_it() {
 
 #[test]
 fn a_handshake_fails_in_every_way_with_its_reason() {
-    for (answer, expected) in [
-        (Answer::Stall, "timed out"),
-        (Answer::Reset, "READ returned error 104:Connection reset by peer"),
-        (Answer::HalfClose, "failed: the server closed the connection in the handshake"),
-        (Answer::Text(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "failed: the answer is not TLS"),
-        (Answer::Flood(b""), "failed: the answer is not TLS"),
-        (Answer::Drip(b"\x16\x03\x03\x01\x00"), "timed out"),
+    for (answer, expected, timeout) in [
+        (Answer::Stall, "timed out", SHORT),
+        (Answer::Reset, "READ returned error 104:Connection reset by peer", LONG),
+        (Answer::HalfClose, "failed: the server closed the connection in the handshake", LONG),
+        (Answer::Text(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "failed: the answer is not TLS", LONG),
+        (Answer::Flood(b""), "failed: the answer is not TLS", LONG),
+        (Answer::Drip(b"\x16\x03\x03\x01\x00"), "timed out", SHORT),
     ] {
         let server = Server::start(answer);
-        let mut nanny = Nanny::start(server.port, &["--check", "tls", "-t", "1"]);
+        let mut nanny = Nanny::start(server.port, &[&["--check", "tls"], &timeout[..]].concat());
         nanny.wait_for(expected);
         nanny.wait_for("[inactive] leaving out 127.0.0.1");
     }
@@ -312,7 +312,8 @@ fn a_nanny_with_tls_is_called_nanny_too() {
         String::from_utf8(first).unwrap().rsplit('/').next().unwrap().to_owned()
     };
     let exe = |nanny: &Nanny| std::fs::read_link(format!("/proc/{}/exe", nanny.pid())).unwrap();
-    wait_until("it became the other program", || exe(&secure).ends_with("nanny-tls"));
+    // While it does it has no arguments for a moment.
+    wait_until("it became the other program", || exe(&secure).ends_with("nanny-tls") && !name(&secure).is_empty());
     assert_eq!((name(&plain), name(&secure)), ("nanny".to_owned(), "nanny".to_owned()));
     assert!(exe(&plain).ends_with("nanny"));
 }

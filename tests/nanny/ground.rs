@@ -2,9 +2,9 @@
 //! them. Whatever a test starts ends with it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// Longer than anything takes on the slowest machine; a test that waits so long failed.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Waits until there is something.
 pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -81,99 +81,97 @@ fn flood(mut stream: TcpStream, text: &[u8]) {
     }
 }
 
-/// A port that nobody has just now.
+/// A port that nobody has, nor gets while its server is away: it is given out once, and
+/// from below those that the kernel chooses. Of those a check would sooner or later get
+/// the very one it connects to, and so an answer where nobody listens: its own.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 12_000;
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    // Elsewhere in another run that goes on beside this one.
+    let begin = u16::try_from(std::process::id() % u32::from(COUNT / 100)).unwrap() * 100;
+    loop {
+        let port = FIRST + (begin + GIVEN.fetch_add(1, Ordering::SeqCst)) % COUNT;
+        let is_free = TcpListener::bind(("0.0.0.0", port)).is_ok() && UdpSocket::bind(("0.0.0.0", port)).is_ok();
+        if is_free {
+            return port;
+        }
+    }
 }
 
 /// A TCP server on a port of its own.
 pub(crate) struct Server {
     /// Its port, also after a restart.
     pub(crate) port: u16,
-    answer: Arc<Mutex<Answer>>,
-    asked: Arc<AtomicUsize>,
-    /// Connections that are open still.
-    kept: Arc<Mutex<Vec<TcpStream>>>,
+    state: Arc<Mutex<State>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What changes while it serves, and does so at once.
+struct State {
+    answer: Answer,
+    /// How many connections came.
+    asked: usize,
+    /// Those that are open still.
+    kept: Vec<TcpStream>,
 }
 
 impl Server {
     /// Listens at once.
     pub(crate) fn start(answer: Answer) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut server = Self {
-            port: listener.local_addr().unwrap().port(),
-            answer: Arc::new(Mutex::new(answer)),
-            asked: Arc::default(),
-            kept: Arc::default(),
-            stop: Arc::default(),
-            thread: None,
-        };
+        let port = free_port();
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let state = State { answer, asked: 0, kept: Vec::new() };
+        let mut server = Self { port, state: Arc::new(Mutex::new(state)), stop: Arc::default(), thread: None };
         server.serve(listener);
         server
     }
 
     fn serve(&mut self, listener: TcpListener) {
-        let (answer, asked, stop) = (self.answer.clone(), self.asked.clone(), self.stop.clone());
-        let kept = self.kept.clone();
+        let (state, stop) = (self.state.clone(), self.stop.clone());
         self.thread = Some(std::thread::spawn(move || {
-            for stream in listener.incoming() {
+            loop {
+                let Ok((stream, _)) = listener.accept() else { continue };
                 if stop.load(Ordering::SeqCst) {
-                    kept.lock().unwrap().clear();
+                    // In this order: who sees a connection end finds nobody who listens.
+                    drop(listener);
+                    state.lock().unwrap().kept.clear();
                     return;
                 }
-                let Ok(mut stream) = stream else { continue };
-                asked.fetch_add(1, Ordering::SeqCst);
-                let answer = *answer.lock().unwrap();
-                match answer {
-                    Answer::Text(text) => {
-                        let _ = stream.write_all(text);
-                        let _ = stream.shutdown(std::net::Shutdown::Write);
+                let answer = {
+                    let mut state = state.lock().unwrap();
+                    state.asked += 1;
+                    match state.answer {
+                        Answer::Flood(_) | Answer::Reset => {}
+                        Answer::Text(_)
+                        | Answer::ByteByByte(_)
+                        | Answer::Stall
+                        | Answer::Drip(_)
+                        | Answer::HalfClose => state.kept.push(stream.try_clone().unwrap()),
                     }
-                    Answer::ByteByByte(text) => {
-                        stream.set_nodelay(true).unwrap();
-                        for byte in text.chunks(1) {
-                            let _ = stream.write_all(byte);
-                            std::thread::sleep(Duration::from_millis(2));
-                        }
-                    }
-                    Answer::Stall => {}
-                    Answer::Drip(text) => {
-                        let stream = stream.try_clone().unwrap();
-                        std::thread::spawn(move || drip(stream, text));
-                    }
-                    Answer::Flood(text) => {
-                        std::thread::spawn(move || flood(stream, text));
-                        continue;
-                    }
-                    Answer::Reset => {
-                        let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
-                        nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::Linger, &linger).unwrap();
-                        continue;
-                    }
-                    Answer::HalfClose => {
-                        let _ = stream.shutdown(std::net::Shutdown::Write);
-                    }
-                }
-                kept.lock().unwrap().push(stream);
+                    state.answer
+                };
+                say(stream, answer);
             }
         }));
     }
 
     /// How many connections came.
     pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+        self.state.lock().unwrap().asked
     }
 
     /// Closes all connections, and goes on listening.
     pub(crate) fn hang_up(&self) {
-        self.kept.lock().unwrap().clear();
+        self.state.lock().unwrap().kept.clear();
     }
 
-    /// From the next connection on.
-    pub(crate) fn answer(&self, answer: Answer) {
-        *self.answer.lock().unwrap() = answer;
+    /// From the next connection on; how many came before.
+    pub(crate) fn answer(&self, answer: Answer) -> usize {
+        let mut state = self.state.lock().unwrap();
+        state.answer = answer;
+        state.asked
     }
 
     /// The port refuses.
@@ -185,17 +183,102 @@ impl Server {
         }
     }
 
-    /// Listens again.
-    pub(crate) fn restart(&mut self) {
+    /// Listens again; how many connections came before.
+    pub(crate) fn restart(&mut self) -> usize {
+        let asked = self.asked();
         self.stop.store(false, Ordering::SeqCst);
         let listener = wait_for("the port", || TcpListener::bind(("127.0.0.1", self.port)).ok());
         self.serve(listener);
+        asked
+    }
+}
+
+/// What becomes of a new connection.
+fn say(mut stream: TcpStream, answer: Answer) {
+    match answer {
+        Answer::Text(text) => {
+            let _ = stream.write_all(text);
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+        }
+        Answer::ByteByByte(text) => {
+            stream.set_nodelay(true).unwrap();
+            for byte in text.chunks(1) {
+                let _ = stream.write_all(byte);
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        Answer::Stall => {}
+        Answer::Drip(text) => {
+            std::thread::spawn(move || drip(stream, text));
+        }
+        Answer::Flood(text) => {
+            std::thread::spawn(move || flood(stream, text));
+        }
+        Answer::Reset => {
+            let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+            nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::Linger, &linger).unwrap();
+        }
+        Answer::HalfClose => {
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+        }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// A UDP server that sends this back to whoever asks, until it is silent.
+pub(crate) struct Echo {
+    /// Its address and port.
+    pub(crate) at: SocketAddr,
+    silent: Arc<AtomicBool>,
+    gone: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Echo {
+    /// Listens at once; asserts that it is asked in these words.
+    pub(crate) fn start(ip: &str, expected: &'static [u8], answer: &'static [u8]) -> Self {
+        let socket = UdpSocket::bind((ip, free_port())).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let at = socket.local_addr().unwrap();
+        let (silent, gone) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let (is_silent, is_gone) = (silent.clone(), gone.clone());
+        let thread = std::thread::spawn(move || {
+            let mut buffer = [0; 64];
+            while !is_gone.load(Ordering::SeqCst) {
+                let Ok((n, from)) = socket.recv_from(&mut buffer) else { continue };
+                assert_eq!(&buffer[..n], expected);
+                if !is_silent.load(Ordering::SeqCst) {
+                    // Who asked may be gone.
+                    let _ = socket.send_to(answer, from);
+                }
+            }
+        });
+        Self { at, silent, gone, thread: Some(thread) }
+    }
+
+    /// It is there still, and says nothing more.
+    pub(crate) fn silence(&self) {
+        self.silent.store(true, Ordering::SeqCst);
+    }
+
+    /// The port refuses.
+    pub(crate) fn stop(&mut self) {
+        self.gone.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        self.gone.store(true, Ordering::SeqCst);
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
@@ -272,12 +355,25 @@ impl Nanny {
     pub(crate) fn wait_for(&mut self, words: &str) -> String {
         let until = Instant::now() + DEADLINE;
         loop {
-            while let Some(line) = self.heard.get(self.read) {
-                self.read += 1;
-                if line.contains(words) {
-                    return line.clone();
-                }
+            let line = self.next_line(words, until);
+            if line.contains(words) {
+                return line;
             }
+        }
+    }
+
+    /// Such lines in whatever order, behind the last one waited for.
+    pub(crate) fn wait_for_all(&mut self, words: &[&str]) {
+        let until = Instant::now() + DEADLINE;
+        let mut missing = words.to_vec();
+        while let Some(first) = missing.first() {
+            let line = self.next_line(first, until);
+            missing.retain(|words| !line.contains(words));
+        }
+    }
+
+    fn next_line(&mut self, words: &str, until: Instant) -> String {
+        if self.read == self.heard.len() {
             match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) => self.heard.push(line),
                 Err(e @ (RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected)) => {
@@ -285,6 +381,8 @@ impl Nanny {
                 }
             }
         }
+        self.read += 1;
+        self.heard[self.read - 1].clone()
     }
 
     /// TERM and its exit code.

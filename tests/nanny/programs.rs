@@ -1,10 +1,11 @@
 //! Checks by program, with programs that behave badly in every way.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
+use crate::OFTEN;
 use crate::ground::{Answer, Nanny, Server, wait_for, wait_until};
 use nix::libc::RLIM_INFINITY;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -26,11 +27,14 @@ impl Program {
     fn file(text: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let at = dir.path().to_str().unwrap().to_owned();
-        // Moved into place, so that nobody starts it while it is open for writing (ETXTBSY).
-        let (new, path) = (dir.path().join("new"), dir.path().join("check"));
-        fs::write(&new, text.replace("{DIR}", &at)).unwrap();
-        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
-        fs::rename(&new, &path).unwrap();
+        let path = dir.path().join("check");
+        // Not by this process: what it has open for writing, a child that another test
+        // starts meanwhile has too, and it cannot be run then (ETXTBSY).
+        let mut install = Command::new("install");
+        install.args(["-m", "755", "/dev/stdin"]).arg(&path).stdin(Stdio::piped());
+        let mut install = install.spawn().unwrap();
+        install.stdin.take().unwrap().write_all(text.replace("{DIR}", &at).as_bytes()).unwrap();
+        assert!(install.wait().unwrap().success());
         Self { dir, line: format!("{} %h %p", path.display()) }
     }
 
@@ -44,8 +48,7 @@ impl Program {
     }
 
     fn nanny(&self, more: &[&str]) -> Nanny {
-        // A script that another test's fork still holds open cannot be run (ETXTBSY) for a moment.
-        Nanny::start(8080, &[&["-e", &self.line, "-x", "OK", "-t", "1", "-a", "0.01"], more].concat())
+        Nanny::start(8080, &[&["-e", &self.line, "-x", "OK", "-t", "20", "-a", "0.01"], more].concat())
     }
 }
 
@@ -57,7 +60,7 @@ fn is_gone(pid: Pid) -> bool {
 #[test]
 fn the_program_gets_address_and_port_and_its_ok_admits() {
     let program = Program::new("[ \"$1 $2\" = '127.0.0.1 8080' ] && echo OK");
-    let mut nanny = program.nanny(&["-t", "5"]);
+    let mut nanny = program.nanny(&[]);
     nanny.wait_for("External program use requested: (");
     nanny.wait_for("[ active ] making 127.0.0.1:8080 available");
 }
@@ -100,7 +103,10 @@ fn programs_that_fail_are_failures_and_each_is_said_in_its_way() {
         ("sleep 600", "timeout running the following: "),
     ] {
         let program = Program::new(&format!("echo $$ > pid.new; mv pid.new pid; {script}"));
-        let mut nanny = program.nanny(&["-t", "0.5"]);
+        let more = if script.starts_with("sleep") { &["-t", "0.5"][..] } else { &[] };
+        let mut nanny = program.nanny(more);
+        // Of one that was killed before it got so far, there is another soon.
+        program.pid_in("pid");
         nanny.wait_for(words);
         nanny.wait_for("[inactive] leaving out 127.0.0.1:8080");
         assert_eq!(nanny.stop(), Some(0), "{script}");
@@ -166,7 +172,7 @@ fn a_program_can_be_stopped_by_signals() {
 
 #[test]
 fn of_a_program_nothing_is_expected_of_nothing_good_comes() {
-    let mut nanny = Nanny::start(8080, &["-e", "/bin/echo OK", "-t", "0.2"]);
+    let mut nanny = Nanny::start(8080, &["-e", "/bin/echo OK", "-t", "20"]);
     nanny.wait_for("Expect string is NULL, but the external sending program returned a non-NULL result");
     nanny.wait_for("[inactive] leaving out");
     let mut nanny = Nanny::start(8080, &["-e", " ", "-x", "OK"]);
@@ -178,7 +184,7 @@ fn a_load_monitor_raises_the_weight_of_an_idle_server() {
     let monitor = Program::new("echo \"$1  up 3 days,  load 0.00, 0.05, 0.01\"");
     let word = monitor.path("check").to_str().unwrap().to_owned();
     let server = Server::start(Answer::Text(b"HTTP"));
-    let mut nanny = Nanny::start(server.port, &["-x", "HTTP", "-t", "5", "-w", "100", "-v", "-U", &word]);
+    let mut nanny = Nanny::start(server.port, &["-x", "HTTP", "-t", "20", "-w", "100", "-v", "-U", &word]);
     nanny.wait_for("[ active ]");
     nanny.wait_for("Loadavg of 127.0.0.1 is 0.000000");
     nanny.wait_for("Computing new weight 150 based on last weight 100 and load 0.000000");
@@ -191,7 +197,7 @@ fn a_load_monitor_that_hangs_or_talks_nonsense_costs_a_line_and_no_check() {
     let server = Server::start(Answer::Text(b"HTTP"));
     let start = |program: &Program| {
         let word = program.path("check").to_str().unwrap().to_owned();
-        Nanny::start(server.port, &["-x", "HTTP", "-t", "0.1", "-U", &word])
+        Nanny::start(server.port, &[&["-x", "HTTP", "-U", &word], &OFTEN[..]].concat())
     };
     start(&nonsense).wait_for("bad load average returned: rup: RPC: Program not registered");
     start(&Program::new("exit 1")).wait_for("failed to read remote load");
