@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 
+use nix::sys::socket::{Shutdown, shutdown};
 use proptest::prelude::*;
 
 use std::time::Duration;
@@ -7,6 +8,13 @@ use std::time::Duration;
 use super::*;
 use crate::destinations::Failed;
 use crate::ipvs::{DestinationKey, ForwardingMethod, Protocol};
+
+/// Ends it, as its process's death does. A child that another test starts at this moment
+/// has a copy of the descriptor until it is another program: dropped here alone, the
+/// line would go on for as long.
+fn end(line: &Line) {
+    shutdown(line.fd.as_raw_fd(), Shutdown::Both).unwrap();
+}
 
 fn target(n: u8) -> Target {
     let service = ServiceKey::Address { protocol: Protocol::Tcp, address: [192, 0, 2, n].into(), port: 80 };
@@ -123,7 +131,7 @@ fn the_end_of_a_line_is_seen_after_what_was_said_on_it() {
     let (parent, child) = Line::pair().unwrap();
     let child = Line { fd: child };
     child.send(&Said::Ready.encode()).unwrap();
-    drop(child);
+    end(&child);
     assert_eq!(parent.receive_said(), Received::Message(Said::Ready));
     assert_eq!(parent.receive_said(), Received::Ended);
     assert!(parent.send(&Ask::Check.encode()).is_err());
@@ -137,7 +145,9 @@ fn last_words_are_heard_although_the_other_end_had_not_read_everything() {
     child.send(&Said::Leaving("why".into()).encode()).unwrap();
     drop(child);
     assert_eq!(parent.receive_said(), Received::Message(Said::Leaving("why".into())));
-    assert_eq!(parent.receive_said(), Received::Ended);
+    // A child that another test starts at this moment may have a copy, for a moment.
+    let last = std::iter::repeat_with(|| parent.receive_said()).find(|said| *said != Received::Nothing);
+    assert_eq!(last, Some(Received::Ended));
 }
 
 #[test]
@@ -206,7 +216,7 @@ fn what_is_waited_for_comes_or_the_end_or_the_time_is_over() {
         waited
     });
     assert_eq!(waited.unwrap_err().kind(), io::ErrorKind::TimedOut);
-    drop(child);
+    end(&child);
     assert_eq!(parent.wait_for(Said::decode, late(), ready).unwrap(), None);
 }
 

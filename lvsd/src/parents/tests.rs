@@ -1,13 +1,21 @@
 use std::os::fd::OwnedFd;
 
 use mio::Poll;
-use nix::sys::socket::{MsgFlags, recv, send};
+use nix::sys::socket::{MsgFlags, Shutdown, recv, send, shutdown};
 
 use super::*;
 
 const FIRST: usize = 2;
 
 struct FakeParent(OwnedFd);
+
+/// A child that another test starts at this moment has a copy of the descriptor until it
+/// is another program: closed here alone, the line would go on for as long.
+impl Drop for FakeParent {
+    fn drop(&mut self) {
+        shutdown(self.0.as_raw_fd(), Shutdown::Both).unwrap();
+    }
+}
 
 impl FakeParent {
     fn asks(&self, ask: &Ask) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use common::channel::{Ask, Line, Said, VERSION};
 use common::child::{Exit, Rules};
-use nix::sys::socket::{MsgFlags, recv, send};
+use nix::sys::socket::{MsgFlags, Shutdown, recv, send, shutdown};
 
 use super::*;
 use crate::wanted::tests::examples;
@@ -66,6 +66,14 @@ impl Play {
         send(self.lines[&id].as_raw_fd(), &said.encode(), MsgFlags::MSG_NOSIGNAL).unwrap();
     }
 
+    /// The process ends. Closing is not enough: a child that another test starts at this
+    /// moment has a copy of the descriptor until it is another program.
+    fn end(&mut self, id: Id) {
+        let line = self.lines.remove(&id).unwrap();
+        shutdown(line.as_raw_fd(), Shutdown::Both).unwrap();
+        self.read(id);
+    }
+
     fn asked_to_leave(&self, id: Id) -> bool {
         let mut buffer = [0; 64];
         let length = recv(self.lines[&id].as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT);
@@ -111,8 +119,7 @@ impl Play {
         for id in ids {
             let pid = self.nannies.pid(&self.target(id));
             if self.asked_to_leave(id) {
-                self.lines.remove(&id);
-                self.read(id);
+                self.end(id);
             } else if !self.nannies.is_on_its_way(id) {
                 self.say(id, &Said::Alive);
                 self.read(id);
@@ -200,8 +207,7 @@ fn who_leaves_the_file_meanwhile_holds_nobody_up() {
     play.perform(out);
     let ended: Vec<Id> = play.lines.keys().copied().filter(|id| play.nannies.monitor(*id).is_none()).collect();
     for id in ended {
-        play.lines.remove(&id);
-        play.read(id);
+        play.end(id);
     }
     play.is_broken = false;
     play.turns(600);

@@ -20,7 +20,9 @@ fn a_dead_childs_place_is_taken_over() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("place");
     drop(MeetingPlace::open(&path).unwrap()); // the file stays, nobody listens
-    assert_eq!(join(&path).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    // A child that another test starts at this moment may have a copy, for a moment.
+    let error = std::iter::repeat_with(|| join(&path)).find_map(Result::err).unwrap();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     let place = MeetingPlace::open(&path).unwrap();
     join(&path).unwrap();
     place.close();

@@ -3,7 +3,7 @@
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use common::channel::{ASK_MAX, Said};
-use nix::sys::socket::{MsgFlags, recv, send};
+use nix::sys::socket::{MsgFlags, Shutdown, recv, send, shutdown};
 
 use super::super::*;
 use crate::wanted::tests::examples;
@@ -26,6 +26,14 @@ pub(crate) fn monitor(server: u8) -> Rc<Monitor> {
 
 /// The nanny's end of a line.
 pub(crate) struct FakeNanny(OwnedFd);
+
+/// A child that another test starts at this moment has a copy of the descriptor until it
+/// is another program: closed here alone, the line would go on for as long.
+impl Drop for FakeNanny {
+    fn drop(&mut self) {
+        shutdown(self.0.as_raw_fd(), Shutdown::Both).unwrap();
+    }
+}
 
 impl FakeNanny {
     pub(crate) fn says(&self, said: &Said) {
