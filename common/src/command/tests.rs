@@ -55,11 +55,16 @@ fn one_that_hangs_is_killed_with_all_of_its_group() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("pid");
     let script = format!("echo waiting; sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", file.display());
-    let mut running = shell(&script, Duration::from_millis(300));
-    let (exit, failure) = end(&mut running);
-    assert_eq!(exit, Exit::Signal(9));
-    assert_eq!(failure.unwrap().to_string(), "was killed after 300ms, its last line: waiting");
+    let mut running = shell(&script, PATIENCE);
+    let until = Instant::now() + PATIENCE;
+    while !file.exists() {
+        assert!(Instant::now() < until, "it does not begin");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let failure = running.due(Instant::now() + PATIENCE).unwrap();
+    assert_eq!(failure.to_string(), "was killed after 30s, its last line: waiting");
     assert!(running.is_killed());
+    assert_eq!(end(&mut running), (Exit::Signal(9), None));
     let child = std::fs::read_to_string(file).unwrap();
     let until = Instant::now() + PATIENCE;
     let stat = format!("/proc/{}/stat", child.trim());

@@ -12,7 +12,7 @@ use common::ipvs::{Destination, DestinationKey, ForwardingMethod, Ipvs, Operatio
 
 use super::*;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 fn service() -> ServiceKey {
     ServiceKey::Address { protocol: Protocol::Tcp, address: "192.0.2.1".parse().unwrap(), port: 80 }
@@ -89,6 +89,8 @@ fn setup(fake: &Fake, server: SocketAddr) -> Setup {
         "-w",
         "5",
         "-t",
+        "20",
+        "--period",
         "0.2",
     ];
     let args = crate::args::parse(line.map(OsString::from).into_iter().chain(["-s".into(), "x".into()])).unwrap();
@@ -176,6 +178,9 @@ fn one_of_the_last_stays_in_the_kernel_until_lvsd_lets_it_go() {
     run_with(&fake, server, &dir.path().join("place"), move |parent| {
         parent.hear(&Said::Verdict { available: true, weight: 5 });
         parent.line.send(&Ask::Stay(true).encode()).unwrap();
+        // Answers come in the order of the questions: it knows before its server is gone.
+        parent.line.send(&Ask::Why.encode()).unwrap();
+        parent.hear(&Said::Why { at: 0, text: String::new() });
         drop(listener);
         parent.hear(&Said::Verdict { available: false, weight: 5 });
         parent.line.send(&Ask::Stay(false).encode()).unwrap();
