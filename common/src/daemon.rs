@@ -336,7 +336,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     let mut taken = 0;
-                    while taken < 100 {
+                    while taken < 25 {
                         let Ok(file) = PidFile::take(&path) else { continue };
                         taken += 1;
                         assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "a second holder");

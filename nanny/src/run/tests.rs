@@ -359,11 +359,15 @@ fn visitors_do_not_cost_the_parent_its_line() {
     let at = place.clone();
     run_with(&fake, listener.local_addr().unwrap(), &place, move |parent| {
         parent.hear(&Said::Ready);
+        let is_answered = || {
+            parent.line.send(&Ask::Why.encode()).unwrap();
+            parent.hear(&Said::Why { at: 0, text: String::new() });
+        };
         // More than there is room for; those on top are shown the door.
         let visitors: Vec<_> = (0..=crate::hands::parents::LINES_MAX).map(|_| join(&at)).collect();
-        parent.hear(&Said::Alive);
+        is_answered();
         drop(visitors);
-        parent.hear(&Said::Alive);
+        is_answered();
         drop(parent);
     });
 }

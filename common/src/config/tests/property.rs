@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use nix::time::{ClockId, clock_gettime};
 use proptest::prelude::*;
 
 use super::converting::{AS_TOML, FILE};
@@ -319,7 +320,7 @@ fn judge(bytes: &[u8], name: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_configuration_reads_back_from_either_syntax(config in configuration()) {
@@ -333,7 +334,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_damaged_lvs_cf_is_read_or_refused_and_never_a_panic(edits in edits()) {
@@ -347,7 +348,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_wrong_line_is_named_however_many_there_are(at in proptest::collection::vec(any::<prop::sample::Index>(), 1..12)) {
@@ -391,11 +392,13 @@ fn forty_thousand_servers_are_read_in_well_under_a_second() {
         }
         text.push_str("}\n");
     }
-    let start = Instant::now();
+    // The processor's time we had: others on the machine do not count.
+    let own_time = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
+    let start = own_time();
     let loaded = good(&text);
-    let taken = start.elapsed();
+    let taken = own_time().saturating_sub(start);
     assert_eq!(loaded.config.virtuals.iter().map(|v| v.servers.len()).sum::<usize>(), virtuals as usize * 16);
     println!("{} bytes, {} servers: read, checked and linted in {taken:?}", text.len(), virtuals * 16);
-    // a loaded machine may take ten times as long; a quadratic step would take minutes
+    // a slow machine may take ten times as long; a quadratic step would take minutes
     assert!(taken < Duration::from_secs(10), "{taken:?}");
 }

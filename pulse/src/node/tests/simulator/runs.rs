@@ -73,7 +73,11 @@ fn an_election_and_an_original_survive_whatever_goes_wrong() {
 
 #[test]
 fn two_nodes_survive_whatever_goes_wrong() {
-    simulate("two nodes, usual beats", NODES, 1000..6000, hours() * 0.005);
+    simulate("two nodes, usual beats", NODES, 1000..6000, hours() * 0.003);
+}
+
+#[test]
+fn two_nodes_with_fast_beats_survive_whatever_goes_wrong() {
     simulate("two nodes, fast beats", NODES, 10..1000, hours() * 0.0001);
 }
 
@@ -100,7 +104,8 @@ fn boot(is_whole: bool, original: Option<usize>, apart: u8, seed: u64) -> Scenar
 }
 
 fn boots_end_with_the_master_active(original: Option<usize>, takeovers: u64) {
-    for seed in 0..8 {
+    // With and without a key, and each of them the first.
+    for seed in 0..6 {
         for apart in 0..20 {
             let tally = World::run(&boot(apart % 5 == 0, original, apart, seed)).unwrap();
             assert_eq!((tally.takeovers, tally.holders), (takeovers, [true, false]), "apart {apart}, seed {seed}");
@@ -130,7 +135,7 @@ fn broken(first: Fault, seed: u64) -> Scenario {
 
 #[test]
 fn services_that_run_on_neither_director_move_ever_more_rarely() {
-    for seed in 0..4 {
+    for seed in 0..2 {
         let lasts = DEADTIME * 24 * 60;
         let tally =
             World::run(&broken(Fault { gap: DEADTIME, lasts, trouble: Trouble::Broken { hosts: 3 } }, seed)).unwrap();
@@ -141,7 +146,7 @@ fn services_that_run_on_neither_director_move_ever_more_rarely() {
 
 #[test]
 fn services_that_run_on_one_director_only_end_there() {
-    for seed in 0..4 {
+    for seed in 0..2 {
         for host in 0..HOSTS {
             let trouble = Trouble::Broken { hosts: 1 << host };
             let tally = World::run(&broken(Fault { gap: DEADTIME, lasts: DEADTIME * 24 * 60, trouble }, seed)).unwrap();
