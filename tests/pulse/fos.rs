@@ -1,12 +1,16 @@
 //! Failover services as real processes: two directors, haproxy as the service, and
 //! a client that asks for it all the time and counts.
 
+use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use nix::fcntl::OFlag;
 
 use crate::ground::{inside, wait_until};
 use crate::pair::site::{Host, Site};
@@ -25,7 +29,7 @@ failover web {
     port = 8080
     send = "GET / HTTP/1.0\r\n\r\n"
     expect = "HTTP/1.1 200"
-    timeout = 0.3
+    timeout = 1
     start_cmd = "haproxy -D -f /run/haproxy.cfg"
     stop_cmd = "/run/stop now"
     restarts = 1
@@ -38,7 +42,7 @@ const MAIL: &str = r#"failover mail {
     address = 10.0.0.8 v0:2
     vip_nmask = 255.255.255.0
     port = 2525
-    timeout = 0.3
+    timeout = 1
     start_cmd = "/run/mail start"
     stop_cmd = "/run/mail stop"
     restarts = 1
@@ -90,7 +94,7 @@ struct Client {
 
 fn ask() -> Option<String> {
     let address: SocketAddr = ([10, 0, 0, 9], 8080).into();
-    let within = Duration::from_millis(500);
+    let within = Duration::from_secs(5);
     let mut stream = TcpStream::connect_timeout(&address, within).ok()?;
     stream.set_read_timeout(Some(within)).ok()?;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
@@ -289,7 +293,7 @@ fn a_start_cmd_that_outlives_its_lvsd_ends_in_its_time_and_has_no_other_beside_i
         let (master, backup) = (&site.master, &site.backup);
         for host in [master, backup] {
             ready(host, "");
-            let mail = MAIL.replace("restarts = 1", "restarts = 0\n    start_timeout = 5");
+            let mail = MAIL.replace("restarts = 1", "restarts = 0\n    start_timeout = 10");
             host.write("run/lvs.cf", &format!("{FILE}{mail}"));
             host.program("run/mail", "#!/bin/sh\n[ $1 = start ] || exit 0\necho it >> /run/started\nexec sleep 1234\n");
         }
@@ -303,7 +307,7 @@ fn a_start_cmd_that_outlives_its_lvsd_ends_in_its_time_and_has_no_other_beside_i
             });
             assert_eq!(master.running("sleep 1234"), hangs);
         }
-        master.wait_for_line("failover service mail cannot run here: start_cmd was killed after 5s");
+        master.wait_for_line("failover service mail cannot run here: start_cmd was killed after 10s");
         wait_until("it is gone", || master.running("sleep 1234").is_empty());
         assert_eq!(master.read("run/started").as_deref(), Some("it\n"), "no other was started beside it");
         master.stop();
@@ -316,6 +320,8 @@ fn commands_of_a_change_of_role_that_hang_are_killed_and_keep_nobody_waiting() {
     inside("fos::commands_of_a_change_of_role_that_hang_are_killed_and_keep_nobody_waiting", |_| {
         let site = Site::new("keepalive = 0.2\ndeadtime = 3\ncmd_timeout = 0.5\n");
         let (master, backup) = (&site.master, &site.backup);
+        // its command does not hang, and is to end by itself on any machine
+        backup.file("keepalive = 0.2\ndeadtime = 3\ncmd_timeout = 20\n");
         // with a child, and more to say than anybody keeps
         let hangs = "#!/bin/sh\nhead -c 100000 /dev/zero\nsleep 1234 &\necho stuck\nwait\n";
         master.program("run/note", hangs);
@@ -337,7 +343,7 @@ fn commands_of_a_change_of_role_that_hang_are_killed_and_keep_nobody_waiting() {
 fn a_director_whose_check_fails_or_hangs_hands_over_and_a_sick_standby_takes_nothing() {
     inside("fos::a_director_whose_check_fails_or_hangs_hands_over_and_a_sick_standby_takes_nothing", |_| {
         let more =
-            "keepalive = 0.2\ndeadtime = 3\ncheck_cmd = \"/run/check now\"\ncheck_interval = 0.1\ncheck_timeout = 1\n";
+            "keepalive = 0.2\ndeadtime = 3\ncheck_cmd = \"/run/check now\"\ncheck_interval = 0.1\ncheck_timeout = 3\n";
         let site = Site::new(more);
         let (master, backup) = (&site.master, &site.backup);
         for host in [master, backup] {
@@ -354,7 +360,7 @@ fn a_director_whose_check_fails_or_hangs_hands_over_and_a_sick_standby_takes_not
         backup.wait_for_line("activating lvs");
         // nobody is fit: the active one stays
         backup.write("run/hangs", "");
-        backup.wait_for_line("check_cmd was killed after 1s (2 in a row)");
+        backup.wait_for_line("check_cmd was killed after 3s (2 in a row)");
         std::thread::sleep(Duration::from_secs(2));
         assert!(backup.has_vip() && !master.has_vip());
         assert_eq!(master.count("activating lvs"), 1, "a sick standby takes nothing");
@@ -371,7 +377,8 @@ fn a_director_whose_check_fails_or_hangs_hands_over_and_a_sick_standby_takes_not
 #[test]
 fn programs_are_told_of_events_and_one_that_hangs_or_does_not_read_keeps_nobody_waiting() {
     inside("fos::programs_are_told_of_events_and_one_that_hangs_or_does_not_read_keeps_nobody_waiting", |_| {
-        let more = "keepalive = 0.2\ndeadtime = 3\nnotify = \"/run/told it\"\nnotify_timeout = 0.5\nnotify_fifo = /run/events\n";
+        let more =
+            "keepalive = 0.2\ndeadtime = 3\nnotify = \"/run/told it\"\nnotify_timeout = 3\nnotify_fifo = /run/events\n";
         let site = Site::new(more);
         let (master, backup) = (&site.master, &site.backup);
         master.program("run/told", "#!/bin/sh\necho \"$@\" >> /run/notes\n");
@@ -382,15 +389,17 @@ fn programs_are_told_of_events_and_one_that_hangs_or_does_not_read_keeps_nobody_
         wait_until("it is told", || notes().starts_with("it state active MASTER active"));
         // there was no reader until now, which was nobody's trouble
         assert_eq!(master.count("notify_fifo"), 0);
-        let events = master.path("run/events");
-        let reader = std::thread::spawn(move || {
-            let mut line = String::new();
-            let mut events = std::io::BufReader::new(std::fs::File::open(events).unwrap());
-            std::io::BufRead::read_line(&mut events, &mut line).unwrap();
-            line
-        });
+        let no_wait = OFlag::O_NONBLOCK.bits();
+        let mut events = OpenOptions::new().read(true).custom_flags(no_wait).open(master.path("run/events")).unwrap();
         backup.stop();
-        let line = reader.join().unwrap();
+        let mut line = String::new();
+        wait_until("there is an event to read", || {
+            let mut byte = [0];
+            while !line.ends_with('\n') && events.read(&mut byte).is_ok_and(|n| n == 1) {
+                line.push(byte[0].into());
+            }
+            line.ends_with('\n')
+        });
         let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
         assert_eq!((&event["event"], &event["what"]), (&"partner".into(), &"left".into()), "{line}");
         assert_eq!((&event["role"], &event["state"]), (&"MASTER".into(), &"active".into()));
@@ -407,7 +416,7 @@ fn programs_are_told_of_events_and_one_that_hangs_or_does_not_read_keeps_nobody_
         wait_until("the standby is back", || notes().contains("it partner back MASTER active"));
         master.stop();
         site.wait_for(backup);
-        backup.wait_for_line("notify was killed after 500ms");
+        backup.wait_for_line("notify was killed after 3s");
         wait_until("it is gone", || backup.running("sleep 1234").is_empty());
     });
 }

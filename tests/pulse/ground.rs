@@ -21,10 +21,10 @@ use crate::stand_in;
 use crate::syslog::Syslog;
 
 /// How long anything may take on a busy machine before the test fails.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The whole test, set-up included.
-const LIMIT: &str = "150";
+const LIMIT: &str = "400";
 
 pub const INSIDE: &str = "PIRANHA_INSIDE";
 
@@ -290,10 +290,14 @@ impl Ground {
         assert!(status.success(), "no process {pid} to kill");
     }
 
-    pub fn kill_both(&self, both: [u32; 2], signal: &str) {
-        for pid in both {
-            self.kill(pid, signal);
+    /// Ends two so that neither sees the other die, and waits for it.
+    pub fn kill_both(&self, both: [u32; 2]) {
+        for signal in ["STOP", "KILL"] {
+            for pid in both {
+                self.kill(pid, signal);
+            }
         }
+        wait_until("both are dead", || living().iter().all(|(pid, ..)| !both.contains(pid)));
     }
 
     pub fn guardian_if_any(&self) -> Option<u32> {
@@ -336,8 +340,13 @@ impl Ground {
         fs::write(stand_in::NEVER_READY, "").unwrap();
     }
 
+    /// It does not end on TERM until [`Ground::lvsd_may_stop`].
     pub fn lvsd_is_slow_to_stop(&self) {
         fs::write(stand_in::SLOW_TO_STOP, "").unwrap();
+    }
+
+    pub fn lvsd_may_stop(&self) {
+        fs::remove_file(stand_in::SLOW_TO_STOP).unwrap();
     }
 
     /// The suite's processes that live.

@@ -12,7 +12,7 @@ mod vips;
 use site::Site;
 
 /// Quick, and yet slow beside a machine that runs many tests at once.
-const QUICK: &str = "keepalive = 0.2\ndeadtime = 2\n";
+const QUICK: &str = "keepalive = 0.2\ndeadtime = 3\n";
 
 /// Long enough that whatever would happen without a reason has happened.
 fn a_while() {
@@ -67,10 +67,10 @@ fn a_director_that_is_gone_is_followed_after_deadtime_and_comes_back_as_the_stan
         site.backup.start();
         site.wait_for(&site.master);
         let lvsd = site.master.lvsd();
-        site.master.kill_pulse();
         let since = Instant::now();
+        site.master.kill_pulse();
         site.backup.wait_for_line("partner dead: activating lvs");
-        assert!(since.elapsed() > Duration::from_millis(1500), "not before deadtime: {:?}", since.elapsed());
+        assert!(since.elapsed() > Duration::from_secs(2), "not before deadtime: {:?}", since.elapsed());
         wait_until("the backup has the VIP", || site.backup.has_vip());
         site.master.start();
         site.master.wait_for_line("lvs was active already: carrying on");
@@ -157,7 +157,7 @@ fn a_frozen_director_is_followed_and_yields_when_it_wakes() {
         site.master.start();
         site.backup.start();
         site.wait_for(&site.master);
-        let all: Vec<u32> = site.master.processes().iter().map(|(pid, ..)| *pid).collect();
+        let all = [site.master.guardian(), site.master.worker().unwrap(), site.master.lvsd().unwrap()];
         site.master.kill(&all, "STOP");
         site.backup.wait_for_line("partner dead: activating lvs");
         wait_until("the backup has the VIP", || site.backup.has_vip());
@@ -317,10 +317,11 @@ fn a_reload_of_a_huge_file_keeps_the_beat() {
         }
         site.master.write("run/lvs.cf", &file);
         partner.set_nonblocking(true).unwrap();
-        let (before, since) = (site.master.hangups(), Instant::now());
-        site.master.kill(&[site.master.worker().unwrap()], "HUP");
+        let (worker, before) = (site.master.worker().unwrap(), site.master.hangups());
         let (mut datagram, mut beats) = ([0; 512], 0);
         while partner.recv(&mut datagram).is_ok() {}
+        let since = Instant::now();
+        site.master.kill(&[worker], "HUP");
         wait_until("lvsd is told of the file that was read", || {
             while partner.recv(&mut datagram).is_ok() {
                 beats += 1;
@@ -428,7 +429,7 @@ fn strangers_floods_and_odd_bytes_change_nothing_and_are_summed_up() {
                 sent += u32::from(partner.send_to(&stop_me, "10.0.0.1:539").is_ok());
             }
         }
-        assert!(sent > 10_000, "{sent}");
+        assert!(sent > 1000, "{sent}");
         site.master.wait_for_line("from strangers");
         assert_eq!(site.master.count("heartbeats dropped"), 1);
         assert!(site.master.has_vip() && !site.backup.has_vip());
@@ -460,8 +461,8 @@ fn the_master_takes_the_vips_back_when_it_is_asked_to() {
         let site = Site::new("keepalive = 0.2\ndeadtime = 2\nauto_failback = 3\n");
         site.backup.start();
         wait_until("the backup serves", || site.backup.has_vip());
-        site.master.start();
         let since = Instant::now();
+        site.master.start();
         site.wait_for(&site.master);
         assert!(since.elapsed() > Duration::from_secs(2), "{:?}", since.elapsed());
         site.backup.wait_for_line("partner asks for it: deactivating LVS");
@@ -479,16 +480,20 @@ fn an_operator_moves_the_vips_and_keeps_a_director_out_of_it() {
         master.start();
         backup.start();
         site.wait_for(master);
+        // the backup may not have been heard yet
+        for line in ["partner: standby", "Primary heartbeat path: heard "] {
+            wait_until(line, || master.ask("--status").unwrap().contains(line));
+        }
         let status = master.ask("--status").unwrap();
-        for line in ["role: MASTER", "state: active", "fit: yes", "partner: standby", "lvsd: ready, process "] {
+        for line in ["role: MASTER", "state: active", "fit: yes", "lvsd: ready, process "] {
             assert!(status.contains(line), "{status}");
         }
-        assert!(status.contains("Primary heartbeat path: heard "), "{status}");
 
         // by who has them, and by who wants them; when the command returns it is done
         assert_eq!(master.ask("--relocate").unwrap(), "the roles change\n");
         site.wait_for(backup);
-        assert_eq!(master.ask("--relocate").unwrap(), "the roles change\n");
+        // it is refused until either has heard of the other's new role
+        wait_until("the way back", || master.ask("--relocate").is_ok_and(|text| text == "the roles change\n"));
         site.wait_for(master);
 
         assert_eq!(master.ask("--release").unwrap(), "released: standby until --restore\n");

@@ -68,13 +68,14 @@ fn pulse_alone_is_realtime_for_as_long_as_the_file_says() {
         assert!(stats().lines().all(|stat| policy_in(stat) == OTHER), "{}", stats());
 
         reload(ground, "realtime_priority = 30\n");
-        assert_eq!(policy(worker), rr(30));
+        wait_until("it has another priority", || policy(worker) == rr(30));
         ground.wait_for_line("running with realtime priority 30");
         reload(ground, "");
-        assert_eq!((policy(worker), locked_kib(worker), may_spin(worker)), (OTHER, 0, None));
+        let is_like_others = || (policy(worker), locked_kib(worker), may_spin(worker)) == (OTHER, 0, None);
+        wait_until("it is as others are", is_like_others);
         ground.wait_for_line("running without realtime priority again");
         reload(ground, "realtime_priority = 50\n");
-        assert_eq!(policy(worker), rr(50));
+        wait_until("it is realtime again", || policy(worker) == rr(50));
         // One that is killed is followed by one of its kind.
         ground.kill(worker, "KILL");
         wait_until("there is another pulse", || ground.worker_if_any().is_some_and(|pid| pid != worker));

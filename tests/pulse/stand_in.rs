@@ -48,8 +48,8 @@ pub fn run(beat: Duration) {
     loop {
         for signal in signals.pending() {
             if signal == SIGTERM {
-                if Path::new(SLOW_TO_STOP).exists() {
-                    std::thread::sleep(Duration::from_secs(2));
+                while Path::new(SLOW_TO_STOP).exists() {
+                    std::thread::sleep(Duration::from_millis(10));
                 }
                 let _ = std::fs::remove_file(PID);
                 return;

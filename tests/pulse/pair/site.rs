@@ -10,6 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::netlink::route::{Monitor, Route};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::ground::{INSIDE, living, wait_until};
 use crate::syslog::Syslog;
@@ -275,10 +278,17 @@ impl Host {
         wait_until("all have ended", || self.processes().is_empty());
     }
 
+    /// A child that is started at this moment looks like who starts it, and may be gone.
     pub fn kill(&self, pids: &[u32], signal: &str) {
-        let pids = pids.iter().map(ToString::to_string);
-        let status = Command::new("kill").args(["-s", signal]).args(pids).status().unwrap();
-        assert!(status.success(), "nobody to kill");
+        let signal: Signal = format!("SIG{signal}").parse().unwrap();
+        let there = pids.iter().filter(|pid| match kill(Pid::from_raw((**pid).try_into().unwrap()), signal) {
+            Ok(()) => true,
+            Err(e) => {
+                assert_eq!(e, Errno::ESRCH);
+                false
+            }
+        });
+        assert!(there.count() > 0, "nobody to kill");
     }
 
     pub fn guardian(&self) -> u32 {
@@ -303,7 +313,7 @@ impl Host {
         let both = [self.guardian(), self.worker().unwrap()];
         self.kill(&both, "STOP");
         self.kill(&both, "KILL");
-        wait_until("both are dead", || self.worker().is_none());
+        wait_until("both are dead", || living().iter().all(|(pid, ..)| !both.contains(pid)));
     }
 
     /// What active_cmd and inactive_cmd noted.
