@@ -35,6 +35,9 @@ mod wait;
 /// How many are started: enough that what they share counts for nothing.
 const NANNIES: u8 = 200;
 
+/// Longer than anything takes on the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// What one may have for itself, in KiB.
 const LIMIT: u64 = 110;
 
@@ -54,7 +57,7 @@ fn two_hundred_nannies_have_at_most_110_kib_each_for_themselves() {
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::null());
         all.0.push(own_run.spawn(command).expect("nanny starts"));
     }
-    wait::wait_until(Duration::from_secs(60), "every nanny has probed its server twice", || {
+    wait::wait_until(PATIENCE, "every nanny has probed its server twice", || {
         let probed = probed.lock().expect("no panic holds it");
         all.0.iter_mut().for_each(|nanny| assert_eq!(nanny.try_wait().expect("our child"), None, "a nanny ended"));
         probed.len() == usize::from(NANNIES) && probed.values().all(|count| *count >= 2)
@@ -107,7 +110,7 @@ fn a_destination_more_costs_a_nanny_less_than_a_kib() {
         tell(&line, &(0..count).map(|n| assignment(&server, n)).collect::<Vec<_>>());
         lines.push(line);
     }
-    wait::wait_until(Duration::from_secs(60), "every nanny has probed its server twice", || {
+    wait::wait_until(PATIENCE, "every nanny has probed its server twice", || {
         let probed = probed.lock().expect("no panic holds it");
         all.0.iter_mut().for_each(|nanny| assert_eq!(nanny.try_wait().expect("our child"), None, "a nanny ended"));
         probed.len() == all.0.len() && probed.values().all(|count| *count >= 2)
@@ -148,9 +151,9 @@ fn tell(line: &Line, all: &[Assignment]) {
     for packet in destinations::pack(all, ASK_ROOM) {
         let count = packet.len();
         let ask = Ask::Hold(packet).encode();
-        wait::wait_until(Duration::from_secs(60), "room on the line", || line.try_send(&ask).expect("it lives"));
+        wait::wait_until(PATIENCE, "room on the line", || line.try_send(&ask).expect("it lives"));
         let mut held = 0;
-        wait::wait_until(Duration::from_secs(60), "a nanny keeps its destinations", || {
+        wait::wait_until(PATIENCE, "a nanny keeps its destinations", || {
             while let Received::Message(said) = line.receive_said() {
                 held += if let Said::Holds(all) = said { all.len() } else { 0 };
             }

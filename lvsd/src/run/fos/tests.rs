@@ -23,7 +23,7 @@ use crate::run::End;
 use crate::run::tests::one_at_a_time;
 
 /// Generous: a condition that does not come in this time does not come.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Stage {
     daemon: Option<Daemon<Failover>>,

@@ -26,7 +26,7 @@ use crate::run::End;
 use crate::run::tests::one_at_a_time;
 
 /// Generous: a condition that does not come in this time does not come.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Stage {
     daemon: Daemon<Virtuals<Fake>>,
