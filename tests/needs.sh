@@ -52,6 +52,7 @@ initdb    postgresql postgresql-server
 openssl   openssl   openssl
 strip     binutils  binutils
 setpriv   util-linux util-linux
+perl      perl-base perl-interpreter
 unshare   util-linux util-linux
 systemctl systemd   systemd
 rpmbuild  rpm       rpm-build

@@ -2,7 +2,7 @@
 //! like. Words between blanks, without quotes and without a shell, as the original
 //! split them (piranha.md 2.8, 5); run in a process group of its own, which is
 //! killed when its time is over; never waited for, its end is for waitpid in the
-//! owner's loop.
+//! owner's loop. Not even its start is: see [`starter`].
 //!
 //! What it prints is kept in a piece of memory that cannot grow. A pipe would
 //! need a reader for as long as anybody has it: a service that its start script
@@ -27,10 +27,12 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, Whence, ftruncate, lseek};
 
 use crate::child::Exit;
-use crate::daemon;
 
 mod identity;
+pub mod starter;
 pub use identity::Identity;
+use starter::Report;
+pub use starter::Starter;
 
 /// How much of what a command prints is kept, in bytes.
 const OUTPUT_MAX: usize = 16 * 1024;
@@ -50,8 +52,13 @@ pub fn words(line: &str) -> Vec<String> {
 /// Why a command was of no use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// It could not be run, for this reason.
-    NotRun(String),
+    /// It could not be run.
+    NotRun {
+        /// Its program; empty, if there is none.
+        program: String,
+        /// Why.
+        reason: String,
+    },
     /// It ended in another way than with status 0; the last line it printed.
     Ended(Exit, String),
     /// It was killed after this time; the last line it printed.
@@ -61,7 +68,8 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (how, line) = match self {
-            Self::NotRun(reason) => return write!(f, "cannot be run: {reason}"),
+            Self::NotRun { program, reason } if program.is_empty() => return write!(f, "cannot be run: {reason}"),
+            Self::NotRun { program, reason } => return write!(f, "cannot be run: {program}: {reason}"),
             Self::Ended(exit, line) => (exit.to_string(), line),
             Self::TimedOut(within, line) => (format!("was killed after {within:?}"), line),
         };
@@ -78,38 +86,38 @@ pub struct Running {
     until: Instant,
     is_killed: bool,
     output: Option<File>,
+    /// The program, and whether it could be run; of our own child.
+    begun: Option<(String, Report)>,
     /// Of one that is not our child.
     inherited: Option<Identity>,
 }
 
 impl Running {
-    /// Starts it, for as long as `within`.
+    /// Starts it, for as long as `within`. That its program cannot be run is known when
+    /// it has ended ([`Running::judge`]).
     ///
     /// # Errors
     /// The system's, with the program's name.
-    pub fn start(words: &[String], within: Duration, now: Instant) -> Result<Self, Failure> {
-        let Some((program, arguments)) = words.split_first() else {
-            return Err(Failure::NotRun("there is no command".to_owned()));
+    pub fn start(words: &[String], starter: &Starter, within: Duration, now: Instant) -> Result<Self, Failure> {
+        let Some(program) = words.first() else {
+            return Err(Failure::NotRun { program: String::new(), reason: "there is no command".to_owned() });
         };
+        let not_run = |e: io::Error| Failure::NotRun { program: program.clone(), reason: e.to_string() };
         // Old kernels have no such memory: its output is lost there.
         let output = bounded_memory().ok();
         let end = || output.as_ref().and_then(|file| file.try_clone().ok()).map_or_else(Stdio::null, Stdio::from);
-        let child = daemon::command(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(end())
-            .stderr(end())
-            .process_group(0)
-            .spawn()
-            .map_err(|e| Failure::NotRun(format!("{program}: {e}")))?;
-        Ok(Self { pid: child.id(), within, until: now + within, is_killed: false, output, inherited: None })
+        let (mut command, report) = starter.command(words).map_err(not_run)?;
+        let child = command.stdout(end()).stderr(end()).process_group(0).spawn().map_err(not_run)?;
+        let (pid, begun) = (child.id(), Some((program.clone(), report)));
+        Ok(Self { pid, within, until: now + within, is_killed: false, output, begun, inherited: None })
     }
 
     /// One that a process before this one started, for as long as `within`, if it has
     /// not ended.
     pub fn inherit(identity: Identity, within: Duration, until: Instant) -> Option<Self> {
-        let inherited = Some(identity).filter(|identity| identity.is_alive())?;
-        Some(Self { pid: identity.pid, within, until, is_killed: false, output: None, inherited: Some(inherited) })
+        let inherited = Some(identity).filter(|identity| identity.is_alive());
+        inherited?;
+        Some(Self { pid: identity.pid, within, until, is_killed: false, output: None, begun: None, inherited })
     }
 
     /// For whoever comes after this process. `None`: it has ended.
@@ -173,7 +181,15 @@ impl Running {
     /// # Errors
     /// It failed.
     pub fn judge(&self, exit: Exit) -> Result<(), Failure> {
-        if exit == Exit::Status(0) { Ok(()) } else { Err(Failure::Ended(exit, self.last_line())) }
+        if exit == Exit::Status(0) {
+            return Ok(());
+        }
+        if let Some((program, report)) = &self.begun
+            && let Some(error) = report.read()
+        {
+            return Err(Failure::NotRun { program: program.clone(), reason: error.to_string() });
+        }
+        Err(Failure::Ended(exit, self.last_line()))
     }
 
     /// The last line it printed, shortened.

@@ -5,7 +5,7 @@
 //! | [`channel`] | the line between a parent daemon and its child, and the place where a new parent finds it again | pulse, lvsd, nanny |
 //! | [`check`] | the words of health checks: kinds, options, texts with a form of their own | lvsd (and pulse, by `config`), nanny |
 //! | [`child`] | the life of one supervised child, as a pure machine | pulse (lvsd and its own worker), lvsd (nannies) |
-//! | [`command`] | a command of the operator's, run in a group of its own with a deadline | pulse, lvsd |
+//! | [`command`] | a command of the operator's, run in a group of its own with a deadline, whatever its file system does | pulse, lvsd, nanny |
 //! | [`config`] | the configuration: lvs.cf and TOML in, one complete model or all the errors out | pulse, lvsd |
 //! | [`daemon`] | going to the background, pid files, exit codes, the place of the siblings | pulse, lvsd, nanny |
 //! | [`destinations`] | what is said on the line about single ones of several destinations | lvsd, nanny |

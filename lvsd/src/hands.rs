@@ -11,12 +11,10 @@ use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::Pid;
 
 use common::channel::{ASK_MAX, Ask, Line, Said, join};
-use common::command::words;
 use common::daemon::{self, run_root};
 use common::destinations::Assignment;
 use common::ipvs::{Agreement as _, Destination, DestinationEntry, Error, Ipvs, Service, ServiceKey, Timeouts};
@@ -197,32 +195,6 @@ pub fn knock(nannies: &mut Nannies, path: &Path, registry: &Registry, now: Insta
 
 fn listen(line: &Line, id: Id, registry: &Registry) -> io::Result<()> {
     registry.register(&mut SourceFd(&line.as_fd().as_raw_fd()), Token(id), Interest::READABLE)
-}
-
-/// Starts an operator's script; the command is split into [`words`], there is no shell. It
-/// gets a process group of its own and nothing to read or write.
-///
-/// # Errors
-/// The system's.
-pub fn run_script(command: &str) -> io::Result<u32> {
-    use std::os::unix::process::CommandExt as _;
-    let words = words(command);
-    let Some((program, arguments)) = words.split_first() else {
-        return Err(io::Error::from(io::ErrorKind::InvalidInput));
-    };
-    let mut command = daemon::command(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-    // Its end is seen by [`reap`], which needs no handle.
-    Ok(command.spawn()?.id())
-}
-
-/// Kills a script and what it started.
-pub fn kill_group(pid: u32) {
-    if let Ok(pid) = i32::try_from(pid)
-        && pid > 1
-    {
-        let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
-    }
 }
 
 /// The time since the machine's start, the same for all processes.

@@ -69,15 +69,20 @@ pub mod status;
 pub mod wanted;
 pub mod withdrawal;
 
+use common::command::starter;
 use common::names;
 
 /// The whole program: from the command line to the exit code.
 pub fn main() -> std::process::ExitCode {
     common::daemon::shed_inheritance();
     let mut words = std::env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == names::OPTION) {
-        names::look_up();
-        return common::daemon::ExitStatus::Stopped.into();
+    match words.next() {
+        Some(word) if word == starter::OPTION => return starter::become_program(words),
+        Some(word) if word == names::OPTION => {
+            names::look_up();
+            return common::daemon::ExitStatus::Stopped.into();
+        }
+        Some(_) | None => {}
     }
     match args::parse(std::env::args_os()) {
         args::Asked::Print(text) => start::print(&text),

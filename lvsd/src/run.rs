@@ -32,6 +32,7 @@ use signal_hook_mio::v1_0::Signals;
 
 use common::channel::{Line, MeetingPlace};
 use common::child::{Exit, Rules};
+use common::command::Starter;
 use common::daemon;
 use common::ipvs::ServiceKey;
 use common::log::Log;
@@ -90,6 +91,8 @@ pub struct Settings {
     pub manner: Manner,
     /// How they are kept.
     pub rules: Rules,
+    /// What starts the operator's commands.
+    pub starter: Starter,
     /// The folder of their meeting places; without one a successor of ours finds
     /// none of them.
     pub places: Option<PathBuf>,

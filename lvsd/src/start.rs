@@ -14,6 +14,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use common::channel::{Ask, Line, MeetingPlace, Said};
 use common::child::Rules;
+use common::command::Starter;
 use common::config::ServiceKind;
 use common::daemon::{self, Background, ExitStatus, PidFile, PidFileError};
 use common::ipvs::client::Client;
@@ -318,7 +319,7 @@ fn serve(args: &Args, launch: Option<daemon::Launch>) -> ExitCode {
         }
     };
     let (services, meeting, places) = open_state(&log);
-    let settings = Settings { file: path, nanny, manner, rules: Rules::default(), places };
+    let settings = Settings { file: path, nanny, manner, rules: Rules::default(), starter: Starter::default(), places };
     let own = Virtuals::new(client, services);
     let daemon = || Daemon::new(settings, hosts, log, own, meeting, parent);
     run(daemon, wanted, &lines, launch, pid_file)
@@ -367,7 +368,7 @@ fn serve_failover(
         }
         None => failover::ledger::Ledger::default(),
     };
-    let settings = Settings { file: path, nanny, manner, rules: Rules::default(), places };
+    let settings = Settings { file: path, nanny, manner, rules: Rules::default(), starter: Starter::default(), places };
     let own = Failover::new(inherited, file, parent.is_some());
     let daemon = || Daemon::new(settings, hosts, log, own, meeting, parent);
     run(daemon, blocks, &lines, launch, pid_file)

@@ -37,6 +37,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::command::starter;
 use common::daemon::{self, Background, ExitStatus};
 use common::names;
 
@@ -83,9 +84,13 @@ const START_WITHIN: Duration = Duration::from_secs(30);
 pub fn main() -> ExitCode {
     daemon::shed_inheritance();
     let mut words = std::env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == names::OPTION) {
-        names::look_up();
-        return ExitStatus::Stopped.into();
+    match words.next() {
+        Some(word) if word == starter::OPTION => return starter::become_program(words),
+        Some(word) if word == names::OPTION => {
+            names::look_up();
+            return ExitStatus::Stopped.into();
+        }
+        Some(_) | None => {}
     }
     let mut args = match args::parse(std::env::args_os()) {
         Ok(args) => args,

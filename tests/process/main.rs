@@ -10,6 +10,9 @@
 )]
 
 mod command_lines;
+mod commands;
+#[path = "../held.rs"]
+mod held;
 mod inspection;
 mod manuals;
 #[path = "../own_run.rs"]

@@ -15,6 +15,9 @@
 
 mod fos;
 mod ground;
+#[path = "../held.rs"]
+mod held;
+mod hung;
 mod pair;
 mod realtime;
 mod segment;

@@ -5,9 +5,14 @@ use super::*;
 /// Generous: what does not come in this time does not come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+fn start(words: &[&str], within: Duration) -> Result<Running, Failure> {
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    let starter = Starter::by(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/become"));
+    Running::start(&words, &starter, within, Instant::now())
+}
+
 fn shell(script: &str, within: Duration) -> Running {
-    let words = ["/bin/sh", "-c", script].map(str::to_owned);
-    Running::start(&words, within, Instant::now()).unwrap()
+    start(&["/bin/sh", "-c", script], within).unwrap()
 }
 
 /// Its end; `due` is asked meanwhile.
@@ -26,7 +31,10 @@ fn end(running: &mut Running) -> (Exit, Option<Failure>) {
 }
 
 fn outcome(script: &str) -> Result<(), Failure> {
-    let mut running = shell(script, PATIENCE);
+    ended(shell(script, PATIENCE))
+}
+
+fn ended(mut running: Running) -> Result<(), Failure> {
     let (exit, late) = end(&mut running);
     assert_eq!(late, None);
     running.judge(exit)
@@ -45,9 +53,13 @@ fn what_fails_says_its_status_and_its_last_line() {
     let failed = outcome("echo one; echo two >&2; echo; exit 3").unwrap_err();
     assert_eq!(failed.to_string(), "exited with status 3, its last line: two");
     assert_eq!(outcome("kill -9 $$").unwrap_err().to_string(), "terminated with signal 9");
-    let none = Running::start(&["/nonexistent/x".to_owned()], PATIENCE, Instant::now()).unwrap_err();
+    assert_eq!(outcome("exit 127").unwrap_err().to_string(), "exited with status 127");
+    let none = ended(start(&["/nonexistent/x"], PATIENCE).unwrap()).unwrap_err();
     assert!(none.to_string().starts_with("cannot be run: /nonexistent/x: No such file"), "{none}");
-    assert!(Running::start(&[], PATIENCE, Instant::now()).is_err());
+    assert_eq!(start(&[], PATIENCE).unwrap_err().to_string(), "cannot be run: there is no command");
+    let words = ["true".to_owned()];
+    let none = Running::start(&words, &Starter::by("/nonexistent"), PATIENCE, Instant::now()).unwrap_err();
+    assert!(none.to_string().starts_with("cannot be run: true: No such file"), "{none}");
 }
 
 #[test]

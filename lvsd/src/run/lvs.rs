@@ -1,16 +1,17 @@
 //! What the loop does for virtual services: they are set up in the kernel one by one,
 //! looked at, judged by what their nannies say, and taken away at a stop.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use common::child::Exit;
+use common::command::Running;
 use common::ipvs::{DestinationKey, Ipvs, ServiceKey};
 
 use super::{Daemon, Phase, SLICE_MAX, Serves, Settings};
 use crate::departure::{self, Departure};
 use crate::file::{self, Asked};
-use crate::hands::{self, Kernel};
+use crate::hands::Kernel;
 use crate::messages::Message;
 use crate::nannies::Id;
 use crate::nanny_command::Arguments;
@@ -47,6 +48,8 @@ pub struct Virtuals<K> {
     kernel: Kernel<K>,
     services: Services,
     scripts: Scripts,
+    /// Those that run, by process.
+    begun: BTreeMap<u32, Running>,
     /// Services still to be set up, in file order.
     set_ups: VecDeque<ServiceKey>,
     reload: Option<Outcome>,
@@ -65,6 +68,7 @@ impl<K: Ipvs> Virtuals<K> {
             kernel: Kernel::new(table),
             services,
             scripts: Scripts::default(),
+            begun: BTreeMap::new(),
             set_ups: VecDeque::new(),
             reload: None,
             departures: Vec::new(),
@@ -138,7 +142,7 @@ impl<K: Ipvs> Serves for Daemon<Virtuals<K>> {
     }
 
     fn tend(&mut self, now: Instant) {
-        self.own.scripts.overdue(now).into_iter().for_each(hands::kill_group);
+        self.end_scripts(now);
         if self.phase != Phase::Working {
             return;
         }

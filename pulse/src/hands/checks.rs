@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use common::child::Exit;
-use common::command::{Failure, Running};
+use common::command::{Failure, Running, Starter};
 use common::log::Log;
 
 use crate::check::{Action, Check, Rules};
@@ -82,7 +82,7 @@ impl Checks {
         }
         let rules = check.rules();
         let outcome = match (self.waits_until, &self.dying) {
-            (Some(_), None) => Running::start(&rules.words, rules.timeout, now).map(Some),
+            (Some(_), None) => Running::start(&rules.words, &Starter::default(), rules.timeout, now).map(Some),
             // What hangs in the kernel, over a dead disk, cannot be killed, and neither
             // could the next one: that this host is sick must not be hidden by it.
             (Some(until), Some(_)) if now >= until => Err(Failure::TimedOut(rules.timeout, String::new())),
@@ -144,7 +144,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Nobody reaps it, as nobody can one that hangs in the kernel.
+    /// Nobody reaps it, as nobody can one that hangs in the kernel. (The test's own
+    /// program is no pulse and never becomes the words; that does not matter here.)
     #[test]
     fn a_check_that_cannot_even_be_killed_fails_again_and_again_and_one_that_ends_is_followed() {
         let (log, start) = (Log::new(false), Instant::now());

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use common::child::Exit;
-use common::command::Running;
+use common::command::{Running, Starter};
 use common::log::Log;
 
 use crate::messages::Message;
@@ -55,7 +55,7 @@ impl Commands {
     fn start(&mut self, order: Order, now: Instant, log: &Log) {
         let Order { keyword, words, within } = order;
         log.say(&Message::Executing(words.join(" ")));
-        match Running::start(&words, within, now) {
+        match Running::start(&words, &Starter::default(), within, now) {
             Ok(running) => self.runs = Some(Run { keyword, running }),
             Err(failure) => log.say(&Message::CommandFailed { keyword, failure }),
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::child::Exit;
-use common::command::{Failure, Running};
+use common::command::{Failure, Running, Starter};
 use common::log::Log;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
@@ -114,7 +114,7 @@ impl Listeners {
             if dropped > 0 {
                 log.say(&Message::NoticesDropped(dropped));
             }
-            match Running::start(&[words.clone(), arguments].concat(), *within, now) {
+            match Running::start(&[words.clone(), arguments].concat(), &Starter::default(), *within, now) {
                 Ok(running) => self.running = Some(running),
                 Err(failure) => say(failure, log),
             }

@@ -57,7 +57,7 @@ impl Daemon<Failover> {
                 Which::Stop => Message::FailoverStopping { at: kept.at },
             });
             self.write_ledger();
-            match Running::start(&words, within, now) {
+            match Running::start(&words, &self.settings.starter, within, now) {
                 Ok(running) => {
                     if let Some(kept) = self.own.kept.get_mut(&key) {
                         kept.command = Some((which, running));

@@ -20,7 +20,7 @@ use crate::hands;
 use crate::hosts::Hosts;
 use crate::nanny_command::Manner;
 use crate::run::End;
-use crate::run::tests::one_at_a_time;
+use crate::run::tests::{one_at_a_time, starter};
 
 /// Generous: a condition that does not come in this time does not come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -98,6 +98,7 @@ impl Stage {
             nanny: "/nonexistent/nanny".into(),
             manner: Manner::default(),
             rules: Rules::default(),
+            starter: starter(),
             places: Some(folder.join("nanny")),
         };
         let hosts = Hosts::new(folder.join("hosts"));

@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use common::channel::Said;
 use common::child::Exit;
+use common::command::{Failure, Running, words};
 use common::ipvs::Ipvs;
 
 use super::{Daemon, Phase, Virtuals};
-use crate::hands;
 use crate::messages::Message;
 use crate::orders;
 use crate::parents::Request;
+use crate::scripts;
 use crate::status;
 use crate::wanted::Monitor;
 
@@ -66,12 +67,15 @@ impl<K: Ipvs> Daemon<Virtuals<K>> {
     pub(super) fn run_scripts(&mut self, now: Instant) {
         while let Some(script) = self.own.scripts.take() {
             let (name, command) = (script.name.clone(), script.command.clone());
-            match hands::run_script(&script.command) {
-                Ok(pid) => {
+            match Running::start(&words(&command), &self.settings.starter, scripts::RUN_MAX, now) {
+                Ok(running) => {
+                    let pid = running.pid();
                     self.log.say(&Message::ScriptBegins { name, command, pid });
                     self.own.scripts.began(script, pid, now);
+                    self.own.begun.insert(pid, running);
                 }
-                Err(e) => self.log.say(&Message::ScriptNotRun { name, command, reason: e.to_string() }),
+                Err(Failure::NotRun { reason, .. }) => self.log.say(&Message::ScriptNotRun { name, command, reason }),
+                Err(Failure::Ended(..) | Failure::TimedOut(..)) => {} // not at the start
             }
         }
     }
@@ -80,11 +84,24 @@ impl<K: Ipvs> Daemon<Virtuals<K>> {
     pub(super) fn script_ended(&mut self, pid: u32, exit: Exit, now: Instant) {
         let Some((script, killed)) = self.own.scripts.ended(pid) else { return };
         let (name, command) = (script.name, script.command);
+        let outcome = self.own.begun.remove(&pid).map_or(Ok(()), |running| running.judge(exit));
         if killed {
             self.log.say(&Message::ScriptKilled { name, command });
-        } else if exit != Exit::Status(0) {
-            self.log.say(&Message::ScriptFailed { name, command, exit });
+        } else if let Err(failure) = outcome {
+            self.log.say(&match failure {
+                Failure::NotRun { reason, .. } => Message::ScriptNotRun { name, command, reason },
+                Failure::Ended(..) | Failure::TimedOut(..) => Message::ScriptFailed { name, command, exit },
+            });
         }
         self.run_scripts(now);
+    }
+
+    /// Kills what had its time.
+    pub(super) fn end_scripts(&mut self, now: Instant) {
+        for pid in self.own.scripts.overdue(now) {
+            if let Some(running) = self.own.begun.get_mut(&pid) {
+                running.kill(now);
+            }
+        }
     }
 }

@@ -19,11 +19,12 @@ use common::ipvs::{Destination, DestinationKey, ForwardingMethod, Operation, Pro
 use common::log::Log;
 
 use super::*;
+use crate::hands;
 use crate::hosts::Hosts;
 use crate::ledger::{Ledger, LedgerFile};
 use crate::nanny_command::Manner;
 use crate::run::End;
-use crate::run::tests::one_at_a_time;
+use crate::run::tests::{one_at_a_time, starter};
 
 /// Generous: a condition that does not come in this time does not come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -69,6 +70,7 @@ impl Stage {
             nanny: "/nonexistent/nanny".into(),
             manner: Manner::default(),
             rules: Rules::default(),
+            starter: starter(),
             places: Some(dir.path().join("nanny")),
         };
         std::fs::write(&settings.file, file(dir.path(), virtuals)).unwrap();
