@@ -45,6 +45,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use common::channel::{Line, failover_place, nanny_place};
+use common::command::starter;
 use common::daemon::{self, Background, ExitStatus, Launch};
 use common::destinations::shared_place;
 use common::hash::fnv1a;
@@ -78,6 +79,10 @@ pub fn main_with_tls() -> ExitCode {
 }
 
 fn run_program(secure: Option<Begin>) -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == starter::OPTION) {
+        return starter::become_program(words);
+    }
     let args = match args::parse(daemon::arguments()) {
         Ok(args) => args,
         Err(Refusal::Answer(text)) => {

@@ -7,6 +7,8 @@
 mod checks;
 mod daemons;
 mod ground;
+#[path = "../held.rs"]
+mod held;
 mod programs;
 mod shared;
 

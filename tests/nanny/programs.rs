@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::OFTEN;
 use crate::ground::{Answer, Nanny, Server, wait_for, wait_until};
+use crate::held::Held;
 use nix::libc::RLIM_INFINITY;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
@@ -140,6 +141,21 @@ fn a_program_that_hangs_takes_a_server_out_and_its_children_with_it() {
     wait_until("the program's child is gone", || is_gone(child));
     fs::remove_file(program.path("hang")).unwrap();
     nanny.wait_for("[ active ]");
+}
+
+#[test]
+fn a_program_whose_file_does_not_answer_takes_a_server_out_in_time() {
+    let program = Program::new("echo OK");
+    let held = Held::new(&program.path("check"));
+    let mut nanny = program.nanny(&["-t", "0.5", "-a", "0.5"]);
+    nanny.wait_for("timeout running the following: ");
+    nanny.wait_for("[inactive] leaving out 127.0.0.1:8080");
+    drop(held);
+    nanny.wait_for("[ active ]");
+    let held = Held::new(&program.path("check"));
+    nanny.wait_for("[inactive] shutting down");
+    assert_eq!(nanny.stop(), Some(0), "nor does a stop wait for it");
+    drop(held);
 }
 
 #[test]

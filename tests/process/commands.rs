@@ -15,7 +15,12 @@ use nix::unistd::Pid;
 
 use crate::held::Held;
 
-const PROGRAMS: [&str; 2] = [env!("CARGO_BIN_EXE_pulse"), env!("CARGO_BIN_EXE_lvsd")];
+const PROGRAMS: [&str; 4] = [
+    env!("CARGO_BIN_EXE_pulse"),
+    env!("CARGO_BIN_EXE_lvsd"),
+    env!("CARGO_BIN_EXE_nanny"),
+    env!("CARGO_BIN_EXE_nanny-tls"),
+];
 
 /// Generous: what does not come in this time does not come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -99,7 +104,7 @@ fn a_program_cannot_tell_by_whom_it_is_run() {
         assert_eq!(fs::read_to_string(&said).unwrap(), "a b\n");
         fs::remove_file(&said).unwrap();
     }
-    for daemon in PROGRAMS {
+    for daemon in [PROGRAMS[0], PROGRAMS[1]] {
         // The last is of ls itself.
         let listed = failure(daemon, &["sh", "-c", "ls /proc/self/fd | tr '\\n' ' '; exit 1"]);
         assert!(listed.ends_with("its last line: 0 1 2 3"), "{listed}");

@@ -1,7 +1,9 @@
 //! The process of a check by program: started in a process group of its own,
 //! listened to while it runs, and gone at the end with everything it left in its
 //! group. What it printed until the program itself ended is its answer; a child
-//! it left behind with the pipe in its hand is not waited for.
+//! it left behind with the pipe in its hand is not waited for. Nor is its start: the
+//! process is nanny itself until it has become the program ([`common::command::starter`]),
+//! so that a check on a dead mount has its deadline like any other.
 //!
 //! posix_spawn instead of `std::process::Command`: the signals this process takes
 //! through a descriptor are blocked, and a child of std would inherit that (with
@@ -14,12 +16,13 @@ use std::os::fd::{AsRawFd as _, RawFd};
 use std::os::unix::ffi::OsStringExt as _;
 
 use common::child::Exit;
+use common::command::starter::{ITSELF, OPTION, Report};
 use common::daemon::STARTED_BY;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawnp};
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::sys::stat::Mode;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
@@ -37,6 +40,8 @@ pub struct Process {
     pid: Pid,
     pipe: File,
     output: Vec<u8>,
+    program: String,
+    report: Report,
 }
 
 impl Process {
@@ -46,16 +51,19 @@ impl Process {
     /// The check ended here, and so.
     pub fn begin(command: &Command, registry: &Registry, token: Token) -> Result<Self, Outcome> {
         let Some(program) = command.words().first() else { return Err(Outcome::NoProgram) };
-        let failed = |e| Outcome::ProgramNotRun(program.to_string_lossy().into_owned(), e);
+        let program = program.to_string_lossy().into_owned();
+        let failed = |e| Outcome::ProgramNotRun(program.clone(), e);
+        let refused = |e: io::Error| failed(Errno::from_raw(e.raw_os_error().unwrap_or(0)));
+        let (report, end) = Report::new().map_err(refused)?;
         let (pipe, theirs) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
         fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(failed)?;
-        let pid = spawn(command.words(), theirs.as_raw_fd()).map_err(failed)?;
-        let process = Self { pid, pipe: File::from(pipe), output: Vec::new() };
+        let pid = spawn(command.words(), end.as_raw_fd(), theirs.as_raw_fd()).map_err(failed)?;
+        let process = Self { pid, pipe: File::from(pipe), output: Vec::new(), program: program.clone(), report };
         match registry.register(&mut SourceFd(&process.pipe.as_raw_fd()), token, Interest::READABLE) {
             Ok(()) => Ok(process),
             Err(e) => {
                 process.kill();
-                Err(failed(Errno::from_raw(e.raw_os_error().unwrap_or(0))))
+                Err(refused(e))
             }
         }
     }
@@ -88,6 +96,12 @@ impl Process {
         true
     }
 
+    /// Of one that ended: that it was never run, if so.
+    pub fn not_run(&self) -> Option<Outcome> {
+        let error = self.report.read()?.raw_os_error().unwrap_or(0);
+        Some(Outcome::ProgramNotRun(self.program.clone(), Errno::from_raw(error)))
+    }
+
     /// What it printed so far.
     pub fn output(&self) -> &[u8] {
         &self.output
@@ -118,10 +132,10 @@ fn kill_group(pid: Pid) {
     let _ = killpg(pid, Signal::SIGKILL);
 }
 
-fn spawn(words: &[CString], stdout: RawFd) -> Result<Pid, Errno> {
+fn spawn(words: &[CString], stdin: RawFd, stdout: RawFd) -> Result<Pid, Errno> {
     let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
     let mut files = PosixSpawnFileActions::init()?;
-    files.add_dup2(null.as_raw_fd(), 0)?;
+    files.add_dup2(stdin, 0)?;
     files.add_dup2(stdout, 1)?;
     files.add_dup2(null.as_raw_fd(), 2)?;
     let mut attributes = PosixSpawnAttr::init()?;
@@ -133,17 +147,10 @@ fn spawn(words: &[CString], stdout: RawFd) -> Result<Pid, Errno> {
     attributes.set_pgroup(Pid::from_raw(0))?;
     attributes.set_sigmask(&SigSet::empty())?;
     attributes.set_sigdefault(&SigSet::all())?;
-    let environment = environment();
-    let run = |words: &[&CStr]| {
-        let program = words.first().copied().unwrap_or_default();
-        posix_spawnp(program, &files, &attributes, words, &environment)
-    };
-    let words: Vec<&CStr> = words.iter().map(CString::as_c_str).collect();
-    match run(&words) {
-        // A script without a first line that names its interpreter, as execvp(3) takes it.
-        Err(Errno::ENOEXEC) => run(&[&[c"/bin/sh"], words.as_slice()].concat()),
-        result => result,
-    }
+    let [itself, option] = [ITSELF, OPTION].map(CString::new);
+    let (itself, option) = (itself.map_err(|_| Errno::EINVAL)?, option.map_err(|_| Errno::EINVAL)?);
+    let words: Vec<&CStr> = [c"nanny", &option].into_iter().chain(words.iter().map(CString::as_c_str)).collect();
+    posix_spawn(itself.as_c_str(), &files, &attributes, &words, &environment())
 }
 
 fn environment() -> Vec<CString> {

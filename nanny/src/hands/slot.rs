@@ -157,10 +157,10 @@ impl Slot {
         {
             let within = process.read(command.is_read());
             transcript.note(now, format_args!("the program {exit}"));
-            let (outcome, weight) = if within {
-                command.judge(exit, process.output())
-            } else {
-                (Outcome::ProgramBabbled(command.line()), None)
+            let (outcome, weight) = match process.not_run() {
+                Some(outcome) => (outcome, None),
+                None if within => command.judge(exit, process.output()),
+                None => (Outcome::ProgramBabbled(command.line()), None),
             };
             let report = self.report(outcome, weight, now);
             process::reap(pid);
