@@ -452,6 +452,21 @@ impl Frames {
 }
 
 impl Watch {
+    /// Waits until the kernel says so.
+    pub fn wait_for_carrier(&mut self, device: &str, is_there: bool) {
+        wait_until("the kernel tells of a carrier", || {
+            while let Some(change) = self.monitor.next().unwrap() {
+                if let Change::Link(link) = change
+                    && link.name == device
+                    && link.running == is_there
+                {
+                    return true;
+                }
+            }
+            false
+        });
+    }
+
     /// The addresses that left an interface so far.
     pub fn gone(&mut self) -> Vec<String> {
         while let Some(change) = self.monitor.next().unwrap() {

@@ -354,6 +354,34 @@ fn a_device_that_comes_late_gets_its_address_and_nobody_waits_for_it() {
     });
 }
 
+/// More happens to interfaces than the kernel keeps for us: it says so once, and what
+/// it still had is older than what it lost.
+#[test]
+fn a_carrier_whose_return_was_lost_among_other_news_is_announced_on() {
+    inside("a_carrier_whose_return_was_lost_among_other_news_is_announced_on", |ground| {
+        ground.ip("link add other type veth peer name end");
+        ground.start();
+        ground.wait_for_vip("10.0.0.9/24");
+        ground.wait_for_line("gratuitous lvs arps finished");
+        let worker = ground.worker();
+        // The kernel takes its time to tell of a carrier.
+        let mut told = ground.monitor();
+        ground.ip("link set v1 down");
+        told.wait_for_carrier("v0", false);
+        ground.kill(worker, "STOP");
+        std::fs::write("/run/batch", "link set other mtu 1400\nlink set other mtu 1500\n".repeat(2000)).unwrap();
+        ground.ip("-batch /run/batch");
+        let mut told = ground.monitor();
+        ground.ip("link set v1 up");
+        told.wait_for_carrier("v0", true);
+        let frames = ground.capture();
+        ground.kill(worker, "CONT");
+        wait_until("it is announced", || frames.seen().len() >= 2);
+        assert_eq!(ground.worker(), worker);
+        ground.stop();
+    });
+}
+
 #[test]
 fn a_reload_changes_what_the_file_changed_and_a_bad_file_changes_nothing() {
     inside("a_reload_changes_what_the_file_changed_and_a_bad_file_changes_nothing", |ground| {

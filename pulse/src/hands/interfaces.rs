@@ -66,6 +66,8 @@ pub struct Interfaces {
     links: Vec<Link>,
     /// Links by number, and whether they had a carrier.
     carriers: HashMap<u32, bool>,
+    /// The kernel had more news than room for them.
+    news_lost: bool,
 }
 
 impl Interfaces {
@@ -87,6 +89,7 @@ impl Interfaces {
             mute: HashSet::new(),
             links: Vec::new(),
             carriers: HashMap::new(),
+            news_lost: false,
         }
     }
 
@@ -325,18 +328,36 @@ impl Interfaces {
     /// What a change means: the virtual IPs whose link got its carrier back.
     pub fn carrier_back(&mut self, change: &Change, wanted: &[Wanted]) -> Vec<IpAddr> {
         match change {
-            Change::Link(Link { index, name, up, running, .. }) => {
-                let carrier = *up && *running;
-                let before = self.carriers.insert(*index, carrier);
-                let back = carrier && before == Some(false);
-                wanted.iter().filter(|one| back && one.device == *name).map(|one| one.address).collect()
-            }
+            Change::Link(link) => self.carrier_of(link, wanted),
             Change::LinkGone(index) => {
                 self.carriers.remove(index);
                 Vec::new()
             }
-            Change::AddressAdded(_) | Change::AddressGone(_) | Change::Overrun => Vec::new(),
+            Change::AddressAdded(_) | Change::AddressGone(_) => Vec::new(),
+            Change::Overrun => {
+                self.news_lost = true;
+                Vec::new()
+            }
         }
+    }
+
+    /// The same, for what was lost of the news; asked when what was left of them is
+    /// read, for that is older.
+    pub fn carriers_back(&mut self, wanted: &[Wanted], log: &Log) -> Vec<IpAddr> {
+        if !self.news_lost {
+            return Vec::new();
+        }
+        let Some(Host { links, .. }) = self.read_or_say(log) else { return Vec::new() };
+        self.news_lost = false;
+        self.carriers.retain(|index, _| links.iter().any(|link| link.index == *index));
+        links.iter().flat_map(|link| self.carrier_of(link, wanted)).collect()
+    }
+
+    fn carrier_of(&mut self, link: &Link, wanted: &[Wanted]) -> Vec<IpAddr> {
+        let carrier = link.up && link.running;
+        let before = self.carriers.insert(link.index, carrier);
+        let back = carrier && before == Some(false);
+        wanted.iter().filter(|one| back && one.device == link.name).map(|one| one.address).collect()
     }
 
     fn add(&mut self, wanted: &Wanted, index: u32, log: &Log) -> bool {

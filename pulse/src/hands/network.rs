@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use common::netlink::route::Monitor;
+use common::netlink::route::{Change, Monitor};
 
 use super::{Hands, READ_AT_ONCE, watch};
 use crate::addresses::Wanted;
@@ -153,10 +153,14 @@ impl Hands {
                     // The look every few seconds goes on without it.
                     self.log.say(&Message::NotRead(e.to_string()));
                     self.reopen_monitor();
+                    back.extend(self.interfaces.carrier_back(&Change::Overrun, &self.settings.wanted));
                     (is_changed, more) = (true, false);
                     break;
                 }
             }
+        }
+        if !more {
+            back.extend(self.interfaces.carriers_back(&self.settings.wanted, &self.log));
         }
         if is_changed || self.links_due {
             self.look_at_links(events);
