@@ -104,16 +104,22 @@ pub fn without<'a>(wanted: &'a [Wanted], withheld: &BTreeSet<IpAddr>) -> Cow<'a,
     wanted.iter().filter(|one| !withheld.contains(&one.address)).cloned().collect()
 }
 
+/// How many addresses of a ledger the kernel has.
+pub fn count_there(ledger: &BTreeSet<Entry>, host: &Host) -> usize {
+    ledger.iter().filter(|entry| there(entry, host).is_some()).count()
+}
+
+fn there<'a>(entry: &Entry, host: &'a Host) -> Option<&'a Address> {
+    let link = host.links.iter().find(|link| link.name == entry.device)?;
+    let same = |one: &&Address| (one.index, one.address, one.prefix) == (link.index, entry.address, entry.prefix);
+    host.addresses.iter().find(same)
+}
+
 /// The addresses of a ledger as the kernel has them, for a pulse that has no
 /// file to go by.
 pub fn as_they_are(ledger: &BTreeSet<Entry>, host: &Host) -> Vec<Wanted> {
-    let there = |entry: &Entry| {
-        let link = host.links.iter().find(|link| link.name == entry.device)?;
-        let same = |one: &&Address| (one.index, one.address, one.prefix) == (link.index, entry.address, entry.prefix);
-        host.addresses.iter().find(same)
-    };
     let wanted = ledger.iter().map(|entry| {
-        let label = there(entry).and_then(|one| one.label.clone()).filter(|label| *label != entry.device);
+        let label = there(entry, host).and_then(|one| one.label.clone()).filter(|label| *label != entry.device);
         let broadcast = match entry.address {
             IpAddr::V4(address) => broadcast(address, entry.prefix),
             IpAddr::V6(_) => None,

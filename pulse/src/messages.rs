@@ -383,6 +383,8 @@ pub enum Message {
     NotCeased(String),
     /// Addresses are left at a stop.
     LeftBehind(usize),
+    /// They were found at the next start.
+    LeftOver(usize),
     /// A frame could not be sent.
     NotAnnounced {
         /// The virtual IP.
@@ -668,6 +670,8 @@ impl fmt::Display for Message {
             Self::NotCeased(error) => write!(f, "cannot remove the rules and routes for late packets ({error})"),
             Self::LeftBehind(1) => f.write_str("one virtual IP could not be removed and stays"),
             Self::LeftBehind(count) => write!(f, "{count} virtual IPs could not be removed and stay"),
+            Self::LeftOver(1) => f.write_str("one virtual IP was left by the last pulse: removing it"),
+            Self::LeftOver(count) => write!(f, "{count} virtual IPs were left by the last pulse: removing them"),
             Self::NotAnnounced { address, device, error } => {
                 write!(f, "virtual IP {address} cannot be announced on {device} ({error})")
             }
@@ -781,6 +785,7 @@ impl log::Message for Message {
             | Self::NoDevice { .. }
             | Self::DeviceDown { .. }
             | Self::NotRemoved { .. }
+            | Self::LeftOver(_)
             | Self::NotRead(_)
             | Self::NotLingering(_)
             | Self::NotCeased(_)

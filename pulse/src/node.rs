@@ -157,15 +157,25 @@ impl Node {
     /// A start. A single director becomes active at once (the original waited for
     /// a partner it did not have, piranha.md 2.3); of a pair the election says which.
     pub fn start(start: Start, now: Instant, out: &mut Vec<Action>) -> Self {
-        let Start { role, carrying_on, forced, guardian, released, pair } = start;
+        let Start { role, carrying_on, left, forced, guardian, released, pair } = start;
         out.push(Action::Say(Message::Starting(role)));
         let guardian = guardian.map(|pid| {
             let mut guardian = Child::new(guardian_rules(), u64::from(pid), now);
             guardian.handle(child::Event::Adopted(pid), now, &mut Vec::new());
             guardian
         });
+        let state = if carrying_on {
+            State::Holding
+        } else if left > 0 && pair.is_some() {
+            // The partner may serve: they go before it hears that we are here.
+            out.push(Action::Say(Message::LeftOver(left)));
+            out.push(Action::Lower);
+            State::Lowering { again_at: now + LOWER_AGAIN, then: Then::Standby }
+        } else {
+            State::Standby
+        };
         let mut node = Self {
-            state: if carrying_on { State::Holding } else { State::Standby },
+            state,
             pair: None,
             told: if carrying_on { Command::Active } else { Command::Inactive },
             has_rules: false,

@@ -316,6 +316,7 @@ fn begin(args: Args, log: &Rc<Log>, wait: &Wait, guardian: Option<Line>) -> Resu
     let facts = Start {
         role: ready.role,
         carrying_on: ready.carrying_on,
+        left: ready.left,
         // A supervisor says the same words each time. One that died was perhaps the
         // standby; a guardian knows that by itself.
         forced: args.forceactive && !(args.foreground && ready.follows_another),

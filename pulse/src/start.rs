@@ -261,6 +261,8 @@ pub struct Ready {
     pub role: Role,
     /// The last pulse was killed while active.
     pub carrying_on: bool,
+    /// So many addresses are there that one which ended in order could not remove.
+    pub left: usize,
     /// The last pulse did not end in order, active or not.
     pub follows_another: bool,
     /// Links and addresses.
@@ -306,6 +308,7 @@ pub fn prepare(args: &Args, log: &Log, beat: impl FnMut()) -> Result<Ready, Refu
     let held = ledger.contents().clone();
     let mut interfaces = Interfaces::new(route, packets, ledger);
     let host = interfaces.read().map_err(|e| Refused::system("read interfaces and addresses", &e))?;
+    let left = if carrying_on { 0 } else { addresses::count_there(&held.entries, &host) };
     interfaces.cease(log); // what a killed one left
     let (settings, keyring) = match read(&args.configfile, &hosts(&args.configfile, beat)) {
         Ok(read) => {
@@ -330,7 +333,7 @@ pub fn prepare(args: &Args, log: &Log, beat: impl FnMut()) -> Result<Ready, Refu
     let role = our_role(&settings, &here, log)?;
     executable(&lvsd_program(args))?;
     let heartbeats = heartbeats(&settings, keyring, role, carrying_on, log)?;
-    Ok(Ready { settings, role, carrying_on, follows_another, interfaces, monitor, heartbeats })
+    Ok(Ready { settings, role, carrying_on, left, follows_another, interfaces, monitor, heartbeats })
 }
 
 /// The heartbeat sockets. A fresh start without one is refused, as ever: another

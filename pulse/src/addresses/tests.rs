@@ -260,7 +260,9 @@ fn a_pulse_without_a_file_keeps_what_the_kernel_has_and_changes_nothing() {
     let kept = as_they_are(&kernel.ledger, &kernel.host);
     assert_eq!(kept.len(), 3);
     assert_eq!(kernel.settle(&kept).steps, []);
+    assert_eq!(count_there(&kernel.ledger, &kernel.host), 3);
     kernel.host.addresses.clear();
+    assert_eq!(count_there(&kernel.ledger, &kernel.host), 0);
     let again = as_they_are(&kernel.ledger, &kernel.host);
     assert_eq!(kernel.settle(&again).steps.len(), 3, "and puts back what somebody removed");
 }

@@ -126,6 +126,8 @@ fn samples() -> Vec<Message> {
         Message::NotCeased(error()),
         Message::LeftBehind(1),
         Message::LeftBehind(2),
+        Message::LeftOver(1),
+        Message::LeftOver(2),
         Message::NotAnnounced { address, device: device(), error: error() },
         Message::ArpsFinished,
         Message::WouldExecute("/usr/sbin/lvsd --nofork -c /etc/sysconfig/ha/lvs.cf".into()),

@@ -35,6 +35,8 @@ pub struct Start {
     pub role: Role,
     /// The last pulse was killed while active, and its ledger says so.
     pub carrying_on: bool,
+    /// So many addresses of a pulse that ended in order are still there.
+    pub left: usize,
     /// `--forceactive`.
     pub forced: bool,
     /// The guardian's process, if there is one.

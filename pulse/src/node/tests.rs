@@ -76,7 +76,15 @@ impl Life {
 }
 
 fn fresh() -> Start {
-    Start { role: Role::Master, carrying_on: false, forced: false, guardian: Some(5), released: false, pair: None }
+    Start {
+        role: Role::Master,
+        carrying_on: false,
+        left: 0,
+        forced: false,
+        guardian: Some(5),
+        released: false,
+        pair: None,
+    }
 }
 
 fn looked(held: &[u8], raised: &[u8]) -> Event {

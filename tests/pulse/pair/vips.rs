@@ -47,6 +47,29 @@ fn a_director_whose_pulse_is_gone_for_good_has_no_vip_when_the_partner_takes_it(
     });
 }
 
+/// As the kernel may have refused it, or not answered in time.
+#[test]
+fn a_vip_that_a_stop_could_not_remove_goes_with_the_next_start() {
+    inside("pair::vips::a_vip_that_a_stop_could_not_remove_goes_with_the_next_start", |_| {
+        let site = Site::new(QUICK);
+        site.boot();
+        site.wait_for(&site.master);
+        let ledger = site.master.read("run/piranha-ng/pulse.ledger").unwrap();
+        site.master.stop();
+        site.wait_for(&site.backup);
+        let left: Vec<&str> = ledger.lines().filter(|line| !matches!(*line, "active" | "lent")).collect();
+        site.master.write("run/piranha-ng/pulse.ledger", &(left.join("\n") + "\n"));
+        site.master.ip("addr add 10.0.0.9/24 dev v0");
+        site.master.start();
+        site.master.wait_for_line("one virtual IP was left by the last pulse: removing it");
+        wait_until("it is gone", || !site.master.has_vip());
+        a_while();
+        assert!(site.backup.has_vip() && !site.master.has_vip(), "nothing else moved");
+        assert_eq!((site.master.count(": activating"), site.backup.count(": activating")), (1, 1));
+        assert_eq!(site.master.commands(), "active\ninactive\n");
+    });
+}
+
 /// The kernel counts in seconds: what is left is not much more than one.
 #[test]
 fn with_a_short_deadtime_the_vip_of_a_dead_director_goes_a_little_later() {

@@ -309,6 +309,26 @@ fn whoever_yields_says_so_when_the_addresses_are_gone_and_keeps_lvsd() {
 }
 
 #[test]
+fn addresses_that_a_stop_could_not_remove_go_before_the_first_heartbeat() {
+    let (mut life, out) = Life::begin(Start { left: 2, ..paired(Role::Master) });
+    let lower = out.iter().position(|action| *action == Action::Lower).unwrap();
+    let beat = out.iter().position(|action| matches!(action, Action::SendHeartbeat(_)));
+    assert!(beat.is_none_or(|beat| lower < beat), "{out:?}");
+    assert!(out.contains(&Action::Say(Message::LeftOver(2))));
+    assert!(!life.after(MS, Event::Lowered(1)).contains(&Action::Lower));
+    assert!(life.after(LOWER_AGAIN, Event::Tick).contains(&Action::Lower), "tried until it is done");
+    life.after(MS, Event::Lowered(0));
+    assert_eq!(life.node.state, State::Standby);
+
+    let mut pair = Pair::of(Start { left: 2, ..paired(Role::Master) });
+    let out = pair.wait(DEADTIME * 2);
+    assert!(out.contains(&Action::Look(Reach::All)), "nobody else serves: {out:?}");
+
+    let (_, out) = Life::begin(Start { left: 2, ..fresh() });
+    assert!(!out.contains(&Action::Lower), "a single director goes on with them");
+}
+
+#[test]
 fn a_stop_tells_the_partner_as_soon_as_the_addresses_are_gone_and_not_before() {
     let mut pair = Pair::active();
     let out = pair.after(MS, Event::Terminate(15));

@@ -107,6 +107,7 @@ impl World {
         let start = node::Start {
             role: if host == 0 { crate::identity::Role::Master } else { crate::identity::Role::Backup },
             carrying_on: h.machine.was_active,
+            left: 0, // nothing fails to be removed here
             forced: false,
             guardian: Some(h.machine.pid()),
             released: h.machine.is_released,
