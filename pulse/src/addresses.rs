@@ -324,6 +324,16 @@ pub fn collateral(before: &[Address], after: &[Address], removed: &Entry, index:
     gone.filter(|one| !still.contains(&(one.address, one.prefix))).cloned().collect()
 }
 
+impl Remark {
+    /// Of a virtual IP that nobody can reach: it, and its device.
+    pub fn unreachable(&self) -> Option<(IpAddr, &str)> {
+        match self {
+            Self::NoDevice { address, device } | Self::DeviceDown { address, device } => Some((*address, device)),
+            Self::Foreign { .. } => None,
+        }
+    }
+}
+
 /// Which remarks are said already: each is said when it becomes true.
 #[derive(Clone, Debug, Default)]
 pub struct Remarks {
@@ -331,6 +341,19 @@ pub struct Remarks {
 }
 
 impl Remarks {
+    /// What of `now` says of a virtual IP that nobody can reach it any more, and those,
+    /// with their devices, of which nothing does any more. Another reason is no news.
+    pub fn reach(&self, now: &BTreeSet<Remark>) -> (Vec<Remark>, Vec<(IpAddr, String)>) {
+        let addresses = |remarks: &BTreeSet<Remark>| -> HashSet<IpAddr> {
+            remarks.iter().filter_map(Remark::unreachable).map(|(address, _)| address).collect()
+        };
+        let (before, after) = (addresses(&self.said), addresses(now));
+        let is_new = |remark: &&Remark| remark.unreachable().is_some_and(|(address, _)| !before.contains(&address));
+        let over = self.said.iter().filter_map(Remark::unreachable).filter(|(address, _)| !after.contains(address));
+        let over = over.map(|(address, device)| (address, device.to_owned()));
+        (now.iter().filter(is_new).cloned().collect(), over.collect())
+    }
+
     /// Those of `now` that are new since the last call.
     pub fn fresh(&mut self, now: BTreeSet<Remark>) -> Vec<Remark> {
         let fresh = now.difference(&self.said).cloned().collect();

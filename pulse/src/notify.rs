@@ -79,7 +79,9 @@ impl Notice {
             Message::Returning(vips) => return of_vips("raised", vips),
             Message::PutBack { address, .. }
             | Message::PutBackLent { address, .. }
-            | Message::NotAdded { address, .. } => return of_vips("lost", &[*address]),
+            | Message::NotAdded { address, .. }
+            | Message::NoDevice { address, .. }
+            | Message::DeviceDown { address, .. } => return of_vips("lost", &[*address]),
             Message::Claimed { report, .. } => return of_vips("claimed", &[report.vip]),
             Message::Pair(Line::PartnerLost { .. }) => ("partner", "lost"),
             Message::Pair(Line::PartnerAlive | Line::PartnerRestarted) => ("partner", "back"),
@@ -273,6 +275,8 @@ mod tests {
             (Message::Pair(Line::ConfigurationDiffers), "configuration", "differs"),
             (Message::Pair(Line::ConfigurationAgrees), "configuration", "agrees"),
             (Message::PutBack { address, device: device() }, "vip", "lost"),
+            (Message::NoDevice { address, more: 0, device: device() }, "vip", "lost"),
+            (Message::DeviceDown { address, more: 0, device: device() }, "vip", "lost"),
         ] {
             let [notice] = Notice::of_line(&line).try_into().unwrap();
             assert_eq!((notice.event, notice.what, notice.text), (event, what, line.to_string()));

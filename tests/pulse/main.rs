@@ -337,7 +337,11 @@ fn an_address_somebody_removed_comes_back_and_is_announced_again() {
 #[test]
 fn a_device_that_comes_late_gets_its_address_and_nobody_waits_for_it() {
     inside("a_device_that_comes_late_gets_its_address_and_nobody_waits_for_it", |ground| {
-        ground.file("virtual b {\n active = 1\n address = 10.7.0.9 late0:1\n vip_nmask = 255.255.255.0\n}\n");
+        std::fs::write("/run/told", "#!/bin/sh\necho \"$1 $2 $6\" >> /run/events\n").unwrap();
+        std::fs::set_permissions("/run/told", std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        ground.file(
+            "virtual b {\n active = 1\n address = 10.7.0.9 late0:1\n vip_nmask = 255.255.255.0\n}\nnotify = /run/told\n",
+        );
         ground.start();
         ground.wait_for_vip("10.0.0.9/24");
         ground.wait_for_line("virtual IP 10.7.0.9 is not up: there is no device late0, waiting for it");
@@ -350,6 +354,8 @@ fn a_device_that_comes_late_gets_its_address_and_nobody_waits_for_it() {
         ground.ip("link set late0 up");
         wait_until("it is announced when its device has a carrier", || frames.seen().len() >= 2);
         assert_eq!(ground.count_lines("waiting for it"), 1, "one line per change of state");
+        let events = || std::fs::read_to_string("/run/events").unwrap_or_default();
+        wait_until("it was told", || events() == "state active \nvip lost 10.7.0.9\nvip back 10.7.0.9\n");
         ground.stop();
     });
 }

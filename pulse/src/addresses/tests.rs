@@ -249,6 +249,27 @@ fn a_remark_is_said_when_it_becomes_true_and_again_when_it_comes_back() {
 }
 
 #[test]
+fn a_virtual_ip_that_nobody_can_reach_is_one_event_until_somebody_can() {
+    let (address, device) = (ip("10.0.0.9"), || "eth0".to_owned());
+    let gone = Remark::NoDevice { address, device: device() };
+    let down = Remark::DeviceDown { address, device: device() };
+    let foreign = Remark::Foreign { address, device: device() };
+    let mut remarks = Remarks::default();
+    let mut turn = |now: &[&Remark]| {
+        let now: BTreeSet<Remark> = now.iter().copied().cloned().collect();
+        let reach = remarks.reach(&now);
+        remarks.fresh(now);
+        reach
+    };
+    assert_eq!(turn(&[&foreign]), (vec![], vec![]));
+    assert_eq!(turn(&[&gone]), (vec![gone.clone()], vec![]));
+    assert_eq!(turn(&[&down]), (vec![], vec![]), "for another reason");
+    assert_eq!(turn(&[&down, &foreign]), (vec![], vec![]));
+    assert_eq!(turn(&[&foreign]), (vec![], vec![(address, device())]));
+    assert_eq!(turn(&[&down]), (vec![down], vec![]));
+}
+
+#[test]
 fn a_pulse_without_a_file_keeps_what_the_kernel_has_and_changes_nothing() {
     let wanted = [
         Wanted::new(&place("10.0.0.9", "eth0", Some("eth0:1")), mask("255.255.255.0")),

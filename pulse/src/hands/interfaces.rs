@@ -110,7 +110,13 @@ impl Interfaces {
     pub fn look(&mut self, wanted: &[Wanted], reach: Reach, log: &Log) -> Option<Looked> {
         let host = self.read_or_say(log)?;
         let mut look = addresses::look(wanted, &host, &self.ledger.contents().entries, reach);
+        let mut reached = Vec::new();
         if reach == Reach::All {
+            let (unreached, over) = self.remarks.reach(&look.remarks);
+            // An event for each of them, and a line for all of a device.
+            let lines = unreached.into_iter().flat_map(|remark| spoken([remark]));
+            self.notices.extend(lines.flat_map(|line| Notice::of_line(&line)));
+            reached = over;
             for line in spoken(self.remarks.fresh(look.remarks)) {
                 log.say(&line);
             }
@@ -155,6 +161,13 @@ impl Interfaces {
         }
         self.remove(&host, &mut removals, &mut forgotten, None, log);
         self.change_ledger(log, |ledger| ledger.entries.retain(|entry| !forgotten.contains(entry)));
+        for (address, device) in reached {
+            let notice = Notice::of_return(address, &device);
+            let is_wanted = wanted.iter().any(|one| one.address == address);
+            if is_wanted && !self.lost.contains(&address) && !self.notices.contains(&notice) {
+                self.notices.push(notice);
+            }
+        }
         Some(Looked { held: look.held, raised, more })
     }
 
