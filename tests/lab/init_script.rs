@@ -118,8 +118,11 @@ fn a_restart_lets_go_of_nothing_and_an_upgrade_comes_with_it() {
             let old = pids(director, "pulse");
             director.machine.write(SETTINGS, &format!("OPTIONS={options}\n"));
             expect(director, "restart", 0, "Restarting pulse: [  OK  ]");
-            let new = pids(director, "pulse");
-            assert!(new.len() == 2 && new.is_disjoint(&old), "{new:?} after {old:?}");
+            // The old one ends behind the new one's start.
+            wait_until(SOON, "another pulse and another guardian", || {
+                let new = pids(director, "pulse");
+                new.len() == 2 && new.is_disjoint(&old)
+            });
             load.wait_for_served(20);
             if options.is_empty() {
                 assert_eq!([pids(director, "lvsd"), pids(director, "nanny")], below, "they had no reason to go");
@@ -139,8 +142,10 @@ fn a_restart_lets_go_of_nothing_and_an_upgrade_comes_with_it() {
         director.log.wait_for(mark, "runs a program that was replaced since");
         director.log.wait_for(mark, "2 monitors were replaced and run the new program");
         for (name, old) in ["lvsd", "nanny"].iter().zip(&old) {
-            let now = pids(director, name);
-            assert!(now.len() == old.len() && now.is_disjoint(old), "{name}: {now:?} after {old:?}");
+            wait_until(SOON, &format!("other processes of {name}"), || {
+                let now = pids(director, name);
+                now.len() == old.len() && now.is_disjoint(old)
+            });
         }
         load.wait_for_served(20);
         watch.assert_unchanged();
@@ -181,7 +186,7 @@ fn a_pair_is_upgraded_one_after_the_other_and_nobody_notices() {
             load.wait_for_served(20);
             expect(director, "restart", 0, "[  OK  ]");
             director.log.wait_for(mark, "1 monitors were replaced and run the new program");
-            assert!(programs_are_new(director), "{:?}", director.daemons());
+            wait_until(SOON, "only new programs run", || programs_are_new(director));
             load.wait_for_served(50);
         }
         watches.iter().for_each(crate::ground::director::Watch::assert_unchanged);

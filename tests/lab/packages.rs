@@ -118,7 +118,7 @@ fn a_pair_is_upgraded_by_its_packages_and_nobody_notices() {
         shell(&install(kind, "second"));
         active.log.wait_for(marks[0], "1 monitors were replaced and run the new program");
         load.wait_for_served(20);
-        assert!(programs_are_new(&active), "{:?}", active.daemons());
+        wait_until(SOON, "only new programs run", || programs_are_new(&active));
         let mut below = Vec::new();
         let only_new = || {
             below = programs(&systemd);
