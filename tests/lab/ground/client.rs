@@ -3,7 +3,7 @@
 //! the server that answered, or what went wrong.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::ops::Range;
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -365,7 +365,7 @@ impl Open {
                 }
                 Ok(0) => return Some(Outcome::Failed(format!("answered {:?}", String::from_utf8_lossy(&self.answer)))),
                 Ok(n) => self.answer.extend_from_slice(&buffer[..n]),
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => return None,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return None,
                 Err(e) => return Some(Outcome::Failed(e.to_string())),
             }
         }
@@ -559,14 +559,13 @@ fn keep_talking(to: SocketAddr, line: &Mutex<HeldLine>, stop: &AtomicBool) {
 fn talk(to: SocketAddr, line: &Mutex<HeldLine>, stop: &AtomicBool) -> std::io::Result<()> {
     let mut stream = TcpStream::connect_timeout(&to, KERNELS_PATIENCE)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(KERNELS_PATIENCE))?;
+    stream.set_read_timeout(Some(PULSE))?;
     stream.write_all(b"GET /echo HTTP/1.0\r\n\r\n")?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut number = 0_u64;
     while !stop.load(Ordering::Relaxed) {
         stream.write_all(format!("{number}\n").as_bytes())?;
-        let mut echo = String::new();
-        reader.read_line(&mut echo)?;
+        let Some(echo) = hear(&mut reader, stop)? else { return Ok(()) };
         match echo.trim_end().split_once(' ') {
             Some((server, said)) if said == number.to_string() => {
                 let mut line = line.lock().expect("no panic holds it");
@@ -579,6 +578,19 @@ fn talk(to: SocketAddr, line: &Mutex<HeldLine>, stop: &AtomicBool) -> std::io::R
         std::thread::sleep(PULSE);
     }
     Ok(())
+}
+
+/// The next line, in pieces of the stream's read timeout; `None` when it is told to stop.
+fn hear(reader: &mut impl BufRead, stop: &AtomicBool) -> std::io::Result<Option<String>> {
+    let (mut line, since) = (String::new(), Instant::now());
+    loop {
+        match reader.read_line(&mut line) {
+            Ok(_) => return Ok(Some(line)),
+            Err(e) if e.kind() != ErrorKind::WouldBlock || since.elapsed() > KERNELS_PATIENCE => return Err(e),
+            Err(_) if stop.load(Ordering::Relaxed) => return Ok(None),
+            Err(_) => {}
+        }
+    }
 }
 
 #[test]

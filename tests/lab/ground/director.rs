@@ -147,7 +147,10 @@ impl Director {
             &mark,
         ];
         let shell = format!("iptables-legacy {0} || iptables {0}", rule.join(" "));
-        self.machine.run("sh", &["-c", &shell]);
+        // One that is interrupted while the kernel loads what it needs fails.
+        wait_until(SOON, &format!("iptables {}", rule.join(" ")), || {
+            self.machine.output("sh", &["-c", &shell]).status.success()
+        });
     }
 
     /// The kernel's table as ipvsadm tells it.
