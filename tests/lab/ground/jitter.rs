@@ -1,8 +1,6 @@
 //! Unfair scheduling on purpose: with `PIRANHA_JITTER=SEED` some process or other of a
 //! guest stands still for up to a tenth of a second, all the time. What a scenario shows
 //! does not depend on who is faster; how it looks at it must not either.
-//!
-//! Not the guest as a whole: a user-mode Linux that is stopped may never wake up.
 
 use std::fs;
 use std::io;
