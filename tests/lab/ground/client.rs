@@ -421,9 +421,10 @@ impl<'a> Schedule<'a> {
             }
             let next = |port| Some(if port + 1 < PORTS.end { port + 1 } else { PORTS.start });
             let port = self.next_port.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).unwrap_or(PORTS.start);
+            // Before its first packet: what was true from then on was true for it.
+            let (at, at_clock) = (Instant::now(), self.clock);
             match start(self.to, port) {
                 Ok(stream) => {
-                    let (at, at_clock) = (Instant::now(), self.clock);
                     self.open.push(Open { stream, at, at_clock, asked: false, answer: Vec::new() });
                 }
                 Err(e) => self.record(now, None, Outcome::Failed(e.to_string())),
