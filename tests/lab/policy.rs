@@ -88,7 +88,7 @@ fn the_last_server_stays_whoever_dies_and_one_that_returns_grows() {
         // The table is looked at now and then, so that a step may not have been seen.
         let grown = weights(&watch, BOTH[0]);
         assert!(grown.is_sorted() && grown.iter().all(|it| [0, 2, 4, 8, 16, 32, 64].contains(it)), "{grown:?}");
-        assert!(grown.len() >= 4, "{grown:?}");
+        assert!(grown.len() >= 3, "in one step: {grown:?}");
         assert_eq!(weights(&watch, BOTH[1]), [64, 0]);
         let states = watch.states();
         assert!(states.iter().all(|seen| !seen.table.destinations(SERVICE).is_empty()), "there always was one");
