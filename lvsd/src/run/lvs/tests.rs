@@ -270,10 +270,11 @@ fn a_round_that_no_phase_goes_on_with_keeps_nobody_awake() {
     daemon.own.services.look(&mut daemon.own.kernel, HashSet::new, &mut Vec::new());
     assert!(daemon.own.services.has_round());
     let now = Instant::now();
-    assert_eq!(daemon.wake_at(now), now);
+    // When the test had it look may be over by now.
+    daemon.look_at = now + LOOK_EVERY;
+    assert!(daemon.wake_at(now) <= now);
     for phase in [Phase::Meeting, Phase::Stopping { until: now + PATIENCE }] {
         daemon.phase = phase;
-        daemon.look_at = now + LOOK_EVERY;
         assert!(daemon.wake_at(now) > now, "{phase:?}");
     }
     daemon.phase = Phase::Working;
