@@ -28,6 +28,10 @@ pub enum CheckKind {
     Http,
     /// The same within TLS.
     Https,
+    /// A gRPC call that asks for the server's health.
+    Grpc,
+    /// The same within TLS.
+    Grpcs,
     /// The greeting of a mail server.
     Smtp,
     /// A question to a name server.
@@ -43,16 +47,19 @@ const WAY: [&str; 4] = ["address", "source_address", "source_interface", "mark"]
 const TEXTS: [&str; 3] = ["send", "expect", "use_regex"];
 const REQUEST: [&str; 7] = ["method", "path", "host", "headers", "status", "body", "use_regex"];
 const TLS: [&str; 4] = ["tls_name", "verify", "ca_file", "expiry_warning"];
+const CALL: [&str; 2] = ["service", "host"];
 const QUESTION: [&str; 4] = ["query", "query_type", "rcode", "answer"];
 
 impl CheckKind {
     /// Every kind by its name.
-    pub const ALL: [(&'static str, Self); 9] = [
+    pub const ALL: [(&'static str, Self); 11] = [
         ("tcp", Self::Tcp),
         ("udp", Self::Udp),
         ("tls", Self::Tls),
         ("http", Self::Http),
         ("https", Self::Https),
+        ("grpc", Self::Grpc),
+        ("grpcs", Self::Grpcs),
         ("smtp", Self::Smtp),
         ("dns", Self::Dns),
         ("ping", Self::Ping),
@@ -72,6 +79,8 @@ impl CheckKind {
             Self::Tls => option == "port" || is(&WAY) || is(&TEXTS) || is(&TLS),
             Self::Http => option == "port" || is(&WAY) || is(&REQUEST),
             Self::Https => option == "port" || is(&WAY) || is(&REQUEST) || is(&TLS),
+            Self::Grpc => option == "port" || is(&WAY) || is(&CALL),
+            Self::Grpcs => option == "port" || is(&WAY) || is(&CALL) || is(&TLS),
             Self::Smtp => option == "port" || is(&WAY) || option == "helo",
             Self::Dns => option == "port" || is(&WAY) || is(&QUESTION),
             Self::Ping => is(&WAY),
@@ -81,7 +90,7 @@ impl CheckKind {
 
     /// Whether it needs a TLS library.
     pub fn is_secure(self) -> bool {
-        matches!(self, Self::Tls | Self::Https)
+        matches!(self, Self::Tls | Self::Https | Self::Grpcs)
     }
 }
 
@@ -140,6 +149,16 @@ pub fn host(text: &str) -> Result<(), String> {
     let is_host = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
     let good = (1..=253).contains(&text.len()) && text.bytes().all(is_host);
     if good { Ok(()) } else { Err(format!("\"{text}\" is no host name")) }
+}
+
+/// The name of a gRPC service, as its health is asked for: any text, and none for the
+/// whole server.
+///
+/// # Errors
+/// It is none; in words.
+pub fn grpc_service(text: &str) -> Result<(), String> {
+    let good = text.len() <= 255 && !text.contains(char::is_control);
+    if good { Ok(()) } else { Err(format!("{text:?} is no name of a gRPC service")) }
 }
 
 /// `Name: value`.
@@ -311,6 +330,10 @@ mod tests {
             assert!(header(text).is_err(), "{text}");
         }
         assert!(header("X-A: b").is_ok() && header("X:").is_ok());
+        for text in ["a\nb", "\0", &"a".repeat(256)] {
+            assert!(grpc_service(text).is_err(), "{text}");
+        }
+        assert!(grpc_service("").is_ok() && grpc_service("package.Service/é").is_ok());
         assert!(method("GET ").is_err() && method("").is_err() && method("HEAD").is_ok());
         assert!(interface("eth0.7").is_ok() && interface("a/b").is_err() && interface("").is_err());
     }

@@ -7,6 +7,7 @@
 pub mod certificate;
 pub mod dns;
 pub mod exchange;
+pub mod grpc;
 pub mod http;
 pub mod jury;
 pub mod options;
@@ -88,6 +89,8 @@ pub struct Tls {
     pub ca_file: Option<PathBuf>,
     /// How long before its end it is warned of; zero: not at all.
     pub expiry_warning: Duration,
+    /// HTTP/2 is spoken in it, which the server must agree to.
+    pub is_http2: bool,
 }
 
 /// How a check is made.

@@ -94,7 +94,9 @@ pub fn run(setup: Setup) -> ExitStatus {
         return ExitStatus::Usage;
     }
     if setup.secure.is_none() && setup.args.checks.iter().any(|check| check.kind.is_secure()) {
-        setup.log.say(&Message::CannotCheck { why: "checks of tls and https need the program nanny-tls beside nanny" });
+        setup.log.say(&Message::CannotCheck {
+            why: "checks of tls, https and grpcs need the program nanny-tls beside nanny",
+        });
         return ExitStatus::Usage;
     }
     let hands = match Hands::new(checks, setup.args.checks_needed, setup.secure) {

@@ -18,7 +18,17 @@ struct Kind {
     flood: (&'static [u8], &'static str),
 }
 
-const KINDS: [Kind; 3] = [
+/// SETTINGS; a head of status 200; a message; the call's status, 0.
+const SERVING: &[u8] = b"\0\0\0\x04\0\0\0\0\0\
+    \0\0\x14\x01\x04\0\0\0\x01\x88\x0f\x10\x10application/grpc\
+    \0\0\x07\0\0\0\0\0\x01\0\0\0\0\x02\x08\x01\
+    \0\0\x0f\x01\x05\0\0\0\x01\0\x0bgrpc-status\x010";
+
+/// SETTINGS; status 5 of the call.
+const NOT_FOUND: &[u8] = b"\0\0\0\x04\0\0\0\0\0\
+    \0\0\x10\x01\x05\0\0\0\x01\x88\0\x0bgrpc-status\x015";
+
+const KINDS: [Kind; 4] = [
     Kind {
         words: &["--check", "tcp", "--with", "expect=^220 .*ready$", "--with", "use_regex=1"],
         good: b"220 ready",
@@ -37,6 +47,12 @@ const KINDS: [Kind; 3] = [
         good: b"",
         wrong: (b"554 no service\r\n", ": SMTP reply \"554 no service\""),
         flood: (b"220 ", ": a line is longer than 1024 bytes"),
+    },
+    Kind {
+        words: &["--check", "grpc", "--with", "service=shop.Cart"],
+        good: SERVING,
+        wrong: (NOT_FOUND, ": gRPC status NOT_FOUND (it knows no service of this name)"),
+        flood: (b"\0\0\0\x04\0\0\0\0\0", ": the answer is no gRPC: a frame is longer than 16384 bytes"),
     },
 ];
 
@@ -81,9 +97,11 @@ fn each_way_to_fail_leaves_the_server_out_with_its_reason() {
 
 #[test]
 fn a_good_answer_admits_in_pieces_too() {
-    for answer in [Answer::Text(KINDS[1].good), Answer::ByteByByte(KINDS[1].good)] {
-        let server = Server::start(answer);
-        Nanny::start(server.port, &[KINDS[1].words, &LONG].concat()).wait_for("[ active ]");
+    for kind in [&KINDS[1], &KINDS[3]] {
+        for answer in [Answer::Text(kind.good), Answer::ByteByByte(kind.good)] {
+            let server = Server::start(answer);
+            Nanny::start(server.port, &[kind.words, &LONG].concat()).wait_for("[ active ]");
+        }
     }
 }
 
@@ -179,20 +197,39 @@ fn a_flood_is_not_read_to_its_end() {
     assert_eq!(nanny.said("[inactive]"), 0);
 }
 
-#[test]
-fn who_asks_why_a_server_is_out_hears_what_happened_in_its_last_bad_check() {
-    let server = Server::start(Answer::Text(b"HTTP/1.1 503 Service Unavailable\r\nX: \xff\r\n\r\n"));
+/// When the last bad check of a server was, and what nanny says of it to who asks.
+fn why(port: u16, words: &[&str]) -> (u64, String) {
     let (line, theirs) = Line::pair().unwrap();
-    let mut nanny = Nanny::start_on(server.port, &[&["--check", "http"], &OFTEN[..]].concat(), theirs.into());
+    let mut nanny = Nanny::start_on(port, &[words, &OFTEN[..]].concat(), theirs.into());
     nanny.wait_for("[inactive] leaving out");
     line.send(&Ask::Why.encode()).unwrap();
-    let (at, text) = wait_for("an answer", || match line.receive_said() {
+    wait_for("an answer", || match line.receive_said() {
         Received::Message(Said::Why { at, text }) => Some((at, text)),
         Received::Message(_) | Received::Nothing => None,
         other @ (Received::Garbage(_) | Received::Ended) => panic!("{other:?}"),
-    });
-    assert!(at > 1_700_000_000, "{at}");
+    })
+}
+
+#[test]
+fn who_asks_why_a_grpc_server_is_out_hears_what_went_and_came() {
+    let server = Server::start(Answer::Text(NOT_FOUND));
+    let (_, text) = why(server.port, &["--check", "grpc", "--with", "service=shop.Cart"]);
+    for expected in [
+        "bytes: \"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n\\x00\\x00\\x12\\x04",
+        ":path\\x1c/grpc.health.v1.Health/Check",
+        "\\x00\\x0bgrpc-status\\x015\"",
+        "gRPC status NOT_FOUND (it knows no service of this name)",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
+#[test]
+fn who_asks_why_a_server_is_out_hears_what_happened_in_its_last_bad_check() {
+    let server = Server::start(Answer::Text(b"HTTP/1.1 503 Service Unavailable\r\nX: \xff\r\n\r\n"));
     let port = server.port;
+    let (at, text) = why(port, &["--check", "http"]);
+    assert!(at > 1_700_000_000, "{at}");
     let expected = [
         format!("connecting to 127.0.0.1:{port}"),
         "connected".to_owned(),
@@ -238,6 +275,10 @@ virtual all {
   status = "200, 300-399"
   body = "alive"
  }
+ check grpcs {
+  service = shop.Cart
+  tls_name = b.example
+ }
  check smtp {
   helo = x.example
  }
@@ -251,7 +292,6 @@ virtual all {
   program = "/bin/check -x %h %p"
   exit_is_weight = 1
  }
- check = udp
  check = ping
  checks_needed = 5
  server one {

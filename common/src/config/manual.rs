@@ -76,6 +76,8 @@ as ever. With them these say nothing, and the name of each block is what its che
 .BR tls ,
 .BR http ,
 .BR https ,
+.BR grpc ,
+.BR grpcs ,
 .BR smtp ,
 .BR dns
 (over UDP for a UDP service, else over TCP),

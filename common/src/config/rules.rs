@@ -211,7 +211,7 @@ const LINT: &[(&str, &str)] = &[
     ),
     (
         "tls-name",
-        "A check of tls or https verifies a certificate and has neither tls_name nor a host name: the certificate must have the server's address in it, which few do.",
+        "A check of tls, https or grpcs verifies a certificate and has neither tls_name nor a host name: the certificate must have the server's address in it, which few do.",
     ),
     ("udp-without-send", "A UDP service is checked by an answer to what is sent, and nothing is sent."),
     (

@@ -513,7 +513,7 @@ table! {
         method: Option<String> = None, Formed { what: "HTTP method", read: check::method }, Ours, Pair;
         /// What is asked for (http, https); without it /.
         path: Option<String> = None, Formed { what: "path", read: check::path }, Ours, Pair;
-        /// Whom it is asked of (http, https); without it the address.
+        /// Whom it is asked of (http, https, grpc, grpcs); without it the address.
         host: Option<String> = None, Formed { what: "host name", read: check::host }, Ours, Pair;
         /// Further headers of the request (http, https), each "Name: value".
         headers: Vec<String> = Vec::new(), List, Ours, Pair;
@@ -521,13 +521,15 @@ table! {
         status: Option<String> = None, Formed { what: "HTTP statuses", read: statuses }, Ours, Pair;
         /// A text that is somewhere in the first 64 KiB of the answer's body (http, https); escapes as in send.
         body: Option<String> = None, TEXT, Ours, Pair;
-        /// The name in the certificate, and the one asked for (tls, https); without it that of host, else the address.
+        /// The service whose health is asked for (grpc, grpcs); without it that of the whole server.
+        service: Option<String> = None, Formed { what: "gRPC service", read: check::grpc_service }, Ours, Pair;
+        /// The name in the certificate, and the one asked for (tls, https, grpcs); without it that of host, else the address.
         tls_name: Option<String> = None, Formed { what: "host name", read: check::host }, Ours, Pair;
-        /// Whether the certificate must be good (tls, https).
+        /// Whether the certificate must be good (tls, https, grpcs).
         verify: bool = true, Flag, Ours, Pair;
-        /// Whose signatures make a certificate good (tls, https): a file of certificates in PEM; without it those the system trusts.
+        /// Whose signatures make a certificate good (tls, https, grpcs): a file of certificates in PEM; without it those the system trusts.
         ca_file: Option<String> = None, PLAIN, Ours, Node;
-        /// How long before its end a certificate is warned of (tls, https); 0 is never.
+        /// How long before its end a certificate is warned of (tls, https, grpcs); 0 is never.
         expiry_warning: Duration = seconds(14 * 86_400), time(Duration::ZERO, 365 * 86_400), Ours, Pair;
         /// The name given with HELO (smtp); without it localhost.
         helo: Option<String> = None, Formed { what: "host name", read: check::host }, Ours, Pair;

@@ -68,7 +68,7 @@ pub static ROWS: [Row; 44] = [
     takes('s', "send_string", "TEXT", "send this after connecting").or(&["send_str"]),
     takes('x', "expect_string", "TEXT", "the answer must begin with this; *: any byte").or(&["expect_str"]),
     takes('e', "send_program", "COMMAND", "run this instead of connecting; its output must be the expected text"),
-    long_takes("check", "KIND", "check by tcp, udp, tls, http, https, smtp, dns, ping or script; may be repeated"),
+    long_takes("check", "KIND", "tcp, udp, tls, http, https, grpc, grpcs, smtp, dns, ping or script; may be repeated"),
     long_takes("with", "NAME=VALUE", "an option of the --check before it"),
     long_takes("checks-needed", "N", "so many of the checks must be good [default: all]"),
     long_flag("regex", "the expected text is a regular expression"),

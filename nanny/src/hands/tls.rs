@@ -17,7 +17,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme,
 };
 
 use super::conversation::ANSWER_MAX;
@@ -26,6 +27,12 @@ use crate::probe::{Tls, certificate};
 
 /// Where systems keep the certificates they trust: RHEL's, Debian's.
 const SYSTEM: [&str; 2] = ["/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/certs/ca-certificates.crt"];
+
+/// HTTP/2 in ALPN.
+const HTTP2: &[u8] = b"h2";
+
+/// What is said of who does not speak it.
+const NO_HTTP2: &str = "the server does not agree to speak HTTP/2";
 
 /// The most certificates that are read from a file.
 const TRUSTED_MAX: usize = 10_000;
@@ -49,13 +56,18 @@ pub fn begin(tls: &Tls, to: IpAddr) -> Result<Box<dyn Session>, String> {
         .with_no_client_auth();
     // Each check is to see the certificate.
     config.resumption = Resumption::disabled();
+    if tls.is_http2 {
+        config.alpn_protocols = vec![HTTP2.to_vec()];
+    }
     let connection = ClientConnection::new(Arc::new(config), name).map_err(|e| words(&e))?;
-    Ok(Box::new(Client { connection, taken: 0 }))
+    Ok(Box::new(Client { connection, is_http2: tls.is_http2, taken: 0 }))
 }
 
 #[derive(Debug)]
 struct Client {
     connection: ClientConnection,
+    /// Nothing else may be spoken in it.
+    is_http2: bool,
     /// How many bytes came, whatever was in them.
     taken: usize,
 }
@@ -93,7 +105,14 @@ impl Session for Client {
             return Err(io::Error::new(ErrorKind::InvalidData, why));
         }
         self.flush(stream)?;
-        Ok(!self.connection.is_handshaking())
+        if self.connection.is_handshaking() {
+            return Ok(false);
+        }
+        // A server that knows nothing of ALPN agrees to nothing (RFC 9113 3.3 wants it).
+        if self.is_http2 && self.connection.alpn_protocol() != Some(HTTP2) {
+            return Err(io::Error::new(ErrorKind::InvalidData, NO_HTTP2));
+        }
+        Ok(true)
     }
 
     fn send(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
@@ -239,6 +258,7 @@ fn words(error: &Error) -> String {
         Error::InvalidCertificate(CertificateError::Other(why)) if why.to_string().contains("CaUsedAsEndEntity") => {
             "the certificate is signed by nobody who is trusted".to_owned()
         }
+        Error::AlertReceived(AlertDescription::NoApplicationProtocol) => NO_HTTP2.to_owned(),
         Error::General(why) => why.clone(),
         Error::InvalidMessage(_) => "the answer is not TLS".to_owned(),
         other => other.to_string(),

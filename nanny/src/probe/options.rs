@@ -12,7 +12,7 @@ use super::exchange::{Expect, Pattern, Script};
 use super::http::{Body, Parts, Request};
 use super::program::{Command, Good};
 use super::talk::Topic;
-use super::{Check, Plan, Target, Tls, Transport, dns, smtp, udp_silence};
+use super::{Check, Plan, Target, Tls, Transport, dns, grpc, smtp, udp_silence};
 use crate::args::Args;
 
 /// How long before its end a certificate is warned of, unless asked otherwise.
@@ -90,6 +90,13 @@ impl Asked {
                 let topic = Topic::Http(self.request(target.to, 443, args)?);
                 Plan::Converse { transport: Transport::Tls(tls), topic }
             }
+            CheckKind::Grpc => {
+                Plan::Converse { transport: Transport::Tcp, topic: Topic::Grpc(self.call(target.to, false)?) }
+            }
+            CheckKind::Grpcs => {
+                let tls = Tls { is_http2: true, ..self.tls(self.last("host"))? };
+                Plan::Converse { transport: Transport::Tls(tls), topic: Topic::Grpc(self.call(target.to, true)?) }
+            }
             CheckKind::Smtp => {
                 let helo = self.last("helo").unwrap_or("localhost");
                 self.read("helo", helo, check::host)?;
@@ -138,21 +145,33 @@ impl Asked {
         for header in &headers {
             self.read("headers", header, check::header)?;
         }
-        // As browsers have it: no port where it is the usual one.
-        let own = match (to.ip(), to.port() == port) {
-            (IpAddr::V6(address), true) => format!("[{address}]"),
-            (IpAddr::V4(address), true) => address.to_string(),
-            (_, false) => to.to_string(),
-        };
-        let host = self.last("host").unwrap_or(&own);
-        self.read("host", host, check::host)?;
+        let host = self.host(to, port)?;
         let statuses = self.read("status", self.last("status").unwrap_or(STATUSES), check::statuses)?;
         let body = match self.text("body", args) {
             None => Body::Any,
             Some(text) if self.flag("use_regex", false)? => Body::Pattern(Pattern::new(&text)),
             Some(text) => Body::Text(text),
         };
-        Ok(Request::new(&Parts { method, path, host, headers: &headers }, statuses, body))
+        Ok(Request::new(&Parts { method, path, host: &host, headers: &headers }, statuses, body))
+    }
+
+    fn call(&self, to: SocketAddr, is_secure: bool) -> Result<grpc::Request, String> {
+        let service = self.last("service").unwrap_or_default();
+        self.read("service", service, check::grpc_service)?;
+        let host = self.host(to, if is_secure { 443 } else { 80 })?;
+        Ok(grpc::Request::new(service, &host, is_secure))
+    }
+
+    /// Whom it is asked of. As browsers have it: no port where it is the usual one.
+    fn host(&self, to: SocketAddr, usual: u16) -> Result<String, String> {
+        let host = match (self.last("host"), to.ip(), to.port() == usual) {
+            (Some(host), _, _) => host.to_owned(),
+            (None, IpAddr::V6(address), true) => format!("[{address}]"),
+            (None, IpAddr::V4(address), true) => address.to_string(),
+            (None, _, false) => to.to_string(),
+        };
+        self.read("host", &host, check::host)?;
+        Ok(host)
     }
 
     fn tls(&self, host: Option<&str>) -> Result<Tls, String> {
@@ -169,6 +188,7 @@ impl Asked {
             verify: self.flag("verify", true)?,
             ca_file: self.last("ca_file").map(PathBuf::from),
             expiry_warning: warning,
+            is_http2: false,
         })
     }
 

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use super::exchange::{Exchange, Next, Script};
-use super::{Outcome, dns, http, ping, smtp};
+use super::{Outcome, dns, grpc, http, ping, smtp};
 
 /// What is said and expected.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub enum Topic {
     Text(Script),
     /// An HTTP request.
     Http(http::Request),
+    /// A gRPC call.
+    Grpc(grpc::Request),
     /// An SMTP greeting.
     Smtp(smtp::Visit),
     /// A DNS question.
@@ -28,6 +30,8 @@ pub enum Talk {
     Text(Exchange),
     /// About [`Topic::Http`].
     Http(http::Reading),
+    /// About [`Topic::Grpc`]; elsewhere, as it is larger than the others.
+    Grpc(Box<grpc::Call>),
     /// About [`Topic::Smtp`].
     Smtp(smtp::Talk),
     /// About [`Topic::Dns`].
@@ -42,6 +46,7 @@ impl Topic {
         match self {
             Self::Text(_) => Talk::Text(Exchange::default()),
             Self::Http(_) => Talk::Http(http::Reading::default()),
+            Self::Grpc(request) => Talk::Grpc(Box::new(grpc::Call::new(request))),
             Self::Smtp(_) => Talk::Smtp(smtp::Talk::default()),
             Self::Dns(question) => {
                 let [a, b, ..] = chance.to_be_bytes();
@@ -56,6 +61,7 @@ impl Topic {
         match self {
             Self::Text(script) => script.sends(),
             Self::Http(request) => request.bytes(),
+            Self::Grpc(request) => request.bytes(),
             Self::Smtp(_) | Self::Dns(_) | Self::Echo => &[],
         }
     }
@@ -67,10 +73,11 @@ impl Talk {
         match (self, topic) {
             (Self::Text(talk), Topic::Text(script)) => talk.next(script),
             (Self::Http(talk), Topic::Http(request)) => talk.next(request),
+            (Self::Grpc(talk), Topic::Grpc(request)) => talk.next(request),
             (Self::Smtp(talk), Topic::Smtp(visit)) => talk.next(visit),
             (Self::Dns(talk), _) => talk.next(),
             (Self::Echo(talk), _) => talk.next(),
-            (Self::Text(_) | Self::Http(_) | Self::Smtp(_), _) => Next::Over(Outcome::Unexpected),
+            (Self::Text(_) | Self::Http(_) | Self::Grpc(_) | Self::Smtp(_), _) => Next::Over(Outcome::Unexpected),
         }
     }
 
@@ -79,6 +86,7 @@ impl Talk {
         match self {
             Self::Text(talk) => talk.sent(bytes),
             Self::Http(talk) => talk.sent(bytes),
+            Self::Grpc(talk) => talk.sent(bytes),
             Self::Smtp(talk) => talk.sent(bytes),
             Self::Dns(talk) => talk.sent(bytes),
             Self::Echo(talk) => talk.sent(),
@@ -95,6 +103,7 @@ impl Talk {
             }
             (Self::Text(talk), Topic::Text(script)) => talk.received(script, bytes),
             (Self::Http(talk), Topic::Http(request)) => talk.received(request, bytes),
+            (Self::Grpc(talk), _) => talk.received(bytes),
             (Self::Smtp(talk), _) => talk.received(bytes),
             (Self::Dns(talk), Topic::Dns(question)) => talk.received(question, bytes),
             (Self::Echo(talk), _) => talk.received(bytes),
@@ -107,6 +116,7 @@ impl Talk {
         match (self, topic) {
             (Self::Text(talk), Topic::Text(script)) => talk.ended(script),
             (Self::Http(talk), Topic::Http(request)) => talk.ended(request),
+            (Self::Grpc(talk), _) => talk.ended(),
             (Self::Smtp(talk), _) => talk.ended(),
             (Self::Dns(talk), _) => talk.ended(),
             (Self::Echo(talk), _) => talk.timed_out(),
@@ -119,6 +129,7 @@ impl Talk {
         match (self, topic) {
             (Self::Text(talk), Topic::Text(script)) => talk.timed_out(script),
             (Self::Http(talk), Topic::Http(request)) => talk.timed_out(request),
+            (Self::Grpc(talk), _) => talk.timed_out(),
             (Self::Smtp(talk), Topic::Smtp(visit)) => talk.timed_out(visit),
             (Self::Dns(talk), _) => talk.timed_out(),
             (Self::Echo(talk), _) => talk.timed_out(),
@@ -131,6 +142,7 @@ impl Talk {
         match self {
             Self::Text(talk) => talk.got(),
             Self::Http(talk) => talk.got(),
+            Self::Grpc(talk) => talk.got(),
             Self::Smtp(talk) => talk.got(),
             Self::Dns(talk) => talk.got(),
             Self::Echo(talk) => talk.got(),

@@ -57,7 +57,7 @@ impl Linter<'_> {
         }
         let is_connection = |check: &HealthCheck| {
             let is_plain = check.source_address.is_none() && check.source_interface.is_none() && check.mark == 0;
-            is_plain && matches!(check.kind, CheckKind::Tcp | CheckKind::Http)
+            is_plain && matches!(check.kind, CheckKind::Tcp | CheckKind::Http | CheckKind::Grpc)
         };
         let original = service.protocol == Protocol::Tcp && service.send_program.is_none();
         let has_one =

@@ -83,6 +83,7 @@ prop_compose! {
         (port, mark, use_regex, verify) in (proptest::option::of(1u16..), any::<u32>(), any::<bool>(), any::<bool>()),
         (send, expect) in (proptest::option::of(text(Quotes::SingleKept)), proptest::option::of(text(Quotes::SingleKept))),
         body in proptest::option::of(text(Quotes::SingleKept)),
+        service in proptest::option::of("[a-z.]{1,20}"),
         (path, host) in (proptest::option::of("/[!-~]{0,20}".prop_filter("cannot be written", |text| {
             lvscf_text(text, Quotes::Dropped).is_some()
         })), proptest::option::of("[a-z.:]{1,20}")),
@@ -108,6 +109,7 @@ prop_compose! {
             body: body.filter(|_| takes("body")),
             path: path.filter(|_| takes("path")),
             host: host.filter(|_| takes("host")),
+            service: service.filter(|_| takes("service")),
             status: status.filter(|_| takes("status")).map(str::to_owned),
             headers: if takes("headers") { headers } else { Vec::new() },
             answer: answer.filter(|_| takes("answer")),

@@ -68,7 +68,15 @@ fn a_certificate_must_have_the_name_that_is_asked_for() {
     };
     let plain = tls("https", &["host=www.example:8443"]);
     let fortnight = Duration::from_secs(14 * 86_400);
-    assert_eq!(plain, Tls { name: Some("www.example".into()), verify: true, ca_file: None, expiry_warning: fortnight });
+    let expected = Tls {
+        name: Some("www.example".into()),
+        verify: true,
+        ca_file: None,
+        expiry_warning: fortnight,
+        is_http2: false,
+    };
+    assert_eq!(plain, expected);
+    assert_eq!(tls("grpcs", &["host=www.example:8443"]), Tls { is_http2: true, ..expected });
     assert_eq!(tls("https", &["host=192.0.2.9"]).name, None, "an address is none");
     let own = tls("tls", &["tls_name=a.example", "verify=0", "ca_file=/etc/ca.pem", "expiry_warning=0"]);
     assert_eq!((own.name.as_deref(), own.verify), (Some("a.example"), false));
@@ -104,6 +112,9 @@ fn what_cannot_be_done_is_refused_in_words() {
         ("dns", &["query=a..b"], "bad option query of check dns: \"a..b\" is no domain name"),
         ("script", &[], "bad option program of check script: it is missing"),
         ("https", &["verify=yes"], "bad option verify of check https: it takes 0 or 1"),
+        ("grpc", &["service=a\tb"], "bad option service of check grpc: \"a\\tb\" is no name of a gRPC service"),
+        ("grpc", &["host=a b"], "bad option host of check grpc: \"a b\" is no host name"),
+        ("grpc", &["verify=0"], "bad option verify of check grpc: there is no such option"),
     ] {
         let said = with(kind, options).unwrap_err();
         assert!(said.starts_with(why), "{said}");
