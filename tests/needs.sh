@@ -62,6 +62,11 @@ rpmbuild  rpm       rpm-build
 # namespaces; on this machine they stay off, unless they were here before.
 their_services="nginx haproxy redis-server msmtpd rsyslog postgresql"
 
+# The gRPC server of the tests is a module of the system's Python.
+has_grpcio() {
+    [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import grpc' 2>/dev/null
+}
+
 # The packages of the programs that are not here, each once: missing COLUMN.
 missing() {
     local program debian rhel
@@ -99,7 +104,7 @@ install_rhel() {
     local dnf=dnf repository
     has dnf || dnf=yum
     case " $* " in
-    *" msmtp "*) as_root $dnf -q -y install epel-release >/dev/null 2>&1 || true ;;
+    *" msmtp "* | *" python3-grpcio "*) as_root $dnf -q -y install epel-release >/dev/null 2>&1 || true ;;
     esac
     case " $* " in
     *" glibc-static "*)
@@ -123,6 +128,7 @@ need_system() {
     if has apt-get; then
         packages=$(missing debian)
         [ -e /usr/include/stdlib.h ] || packages="$packages libc6-dev"
+        has_grpcio || packages="$packages python3-grpcio"
         if ! kernel_has_ipvs && ! has linux.uml; then packages="$packages user-mode-linux"; fi
         packages=$(echo $packages)
         if [ -n "$packages" ]; then
@@ -139,6 +145,10 @@ need_system() {
             echo "installing $packages"
             install_rhel $packages ||
                 fail "installing $packages failed (msmtp is in EPEL, glibc-static in CodeReady Builder)"
+        fi
+        # In EPEL, but not of every release: the tests say what they leave out without it.
+        if ! has_grpcio && { [ "$(id -u)" = 0 ] || has sudo; }; then
+            install_rhel python3-grpcio 2>/dev/null || true
         fi
         # netem, with which the lab makes bad links, is among the extra modules.
         if ! kernel_has_ipvs || ! as_root modprobe -n -q sch_netem; then

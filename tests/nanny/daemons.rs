@@ -1,5 +1,5 @@
 //! Checks by name against the real servers of their kind: nginx, msmtpd,
-//! dnsmasq, Redis. Each runs in a folder of its own and ends with its test;
+//! dnsmasq, Redis, grpcio. Each runs in a folder of its own and ends with its test;
 //! tests/needs.sh installs them.
 
 use std::fs;
@@ -109,6 +109,122 @@ fn nginx_is_well_by_status_and_body_and_dies() {
     nanny.wait_for("[ active ]");
     nginx.kill();
     // By a reset or a refusal, whichever its death makes of the check under way.
+    nanny.wait_for("[inactive] shutting down");
+}
+
+/// The one that packages of Python's modules are for.
+const PYTHON: &str = "/usr/bin/python3";
+
+/// Whether grpcio is here; where no package has it, that is said loudly.
+fn has_grpcio() -> bool {
+    use std::io::Write as _;
+    let mut command = Command::new(PYTHON);
+    let is_here =
+        command.args(["-c", "import grpc"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    if !is_here {
+        // Debian has it: there tests/needs.sh saw to it.
+        assert!(!Path::new("/etc/debian_version").exists(), "python3-grpcio is not here: tests/needs.sh installs it");
+        let _ = std::io::stderr().write_all(b"\nSKIPPED: gRPC by a real server: there is no python3-grpcio\n");
+    }
+    is_here
+}
+
+fn start_grpcio(port: u16, more: &[&str]) -> Daemon {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/nanny/grpc_server.py");
+    Daemon::start(PYTHON, port, folder(), &[&[script, &port.to_string()], more].concat())
+}
+
+/// A nanny with a check of this kind and these options.
+fn start_check(server: &Daemon, kind: &str, options: &[&str]) -> Nanny {
+    let with = options.iter().flat_map(|option| ["--with", option]);
+    Nanny::start(server.port, &["--check", kind, "-t", "2"].into_iter().chain(with).collect::<Vec<_>>())
+}
+
+#[test]
+fn grpcio_tells_the_health_of_each_service() {
+    if !has_grpcio() {
+        return;
+    }
+    let mut grpcio = start_grpcio(free_port(), &[]);
+    let start = |options: &[&str]| start_check(&grpcio, "grpc", options);
+    start(&[]).wait_for("[ active ]");
+    start(&["service=shop.Cart", "host=shop.example"]).wait_for("[ active ]");
+    for (service, why) in [
+        ("shop.Closed", "): gRPC health NOT_SERVING"),
+        ("shop.Gone", "): gRPC health SERVICE_UNKNOWN"),
+        ("shop.New", "): gRPC health UNKNOWN"),
+        ("shop.Other", "): gRPC status NOT_FOUND: unknown service (it knows no service of this name)"),
+        ("shop.Broken", "): gRPC status INTERNAL: the till is on fire"),
+        ("shop.Slow", "READ to 127.0.0.1"),
+    ] {
+        let mut nanny = start(&[&format!("service={service}")]);
+        nanny.wait_for(why);
+        nanny.wait_for("[inactive] leaving out");
+    }
+    let bare = start_grpcio(free_port(), &["bare"]);
+    start_check(&bare, "grpc", &[])
+        .wait_for("): gRPC status UNIMPLEMENTED: Method not found! (it has no health service)");
+    start_check(&grpcio, "http", &[]).wait_for("): the answer is not HTTP");
+    let mut nanny = Nanny::start(grpcio.port, &["--check", "grpc", "-t", "2", "-a", "0.1"]);
+    nanny.wait_for("[ active ]");
+    grpcio.kill();
+    nanny.wait_for("failed: Connection refused");
+    nanny.wait_for("[inactive] shutting down");
+    let _again = start_grpcio(grpcio.port, &[]);
+    nanny.wait_for("[ active ]");
+}
+
+#[test]
+fn grpc_goes_through_a_proxy_and_a_web_server_is_none() {
+    let plain = start_nginx(";\nlocation / { return 200 'alive'; }");
+    start_check(&plain, "grpc", &[]).wait_for("): the answer is no gRPC: it speaks HTTP/1 and not HTTP/2");
+    let web = start_nginx(" http2;\nlocation / { return 200 'alive'; }");
+    start_check(&web, "grpc", &[]).wait_for("): the answer is no gRPC: its content-type is \"text/plain\"");
+    if !has_grpcio() {
+        return;
+    }
+    let mut grpcio = start_grpcio(free_port(), &[]);
+    let proxy = start_nginx(&format!(" http2;\nlocation / {{ grpc_pass grpc://127.0.0.1:{}; }}", grpcio.port));
+    start_check(&proxy, "grpc", &["service=shop.Closed"]).wait_for("): gRPC health NOT_SERVING");
+    start_check(&proxy, "grpc", &["service=shop.Other"]).wait_for("): gRPC status NOT_FOUND: unknown service");
+    let mut nanny = start_check(&proxy, "grpc", &["service=shop.Cart"]);
+    nanny.wait_for("[ active ]");
+    grpcio.kill();
+    nanny.wait_for("): HTTP status 502");
+    nanny.wait_for("[inactive] shutting down");
+}
+
+#[test]
+fn grpc_in_tls_must_be_agreed_on() {
+    let dir = certificates();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let (ours, own) = (format!("ca_file={}", file("ca.pem")), format!("ca_file={}", file("self.pem")));
+    let named = ["host=www.example", ours.as_str()];
+    // HTTP/1 alone; then HTTP/2, and no gRPC in it.
+    let web = secure_nginx(dir.path(), "good");
+    start_check(&web, "grpcs", &named).wait_for("failed: the server does not agree to speak HTTP/2");
+    if !has_grpcio() {
+        return;
+    }
+    let secure = |name: &str, key: &str| start_grpcio(free_port(), &[&file(key), &file(name)]);
+    let mut good = secure("good.pem", "good.key");
+    start_check(&good, "grpcs", &[&named[..], &["service=shop.Closed"]].concat())
+        .wait_for("): gRPC health NOT_SERVING");
+    start_check(&good, "grpcs", &["tls_name=www.example", &ours]).wait_for("[ active ]");
+    start_check(&good, "grpcs", &["host=other.example", &ours]).wait_for("failed: the certificate is for another name");
+    start_check(&good, "grpcs", &["verify=0"]).wait_for("[ active ]");
+    let unknown = "failed: the certificate is signed by nobody who is trusted";
+    start_check(&good, "grpcs", &["host=www.example", &own]).wait_for(unknown);
+    let itself = secure("self.pem", "self.key");
+    start_check(&itself, "grpcs", &named).wait_for(unknown);
+    start_check(&itself, "grpcs", &["host=www.example", &own]).wait_for("[ active ]");
+    start_check(&secure("ended.pem", "good.key"), "grpcs", &named).wait_for("failed: the certificate has expired");
+    // In clear text it hears nothing that it understands.
+    start_check(&good, "grpc", &[]).wait_for("[inactive] leaving out");
+    let mut nanny = start_check(&good, "grpcs", &named);
+    nanny.wait_for("[ active ]");
+    good.kill();
+    nanny.wait_for("failed: Connection refused");
     nanny.wait_for("[inactive] shutting down");
 }
 
