@@ -32,7 +32,7 @@ const MANNERS: [Manner; 5] = [Manner::Reset, Manner::Blurt, Manner::Drip, Manner
 const RESET: &str = "Connection reset by peer";
 
 /// Those that are well while their daemon is.
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     Kind {
         protocol: "tcp",
         port: 80,
@@ -126,7 +126,27 @@ const KINDS: [Kind; 7] = [
             "READ from 192.168.142.158:8404 was too short",
         ],
     },
+    // The last: where no package has its server, it is left out.
+    Kind {
+        protocol: "tcp",
+        port: 50051,
+        check: "check grpc {\n service = shop.Cart\n}",
+        words: [
+            "CONNECT to 192.168.142.158:50051 failed: Connection refused",
+            "CONNECT to 192.168.142.158:50051 timed out",
+            RESET,
+            "not what we expected from (192.168.142.158:50051): the answer is no gRPC: it is not HTTP/2",
+            "READ to 192.168.142.158:50051 timed out",
+            "not what we expected from (192.168.142.158:50051): the answer is no gRPC: it speaks HTTP/1 and not HTTP/2",
+            "READ from 192.168.142.158:50051 was too short",
+        ],
+    },
 ];
+
+/// Those whose servers are here.
+fn kinds() -> impl Iterator<Item = &'static Kind> {
+    KINDS.iter().take(if farm::has_grpcio() { KINDS.len() } else { KINDS.len() - 1 })
+}
 
 /// Those that are never well: the port of nginx, the check, and why not.
 const NEVER: [(u16, &str, &str); 4] = [
@@ -151,7 +171,7 @@ const NEVER: [(u16, &str, &str); 4] = [
 /// One virtual service for each, on the port of its daemon.
 fn lvs_cf(pg_isready: &str) -> String {
     let mut text = "primary = 192.168.142.160\nservice = lvs\nbackup_active = 0\nnetwork = direct\n".to_owned();
-    let kinds = KINDS.iter().map(|kind| (kind.protocol, kind.port, kind.check));
+    let kinds = kinds().map(|kind| (kind.protocol, kind.port, kind.check));
     let never = NEVER.iter().map(|(port, check, _)| ("tcp", *port, *check));
     for (protocol, port, check) in kinds.chain(never) {
         // A script is a process, which a guest is slow to start.
@@ -180,7 +200,7 @@ fn in_use(director: &Director) -> Vec<u16> {
 }
 
 fn all() -> Vec<u16> {
-    let mut ports: Vec<u16> = KINDS.iter().map(|kind| kind.port).collect();
+    let mut ports: Vec<u16> = kinds().map(|kind| kind.port).collect();
     ports.sort_unstable();
     ports
 }
@@ -216,9 +236,9 @@ impl Site {
     /// Waits until each kind is out of the table and has said why behind the mark; but
     /// those that are well all the same.
     fn wait_until_out(&self, mark: usize, which: usize) {
-        let well: Vec<u16> = KINDS.iter().filter(|kind| kind.words[which].is_empty()).map(|kind| kind.port).collect();
+        let well: Vec<u16> = kinds().filter(|kind| kind.words[which].is_empty()).map(|kind| kind.port).collect();
         self.wait_in_use(&well);
-        for kind in KINDS.iter().filter(|kind| !kind.words[which].is_empty()) {
+        for kind in kinds().filter(|kind| !kind.words[which].is_empty()) {
             self.director.log.wait_for(mark, kind.words[which]);
             self.director.log.wait_for(mark, &format!("[inactive] shutting down {ADDRESS}:{}", kind.port));
         }

@@ -131,7 +131,7 @@ fn has_grpcio() -> bool {
 
 fn start_grpcio(port: u16, more: &[&str]) -> Daemon {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/nanny/grpc_server.py");
-    Daemon::start(PYTHON, port, folder(), &[&[script, &port.to_string()], more].concat())
+    Daemon::start(PYTHON, port, folder(), &[&[script, &format!("127.0.0.1:{port}")], more].concat())
 }
 
 /// A nanny with a check of this kind and these options.

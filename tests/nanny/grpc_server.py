@@ -1,5 +1,5 @@
 # A real gRPC server: grpcio's, with the health service in plain bytes, so that nothing
-# is generated. PORT, or PORT KEY CERTIFICATE for TLS, or PORT bare without the service.
+# is generated. ADDRESS:PORT, and KEY CERTIFICATE for TLS, or bare without the service.
 import sys
 import time
 from concurrent import futures
@@ -21,14 +21,13 @@ def check(request, context):
     return bytes([1 << 3, HEALTH[name]]) if HEALTH[name] else b""
 
 
-port, files = sys.argv[1], sys.argv[2:]
+address, files = sys.argv[1], sys.argv[2:]
 server = grpc.server(futures.ThreadPoolExecutor(max_workers=4), options=[("grpc.so_reuseport", 0)])
 if files == ["bare"]:
     files = []
 else:
     method = grpc.unary_unary_rpc_method_handler(check)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": method}),))
-address = "127.0.0.1:" + port
 if files:
     key, certificate = (open(name, "rb").read() for name in files)
     server.add_secure_port(address, grpc.ssl_server_credentials([(key, certificate)]))

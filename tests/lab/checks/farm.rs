@@ -68,6 +68,19 @@ exec setpriv --reuid=65534 --regid=65534 --clear-groups $bin/postgres -D /run/fa
     -c dynamic_shared_memory_type=mmap
 ";
 
+/// The one that packages of Python's modules are for.
+const PYTHON: &str = "/usr/bin/python3";
+
+/// Whether the gRPC server is here. tests/nanny says it loudly where it is not.
+pub fn has_grpcio() -> bool {
+    use std::sync::LazyLock;
+    static IS_HERE: LazyLock<bool> = LazyLock::new(|| {
+        let found = Command::new(PYTHON).args(["-c", "import grpc"]).stderr(Stdio::null()).status();
+        found.is_ok_and(|status| status.success())
+    });
+    *IS_HERE
+}
+
 /// A PostgreSQL cluster without a server: made where starting processes is cheap, before
 /// a guest boots.
 pub struct Cluster {
@@ -127,6 +140,7 @@ impl Farm {
         }
         rude.machine.write("/run/farm/nginx.conf", &(nginx + "}\n"));
         rude.machine.write("/run/farm/haproxy.cfg", HAPROXY);
+        rude.machine.write("/run/farm/health.py", include_str!("../../nanny/grpc_server.py"));
         rude.machine.write("/run/farm/postgres", &format!("{POSTGRES_BIN}\nfrom={cluster}\n{POSTGRES}"));
         Self { daemons: Vec::new(), rude }
     }
@@ -156,8 +170,12 @@ impl Farm {
             "dnsmasq --keep-in-foreground --no-resolv --no-hosts --port=53 --user=root --pid-file=/run/farm/dnsmasq.pid \
              --conf-file=/dev/null --address=/www.example/192.0.2.7",
             "sh /run/farm/postgres",
+            &format!("{PYTHON} /run/farm/health.py {ADDRESS}:50051"),
         ];
+        let missing = usize::from(!has_grpcio());
         self.daemons = lines
+            .iter()
+            .take(lines.len() - missing)
             .map(|line| {
                 let mut command = Command::new("sh");
                 command
@@ -166,12 +184,12 @@ impl Farm {
                     .stdin(Stdio::null());
                 self.machine().start(command)
             })
-            .into();
+            .collect();
     }
 
     /// SIGKILL to every process of theirs, as the out-of-memory killer does it.
     pub fn kill(&mut self) {
-        let names = ["nginx", "haproxy", "redis-server", "msmtpd", "dnsmasq", "postgres"];
+        let names = ["nginx", "haproxy", "redis-server", "msmtpd", "dnsmasq", "postgres", "python3"];
         self.daemons.clear();
         wait_until(SOON, "the daemons are gone", || {
             let all = self.machine().all_processes().into_iter();
