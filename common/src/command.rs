@@ -7,7 +7,8 @@
 //! What it prints is kept in a piece of memory that cannot grow. A pipe would
 //! need a reader for as long as anybody has it: a service that its start script
 //! left with it would fill it and hang, or die of it once we close our end. Here
-//! it gets an error for what it prints too much, and nothing else.
+//! it gets an error for what it prints too much, and nothing else. One whose last
+//! line nobody wants to know prints to /dev/null, as much as it likes.
 //!
 //! One outlives the process that started it. The next one knows it by its
 //! [`Identity`], and looks now and then whether it has ended: nobody will say so.
@@ -99,12 +100,29 @@ impl Running {
     /// # Errors
     /// The system's, with the program's name.
     pub fn start(words: &[String], starter: &Starter, within: Duration, now: Instant) -> Result<Self, Failure> {
+        // Old kernels have no such memory: its output is lost there.
+        Self::start_into(bounded_memory().ok(), words, starter, within, now)
+    }
+
+    /// The same, and nothing is kept of what it prints.
+    ///
+    /// # Errors
+    /// The system's, with the program's name.
+    pub fn start_unheard(words: &[String], starter: &Starter, within: Duration, now: Instant) -> Result<Self, Failure> {
+        Self::start_into(None, words, starter, within, now)
+    }
+
+    fn start_into(
+        output: Option<File>,
+        words: &[String],
+        starter: &Starter,
+        within: Duration,
+        now: Instant,
+    ) -> Result<Self, Failure> {
         let Some(program) = words.first() else {
             return Err(Failure::NotRun { program: String::new(), reason: "there is no command".to_owned() });
         };
         let not_run = |e: io::Error| Failure::NotRun { program: program.clone(), reason: e.to_string() };
-        // Old kernels have no such memory: its output is lost there.
-        let output = bounded_memory().ok();
         let end = || output.as_ref().and_then(|file| file.try_clone().ok()).map_or_else(Stdio::null, Stdio::from);
         let (mut command, report) = starter.command(words).map_err(not_run)?;
         let child = command.stdout(end()).stderr(end()).process_group(0).spawn().map_err(not_run)?;

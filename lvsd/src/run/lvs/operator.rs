@@ -67,7 +67,7 @@ impl<K: Ipvs> Daemon<Virtuals<K>> {
     pub(super) fn run_scripts(&mut self, now: Instant) {
         while let Some(script) = self.own.scripts.take() {
             let (name, command) = (script.name.clone(), script.command.clone());
-            match Running::start(&words(&command), &self.settings.starter, scripts::RUN_MAX, now) {
+            match Running::start_unheard(&words(&command), &self.settings.starter, scripts::RUN_MAX, now) {
                 Ok(running) => {
                     let pid = running.pid();
                     self.log.say(&Message::ScriptBegins { name, command, pid });

@@ -227,6 +227,22 @@ fn a_lost_quorum_runs_its_script_once_and_a_bad_one_is_only_said() {
     stage.stop();
 }
 
+/// As much as it likes, for nobody reads it.
+#[test]
+fn a_script_of_the_quorum_may_print() {
+    let dir = tempfile::tempdir().unwrap();
+    let (script, ran) = (dir.path().join("down"), dir.path().join("ran"));
+    let text = format!("#!/bin/sh\nseq 10000 && seq 10000 >&2 && mkdir {}\n", ran.display());
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let keys = format!(" timeout = 0.05\n quorum_down = {}", script.display());
+    let mut stage = Stage::start(&[(1, &keys, &[3])]);
+    stage.until(|daemon| daemon.own.services.ledger().quorums.contains_key(&key(1)));
+    stage.until(|daemon| daemon.own.scripts.deadline().is_none());
+    assert!(ran.exists(), "it was kept from going on");
+    stage.stop();
+}
+
 /// A scheduler's module takes a moment to load, and there are several of them.
 #[test]
 fn a_kernel_that_is_slow_keeps_the_loop_from_no_turn() {
