@@ -35,6 +35,9 @@ fn entries(daemon: &str) -> Vec<Entry> {
             if let Some(advice) = words.strip_prefix("Do: ") {
                 entry.to_do = Some(advice.to_owned());
             } else {
+                if !entry.meaning.is_empty() {
+                    entry.meaning.push(' ');
+                }
                 entry.meaning.push_str(words);
             }
         } else {
