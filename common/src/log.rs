@@ -52,8 +52,8 @@ pub const LINE_MAX: usize = 1024;
 const QUEUE_MAX: usize = 32;
 
 /// The same for a daemon of which there is one on a machine: what lvsd says of two
-/// thousand virtual services while rsyslogd is started again. Half a MiB at most, and
-/// none when nothing waits.
+/// thousand virtual services while rsyslogd is started again. Half a MiB of usual lines,
+/// four of the longest, and none when nothing waits.
 pub const LONG_QUEUE: usize = 4096;
 
 /// Stands where lines were dropped.
