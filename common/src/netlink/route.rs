@@ -70,6 +70,9 @@ pub struct Link {
     pub noarp: bool,
     /// Longest packet in bytes.
     pub mtu: u32,
+    /// How often the carrier came or went (IFLA_CARRIER_CHANGES, Linux 3.15); 0 where it
+    /// is not counted.
+    pub carrier_changes: u32,
 }
 
 /// An address of an interface. Index, address and prefix make it that address.

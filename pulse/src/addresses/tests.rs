@@ -18,7 +18,17 @@ fn mask(text: &str) -> Option<Ipv4Addr> {
 
 fn link(index: u32, name: &str, up: bool) -> Link {
     let mac = Some([2, 0, 0, 0, 0, 1]);
-    Link { index, name: name.to_owned(), mac, up, running: up, loopback: false, noarp: false, mtu: 1500 }
+    Link {
+        index,
+        name: name.to_owned(),
+        mac,
+        up,
+        running: up,
+        loopback: false,
+        noarp: false,
+        mtu: 1500,
+        carrier_changes: 0,
+    }
 }
 
 /// A kernel in memory, with the one trait of the real one that matters here:

@@ -64,8 +64,8 @@ pub struct Interfaces {
     mute: HashSet<IpAddr>,
     /// The links, as they were last seen.
     links: Vec<Link>,
-    /// Links by number, and whether they had a carrier.
-    carriers: HashMap<u32, bool>,
+    /// Links by number: whether they had a carrier, and how often that had changed.
+    carriers: HashMap<u32, (bool, u32)>,
     /// The kernel had more news than room for them.
     news_lost: bool,
 }
@@ -367,9 +367,10 @@ impl Interfaces {
     }
 
     fn carrier_of(&mut self, link: &Link, wanted: &[Wanted]) -> Vec<IpAddr> {
-        let carrier = link.up && link.running;
-        let before = self.carriers.insert(link.index, carrier);
-        let back = carrier && before == Some(false);
+        let (has, changes) = carrier(link);
+        let before = self.carriers.insert(link.index, (has, changes));
+        // It may have gone and come back in what nobody told us of.
+        let back = has && before.is_some_and(|(had, before)| !had || changes != before);
         wanted.iter().filter(|one| back && one.device == link.name).map(|one| one.address).collect()
     }
 
@@ -499,7 +500,7 @@ impl Interfaces {
                 self.links.clone_from(&host.links);
                 for link in &host.links {
                     // Only the monitor's news changes it, so that none is missed.
-                    self.carriers.entry(link.index).or_insert(link.up && link.running);
+                    self.carriers.entry(link.index).or_insert_with(|| carrier(link));
                 }
                 Some(host)
             }
@@ -516,6 +517,11 @@ impl Interfaces {
             log.say(&Message::NotRead(error));
         }
     }
+}
+
+/// Whether a link has a carrier, and how often that has changed.
+fn carrier(link: &Link) -> (bool, u32) {
+    (link.up && link.running, link.carrier_changes)
 }
 
 fn key((position, address): (usize, &Address)) -> ((u32, IpAddr, u8), usize) {

@@ -8,7 +8,7 @@ fn ip(text: &str) -> IpAddr {
 
 fn link(index: u32, up: bool, running: bool) -> Link {
     let name = format!("eth{index}");
-    Link { index, name, mac: None, up, running, loopback: false, noarp: false, mtu: 1500 }
+    Link { index, name, mac: None, up, running, loopback: false, noarp: false, mtu: 1500, carrier_changes: 0 }
 }
 
 fn on(index: u32, address: &str) -> Address {

@@ -117,6 +117,7 @@ fn host() -> Host {
         loopback: name == "lo",
         noarp: false,
         mtu: 1500,
+        carrier_changes: 0,
     };
     let on = |index, address: &str, prefix| Address {
         index,

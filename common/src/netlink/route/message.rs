@@ -49,6 +49,7 @@ mod ifla {
     pub(super) const ADDRESS: u16 = 1;
     pub(super) const IFNAME: u16 = 3;
     pub(super) const MTU: u16 = 4;
+    pub(super) const CARRIER_CHANGES: u16 = 35;
 }
 
 /// IFA_*.
@@ -201,6 +202,7 @@ pub fn read_link(body: &[u8]) -> Result<Option<Link>, Malformed> {
         loopback: flags & LOOPBACK != 0,
         noarp: flags & NOARP != 0,
         mtu: 0,
+        carrier_changes: 0,
     };
     for attribute in attributes {
         let attribute = attribute?;
@@ -209,6 +211,7 @@ pub fn read_link(body: &[u8]) -> Result<Option<Link>, Malformed> {
             // Tunnels have addresses of other lengths here.
             ifla::ADDRESS => link.mac = <[u8; 6]>::try_from(attribute.payload).ok(),
             ifla::MTU => link.mtu = attribute.u32()?,
+            ifla::CARRIER_CHANGES => link.carrier_changes = attribute.u32()?,
             _ => {}
         }
     }

@@ -22,11 +22,12 @@ fn vip() -> Address {
 
 /// A link message: AF_UNSPEC, ARPHRD_ETHER, number 3, IFF_UP|BROADCAST|RUNNING|MULTICAST|LOWER_UP.
 #[rustfmt::skip]
-const ETH0: [u8; 48] = [
+const ETH0: [u8; 56] = [
     0, 0, 1, 0, 3, 0, 0, 0, 0x43, 0x10, 1, 0, 0, 0, 0, 0,
     9, 0, 3, 0, b'e', b't', b'h', b'0', 0, 0, 0, 0, // IFLA_IFNAME
     10, 0, 1, 0, 2, 0, 0, 0, 0, 7, 0, 0,            // IFLA_ADDRESS
     8, 0, 4, 0, 0xdc, 5, 0, 0,                      // IFLA_MTU
+    8, 0, 35, 0, 6, 0, 0, 0,                        // IFLA_CARRIER_CHANGES
 ];
 
 #[cfg(target_endian = "little")]
@@ -137,6 +138,7 @@ mod known {
             loopback: false,
             noarp: false,
             mtu: 1500,
+            carrier_changes: 6,
         };
         assert_eq!(read_link(&ETH0), Ok(Some(eth0.clone())));
         let mut pulled = ETH0;
