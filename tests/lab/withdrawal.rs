@@ -43,6 +43,8 @@ fn told(director: &Director) -> Vec<String> {
 
 /// The lines of the FIFO from now on, up to the first of this event.
 fn events(path: PathBuf, last: &'static str) -> JoinHandle<Vec<serde_json::Value>> {
+    // The program that is told is started before it is made.
+    wait_until(SOON, "the FIFO is made", || path.exists());
     // What nobody reads is dropped; who opens it for both waits for no writer.
     let fifo = File::options().read(true).write(true).open(path).expect("pulse made it");
     std::thread::spawn(move || {
