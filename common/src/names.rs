@@ -13,7 +13,7 @@ use std::io::{self, BufRead as _, Read as _, Seek as _, Write as _};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitCode, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ use nix::unistd::Pid;
 
 use crate::child::Rules;
 use crate::config::{self, Outside, Syntax, System};
-use crate::daemon;
+use crate::daemon::{self, ExitStatus};
 use crate::ipvs::Protocol;
 
 /// The command line of a process that looks names up; they are on its standard
@@ -130,9 +130,18 @@ pub fn with_names<T>(
     judge(&asked)
 }
 
+/// What a main begins with: if its first argument is [`OPTION`], it looks names up, and
+/// has ended.
+pub fn asked() -> Option<ExitCode> {
+    (std::env::args_os().nth(1)? == OPTION).then(|| {
+        look_up();
+        ExitStatus::Stopped.into()
+    })
+}
+
 /// The work of the process that looks names up: prints `NAME ADDRESS` for each
 /// name on its standard input that has one, as soon as it is known.
-pub fn look_up() {
+fn look_up() {
     let names = io::BufReader::new(io::stdin()).take(TEXT_MAX).lines().map_while(Result::ok);
     // Whoever asked may not wait any more.
     answer(names, |name| System.host(name), |name, address| drop(writeln!(io::stdout(), "{name} {address}")));
@@ -179,7 +188,7 @@ pub struct Lookup {
 }
 
 impl Lookup {
-    /// Starts `program`, whose main calls [`look_up`] for [`OPTION`].
+    /// Starts `program`, whose main calls [`asked`].
     ///
     /// # Errors
     /// The system's.

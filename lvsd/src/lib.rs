@@ -75,14 +75,8 @@ use common::names;
 /// The whole program: from the command line to the exit code.
 pub fn main() -> std::process::ExitCode {
     common::daemon::shed_inheritance();
-    let mut words = std::env::args_os().skip(1);
-    match words.next() {
-        Some(word) if word == starter::OPTION => return starter::become_program(words),
-        Some(word) if word == names::OPTION => {
-            names::look_up();
-            return common::daemon::ExitStatus::Stopped.into();
-        }
-        Some(_) | None => {}
+    if let Some(ended) = starter::asked().or_else(names::asked) {
+        return ended;
     }
     match args::parse(std::env::args_os()) {
         args::Asked::Print(text) => start::print(&text),

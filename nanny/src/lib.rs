@@ -79,9 +79,8 @@ pub fn main_with_tls() -> ExitCode {
 }
 
 fn run_program(secure: Option<Begin>) -> ExitCode {
-    let mut words = std::env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == starter::OPTION) {
-        return starter::become_program(words);
+    if let Some(ended) = starter::asked() {
+        return ended;
     }
     let args = match args::parse(daemon::arguments()) {
         Ok(args) => args,

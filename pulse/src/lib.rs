@@ -83,14 +83,8 @@ const START_WITHIN: Duration = Duration::from_secs(30);
 /// The program.
 pub fn main() -> ExitCode {
     daemon::shed_inheritance();
-    let mut words = std::env::args_os().skip(1);
-    match words.next() {
-        Some(word) if word == starter::OPTION => return starter::become_program(words),
-        Some(word) if word == names::OPTION => {
-            names::look_up();
-            return ExitStatus::Stopped.into();
-        }
-        Some(_) | None => {}
+    if let Some(ended) = starter::asked().or_else(names::asked) {
+        return ended;
     }
     let mut args = match args::parse(std::env::args_os()) {
         Ok(args) => args,

@@ -41,7 +41,7 @@ const REPORT_MAX: u64 = 16;
 /// As a shell ends when it cannot run what it was asked to.
 const NOT_RUN: u8 = 127;
 
-/// Starts programs by way of one whose main calls [`become_program`] for [`OPTION`].
+/// Starts programs by way of one whose main calls [`asked`].
 #[derive(Clone, Debug)]
 pub struct Starter {
     program: PathBuf,
@@ -100,8 +100,15 @@ impl Report {
     }
 }
 
+/// What a main begins with: if its first argument is [`OPTION`], it becomes the program
+/// in the others. How it ended, if it could not.
+pub fn asked() -> Option<ExitCode> {
+    let mut words = std::env::args_os().skip(1);
+    (words.next()? == OPTION).then(|| become_program(words))
+}
+
 /// Becomes the program in these words, with /dev/null to read; returns if it cannot.
-pub fn become_program(mut words: impl Iterator<Item = OsString>) -> ExitCode {
+fn become_program(mut words: impl Iterator<Item = OsString>) -> ExitCode {
     let program = words.next().unwrap_or_default();
     if let Ok(report) = io::stdin().as_fd().try_clone_to_owned() {
         let error = execute(&program, words);
