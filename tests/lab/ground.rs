@@ -29,6 +29,7 @@ pub mod lab;
 pub mod log;
 pub mod original;
 mod part;
+pub mod random;
 pub mod real_server;
 pub mod table;
 pub mod tell;

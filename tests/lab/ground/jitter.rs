@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
 
+use super::random::Random;
+
 /// Asks for it; the number says which run it was.
 pub(super) const JITTER: &str = "PIRANHA_JITTER";
 
@@ -16,27 +18,15 @@ pub(super) const JITTER: &str = "PIRANHA_JITTER";
 const STILL: u64 = 100;
 const GOES: u64 = 150;
 
-/// xorshift64*.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % end
-    }
-
-    fn sleep(&mut self, most: u64) {
-        std::thread::sleep(Duration::from_millis(1 + self.below(most)));
-    }
+fn sleep(random: &mut Random, most: u64) {
+    std::thread::sleep(Duration::from_millis(1 + random.below(most)));
 }
 
 /// Begins it in a guest, by its first process. No signal does it, for a scenario stops
 /// processes itself, but the kernel's freezer, whose folder is made at `at`.
 pub(super) fn begin(seed: &str, at: &Path) -> io::Result<()> {
     let seed = seed.parse::<u64>().map_err(|e| io::Error::other(format!("{JITTER}={seed}: {e}")))?;
-    let mut random = Random(seed.max(1));
+    let mut random = Random::new(seed);
     fs::create_dir_all(at)?;
     mount(Some("cgroup2"), at, Some("cgroup2"), MsFlags::empty(), None::<&str>)?;
     let (root, still) = (at.join("cgroup.procs"), at.join("still"));
@@ -45,18 +35,17 @@ pub(super) fn begin(seed: &str, at: &Path) -> io::Result<()> {
         loop {
             let all = candidates();
             if !all.is_empty() {
-                let chosen = usize::try_from(random.below(all.len() as u64)).unwrap_or_default();
                 // One that has ended meanwhile stays as it is.
-                let _ = fs::write(still.join("cgroup.procs"), all[chosen].to_string());
+                let _ = fs::write(still.join("cgroup.procs"), random.of(&all).to_string());
                 let _ = fs::write(still.join("cgroup.freeze"), "1");
-                random.sleep(STILL);
+                sleep(&mut random, STILL);
                 let _ = fs::write(still.join("cgroup.freeze"), "0");
                 // With the children it had at that moment.
                 for pid in fs::read_to_string(still.join("cgroup.procs")).unwrap_or_default().lines() {
                     let _ = fs::write(&root, pid);
                 }
             }
-            random.sleep(GOES);
+            sleep(&mut random, GOES);
         }
     });
     Ok(())

@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 
 use crate::ground::client::{Client, Pace};
 use crate::ground::director::Director;
+use crate::ground::random::Random;
 use crate::ground::real_server::RealServer;
 use crate::ground::table::Table;
 use crate::ground::wait::{SOON, holds_within, wait_until};
@@ -25,26 +26,6 @@ const TIMEOUT: u64 = 20;
 const SETTLED: Duration = Duration::from_secs(120);
 const SCHEDULERS: [&str; 4] = ["rr", "wlc", "lc", "wrr"];
 const SERVERS: [u8; 5] = [151, 152, 153, 154, 155];
-
-/// xorshift64*: a seed says which run it was.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % end
-    }
-
-    fn of<T: Copy>(&mut self, list: &[T]) -> T {
-        list[usize::try_from(self.below(list.len() as u64)).expect("an index")]
-    }
-
-    fn toss(&mut self) -> bool {
-        self.below(2) == 1
-    }
-}
 
 /// A virtual as the file has it.
 #[derive(Clone, Debug)]
@@ -199,7 +180,7 @@ fn nannies(director: &Director) -> BTreeMap<Vec<String>, u32> {
 fn seed() -> u64 {
     let given = std::env::var("PIRANHA_SEED").ok().and_then(|text| text.parse().ok());
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs());
-    given.unwrap_or_else(clock).max(1)
+    given.unwrap_or_else(clock)
 }
 
 #[test]
@@ -207,7 +188,7 @@ fn fifty_random_reloads_under_load_cost_what_stays_no_connection() {
     scenario(|lab| {
         let seed = seed();
         eprintln!("PIRANHA_SEED={seed}");
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         lab.network("front");
         let director = Director::new(lab, "director", "front", &["192.168.142.160/24"]);
         let client = Client::new(lab, "client", "front", &["192.168.142.10/24"]);
