@@ -133,9 +133,15 @@ impl Running {
     /// One that a process before this one started, for as long as `within`, if it has
     /// not ended.
     pub fn inherit(identity: Identity, within: Duration, until: Instant) -> Option<Self> {
-        let inherited = Some(identity).filter(|identity| identity.is_alive());
-        inherited?;
-        Some(Self { pid: identity.pid, within, until, is_killed: false, output: None, begun: None, inherited })
+        identity.is_alive().then_some(Self {
+            pid: identity.pid,
+            within,
+            until,
+            is_killed: false,
+            output: None,
+            begun: None,
+            inherited: Some(identity),
+        })
     }
 
     /// For whoever comes after this process. `None`: it has ended.

@@ -166,8 +166,13 @@ impl Stage {
         self.daemon().feed(&key, Event::Judged(available), Instant::now());
     }
 
+    /// No command runs.
+    fn is_idle(&self) -> bool {
+        self.daemon.as_ref().unwrap().own.kept.values().all(|kept| kept.command.is_none())
+    }
+
     fn is_started(&self) -> bool {
-        self.pid().is_some() && self.daemon.as_ref().unwrap().own.kept.values().all(|kept| kept.command.is_none())
+        self.pid().is_some() && self.is_idle()
     }
 
     fn stop(&mut self) {
@@ -214,8 +219,7 @@ fn what_left_the_file_while_nobody_looked_is_stopped_by_the_next() {
     let text = Stage::file(stage.dir.path(), "").replace("port = 443", "port = 444");
     std::fs::write(stage.dir.path().join("lvs.cf"), text).unwrap();
     stage.start();
-    let idle = |stage: &Stage| stage.daemon.as_ref().unwrap().own.kept.values().all(|kept| kept.command.is_none());
-    stage.until("one went, one came", |stage| stage.calls().len() == 3 && idle(stage));
+    stage.until("one went, one came", |stage| stage.calls().len() == 3 && stage.is_idle());
     // one script of one service, perhaps: never both at once
     assert_eq!(stage.calls(), ["start", "stop", "start"]);
     stage.stop();
